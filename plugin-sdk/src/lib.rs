@@ -1,0 +1,3 @@
+//! The plugin contract, and an SDK to write plugins against it.
+
+pub mod contract;

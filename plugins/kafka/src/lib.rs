@@ -1,0 +1,1 @@
+//! protap plugin: kafka.

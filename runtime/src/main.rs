@@ -1,0 +1,3 @@
+//! The `protap` program.
+
+fn main() {}

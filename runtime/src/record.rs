@@ -1,0 +1,183 @@
+//! What the pipeline produces: a decoded [`Message`] per request, response or one-way message, and a [`Record`] per
+//! request with its responses. Plain owned data; nothing here knows where it came from or where it is written.
+
+use std::sync::Arc;
+
+use crate::packet::{Endpoint, Timestamp, Transport};
+
+/// What the host keeps of a plugin's manifest for naming things in records.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PluginIdentity {
+    /// Plugin name, unique among the loaded plugins.
+    pub name: String,
+    /// Plugin version.
+    pub version: String,
+    /// Names of the protocols that its messages may belong to.
+    pub protocols: Vec<String>,
+    /// Attribute names, in schema order.
+    pub attributes: Vec<String>,
+    /// Fact namespaces.
+    pub facts: Vec<String>,
+}
+
+/// What kind of message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Asks for an answer.
+    Request,
+    /// Answers a request.
+    Response,
+    /// Neither is an answer nor gets one.
+    OneWay,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// It succeeded.
+    Ok,
+    /// It failed by the client's fault.
+    ClientError,
+    /// It failed by the server's fault.
+    ServerError,
+    /// No answer came in time.
+    Timeout,
+}
+
+/// How much was decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Completeness {
+    /// All that the plugin decodes.
+    #[default]
+    Full,
+    /// A part.
+    Partial,
+    /// The header alone.
+    Header,
+}
+
+/// A string of a message: itself, or the key of a fact that the sink looks up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// The string.
+    Plain(String),
+    /// Key of a fact in a namespace of the plugin (index into [`PluginIdentity::facts`]).
+    Ref(u32, String),
+}
+
+/// Value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A string, or a reference to one.
+    Str(Text),
+    /// An integer.
+    I64(i64),
+    /// A float; not finite ones are written as null.
+    F64(f64),
+    /// A boolean.
+    Bool(bool),
+    /// Strings, or references to them.
+    List(Vec<Text>),
+}
+
+/// The decoded content of a message, as the plugin gave it, checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Content {
+    /// Correlation id.
+    pub id: Option<u64>,
+    /// Command or API.
+    pub type_name: Option<String>,
+    /// Version of the protocol or API.
+    pub version: Option<String>,
+    /// Database, virtual host.
+    pub domain: Option<String>,
+    /// Topic, collection.
+    pub resource: Option<Text>,
+    /// What to group by.
+    pub endpoint: Option<Text>,
+    /// How it ended (responses).
+    pub status: Status,
+    /// The protocol's own status number.
+    pub code: Option<i64>,
+    /// Name of the error.
+    pub exception: Option<String>,
+    /// Outcome in words.
+    pub result: Option<String>,
+    /// How much was decoded.
+    pub completeness: Completeness,
+    /// Why not all.
+    pub reason: Option<String>,
+    /// The server may hold this request back on purpose.
+    pub is_long_poll: bool,
+    /// Attributes: index into [`PluginIdentity::attributes`], value.
+    pub attributes: Vec<(u16, Value)>,
+}
+
+/// One side of a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    /// What was decoded.
+    pub content: Content,
+    /// Bytes on the wire: of the request, or of all responses together.
+    pub bytes: u64,
+    /// Number of messages: 1, or how many responses were summed.
+    pub count: u32,
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A request and its response.
+    Session,
+    /// A request without response.
+    Request,
+    /// A response without request.
+    Response,
+    /// A message that needs no answer.
+    OneWay,
+}
+
+/// The two ends of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowEnds {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Who asks, as far as is known.
+    pub client: Endpoint,
+    /// Who answers.
+    pub server: Endpoint,
+}
+
+/// One request with what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// First byte of the request (of the response, if there is no request).
+    pub ts: Timestamp,
+    /// When the record was complete.
+    pub completed: Timestamp,
+    /// Which plugin made it.
+    pub plugin: Arc<PluginIdentity>,
+    /// Index into [`PluginIdentity::protocols`].
+    pub protocol: u16,
+    /// What it is about.
+    pub kind: RecordKind,
+    /// The flow's ends. For a request that the server sent, still client and server of the flow.
+    pub flow: FlowEnds,
+    /// The message was sent by the server end (requests that brokers or servers send).
+    pub is_from_server: bool,
+    /// The request, if seen.
+    pub request: Option<Part>,
+    /// The responses, if any was seen.
+    pub response: Option<Part>,
+    /// The response came after the request had been given up.
+    pub is_late: bool,
+    /// Why there is no response, or why its status is unknown: `timeout`, `closed`, `superseded`, `lost`, ...
+    pub reason: Option<&'static str>,
+    /// Last byte of the request to first byte of the response, in nanoseconds.
+    pub latency_ns: Option<u64>,
+    /// First byte of the request to last byte of the response, in nanoseconds.
+    pub duration_ns: Option<u64>,
+}
