@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_contract() {
-        assert_eq!((ParseResult::SIZE, Message::SIZE, Attribute::SIZE, Fact::SIZE), (48, 152, 16, 24));
+        assert_eq!((ParseResult::SIZE, Message::SIZE, Attribute::SIZE, Fact::SIZE), (48, 144, 16, 24));
     }
 
     #[test]
