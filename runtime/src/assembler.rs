@@ -11,13 +11,16 @@
 //! ```
 
 mod held;
+mod piece;
 mod sequence;
+mod start;
 
 pub(crate) use held::{Arrival, Overlap};
+pub(crate) use piece::Piece;
 
-use crate::packet::{Segment, Timestamp};
+use crate::packet::Timestamp;
 use held::{Chunk, Held, Known};
-use sequence::{ORIGIN, SequenceSpace};
+use sequence::SequenceSpace;
 
 /// So many segments in a row that the connection cannot have sent mean that another connection uses its ports now.
 pub(crate) const STRAY_RUN: u8 = 16;
@@ -34,43 +37,6 @@ enum State {
     Started,
     /// The FIN was delivered; `next` is behind it.
     Closed,
-}
-
-/// The payload of a segment, as far as it is still of interest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece<'a> {
-    pub(crate) position: u64,
-    pub(crate) bytes: &'a [u8],
-    /// Length on the wire, at least that of `bytes`.
-    pub(crate) len: u64,
-    /// The segment was one byte long.
-    pub(crate) is_single: bool,
-}
-
-impl<'a> Piece<'a> {
-    pub(crate) fn new(position: u64, segment: &Segment<'a>) -> Self {
-        let len = u64::from(segment.payload_len).max(segment.payload.len() as u64);
-        Self { position, bytes: segment.payload, len, is_single: len == 1 }
-    }
-
-    /// Where it ends.
-    pub(crate) fn end(&self) -> u64 {
-        self.position.saturating_add(self.len)
-    }
-
-    /// Drops `count` bytes in front.
-    pub(crate) fn skip(&mut self, count: u64) {
-        self.bytes = usize::try_from(count).ok().and_then(|count| self.bytes.get(count..)).unwrap_or_default();
-        self.len = self.len.saturating_sub(count);
-        self.position = self.position.saturating_add(count);
-    }
-
-    /// Keeps at most `len` bytes.
-    fn cut(&mut self, len: u64) {
-        let kept = usize::try_from(len).ok().and_then(|len| self.bytes.get(..len));
-        self.bytes = kept.unwrap_or(self.bytes);
-        self.len = self.len.min(len);
-    }
 }
 
 /// What was next, taken out.
@@ -102,88 +68,6 @@ pub(crate) struct Assembler {
     /// The receiver acknowledged one more than all bytes seen: that was a FIN which the capture missed.
     is_fin_assumed: bool,
     strays: u8,
-}
-
-/// Where the stream begins.
-impl Assembler {
-    /// Whether no sequence number is known.
-    pub(crate) fn is_unseen(&self) -> bool {
-        self.state == State::Unseen
-    }
-
-    /// Whether the stream waits for bytes earlier than the first ones seen.
-    pub(crate) fn is_holding(&self) -> bool {
-        self.state == State::Holding
-    }
-
-    /// Whether bytes may be delivered.
-    pub(crate) fn is_started(&self) -> bool {
-        self.state == State::Started
-    }
-
-    /// Whether the FIN was delivered.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state == State::Closed
-    }
-
-    /// Whether the handshake was not seen.
-    pub(crate) fn is_midstream(&self) -> bool {
-        self.is_midstream
-    }
-
-    /// Whether anything came out.
-    pub(crate) fn has_delivered(&self) -> bool {
-        self.is_closed() || (self.is_started() && self.next > self.start)
-    }
-
-    /// First bytes of a stream without handshake: hold them.
-    pub(crate) fn begin_holding(&mut self, seq: u32, packet: u64) {
-        self.begin_at(seq, State::Holding, true);
-        self.held_mut().since = packet;
-    }
-
-    /// The stream is known to start at `seq`, from its SYN (`is_sure`) or its receiver's ACK. False if that
-    /// contradicts what was seen, so that it must be another connection.
-    pub(crate) fn start_at(&mut self, seq: u32, is_sure: bool) -> bool {
-        if self.is_unseen() {
-            self.begin_at(seq, State::Started, !is_sure);
-            return true;
-        }
-        if !self.is_midstream || self.has_delivered() {
-            let is_same = seq == self.space.seq(self.start);
-            self.is_midstream &= !(is_same && is_sure);
-            return is_same;
-        }
-        let Some(position) = self.position(seq).filter(|position| *position <= self.next) else { return false };
-        (self.start, self.next) = (position, position);
-        (self.state, self.is_midstream) = (State::Started, !is_sure);
-        true
-    }
-
-    fn begin_at(&mut self, seq: u32, state: State, is_midstream: bool) {
-        self.space = SequenceSpace::with_origin(seq);
-        (self.start, self.next) = (ORIGIN, ORIGIN);
-        (self.state, self.is_midstream) = (state, is_midstream);
-    }
-
-    /// The packet since which the stream's first bytes are held.
-    pub(crate) fn holding_since(&self) -> Option<u64> {
-        self.held.as_ref().filter(|_| self.is_holding()).map(|held| held.since)
-    }
-
-    /// Nothing earlier will come: the lowest position is offset 0. A lone byte there is taken for a keep-alive
-    /// probe, whose byte is garbage, and dropped: an idle connection often begins with one. What that gives up is one
-    /// real byte of a stream caught in its middle.
-    pub(crate) fn end_hold(&mut self) {
-        let position = self.next;
-        let probe = self.held.as_mut().and_then(|held| {
-            let is_probe = held.chunks.get(&position).is_some_and(|chunk| chunk.is_single);
-            is_probe.then(|| held.remove(position)).flatten()
-        });
-        self.next = position.saturating_add(u64::from(probe.is_some()));
-        (self.start, self.state) = (self.next, State::Started);
-        self.prune();
-    }
 }
 
 /// Positions.
@@ -387,9 +271,7 @@ impl Assembler {
 
     /// Whether a hole up to `to` may be nothing but the sequence number of a FIN.
     pub(crate) fn may_be_fin(&self, to: u64) -> bool {
-        to == self.next.saturating_add(1) && self.seen_hole().is_none()
+        let acked = self.held.as_deref().and_then(|held| held.acked).map_or(to, |acked| acked.to);
+        to.max(acked) == self.next.saturating_add(1) && self.seen_hole().is_none()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -293,6 +293,4 @@ mod admit;
 mod deliver;
 
 #[cfg(test)]
-mod model_tests;
-#[cfg(test)]
 mod tests;
