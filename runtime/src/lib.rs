@@ -1,5 +1,7 @@
 //! The protap runtime: captured packets in, request/response records out, through sandboxed Wasm parser plugins.
 //! The modules, in order, are the pipeline.
 
+pub mod capture;
+pub mod duplicate;
 pub mod packet;
 pub mod record;
