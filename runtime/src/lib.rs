@@ -2,4 +2,7 @@
 //! The modules, in order, are the pipeline.
 
 pub mod packet;
+
+pub mod duplicate;
+
 pub mod record;
