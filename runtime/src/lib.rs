@@ -3,3 +3,5 @@
 
 pub mod packet;
 pub mod record;
+
+pub mod emit;
