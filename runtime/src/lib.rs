@@ -5,3 +5,4 @@ pub mod packet;
 pub mod record;
 
 pub mod emit;
+pub mod summary;
