@@ -113,9 +113,7 @@ fn attributes_are_merged_at_the_request_s_place() {
         vec![(4, Value::List(vec![plain("a"), Text::Ref(0, "known".into())])), (2, Value::I64(i64::MIN))];
     let text = line(&record);
     let (_, attributes) = text.split_once("\"attributes\":").unwrap();
-    insta::assert_snapshot!(attributes, @r#"
-    {"messaging.batch.message_count":"-9223372036854775808","messaging.system":"kafka","ratio":null,"topics":["a","seen \"elsewhere\""]},"capture":"pcap"}
-    "#);
+    insta::assert_snapshot!(attributes, @r#"{"messaging.batch.message_count":"-9223372036854775808","messaging.system":"kafka","ratio":null,"topics":["a","seen \"elsewhere\""]},"capture":"pcap"}"#);
 }
 
 #[test]

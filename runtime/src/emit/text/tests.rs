@@ -111,9 +111,7 @@ fn long_address_is_cut_before_its_port() {
     record.flow.client = endpoint("2001:db8:85a3:8d3:1319:8a2e:370:7348", 51514);
     record.flow.server = endpoint("2001:db8:85a3:8d3:1319:8a2e:370:7349", 27017);
     let text = table(&[record], 100, false);
-    insta::assert_snapshot!(text.lines().last().unwrap(), @r#"
-    12:00:00.123456 [2001:db8:85a…:51514 [2001:db8:…:27017 Produce v9 a-topic-wi… client_error … 812µs
-    "#);
+    insta::assert_snapshot!(text.lines().last().unwrap(), @r#"12:00:00.123456 [2001:db8:85a…:51514 [2001:db8:…:27017 Produce v9 a-topic-wi… client_error … 812µs"#);
 }
 
 #[test]
