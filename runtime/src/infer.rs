@@ -89,9 +89,15 @@ impl Head {
         self.pieces.retain(|piece| piece.direction != direction);
     }
 
-    /// The direction begins in the middle of a stream.
-    pub fn set_mid_stream(&mut self, direction: Direction) {
-        self.stream_mut(direction).is_mid_stream = true;
+    /// Whether the direction begins in the middle of a stream.
+    pub fn set_mid_stream(&mut self, direction: Direction, is_mid_stream: bool) {
+        self.stream_mut(direction).is_mid_stream = is_mid_stream;
+    }
+
+    /// Bytes collected.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.to_server.bytes.len() + self.to_client.bytes.len()
     }
 
     /// Whether the direction begins in the middle of a stream.

@@ -13,5 +13,8 @@ pub mod infer;
 pub mod session;
 pub mod pair;
 pub mod record;
+pub mod shard;
+pub mod merge;
 pub mod emit;
 pub mod summary;
+pub mod pipeline;

@@ -165,14 +165,12 @@ impl Plugin {
     pub fn load(engine: &WasmEngine, path: &Path) -> Result<Self, LoadError> {
         let path = path.to_owned();
         let bytes = module::read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
-        let inspected =
-            module::inspect(&bytes).map_err(|source| LoadError::Module { path: path.clone(), source })?;
+        let inspected = module::inspect(&bytes).map_err(|source| LoadError::Module { path: path.clone(), source })?;
         let manifest = Manifest::parse(&inspected.manifest)
             .map_err(|source| LoadError::Manifest { path: path.clone(), source })?;
         inspected.check().map_err(|source| LoadError::Module { path: path.clone(), source })?;
-        let compiled = engine
-            .compile(&bytes, &inspected)
-            .map_err(|source| LoadError::Wasm { path: path.clone(), source })?;
+        let compiled =
+            engine.compile(&bytes, &inspected).map_err(|source| LoadError::Wasm { path: path.clone(), source })?;
         Ok(Self { identity: Arc::new(manifest.identity()), manifest, path, code: Code::Wasm(compiled) })
     }
 

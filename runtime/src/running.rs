@@ -36,6 +36,21 @@ pub struct PluginStats {
     pub log_lines_dropped: u64,
 }
 
+impl PluginStats {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.call_time.merge(&other.call_time);
+        self.claims += other.claims;
+        for (kind, count) in &other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        self.replaced_strings += other.replaced_strings;
+        self.memory_bytes += other.memory_bytes;
+        self.log_lines_dropped += other.log_lines_dropped;
+    }
+}
+
 /// The plugins of a shard.
 #[derive(Debug)]
 pub struct RunningPlugins {
@@ -105,8 +120,11 @@ impl RunningPlugins {
     }
 
     /// What the plugins did, in the set's order.
-    pub fn stats(&self) -> impl Iterator<Item = &PluginStats> {
-        self.running.iter().map(|running| &running.stats)
+    pub fn stats(&mut self) -> impl Iterator<Item = &PluginStats> {
+        self.running.iter_mut().map(|running| {
+            running.measure();
+            &running.stats
+        })
     }
 
     /// The contract's `protap_probe`.
@@ -201,16 +219,15 @@ impl RunningPlugins {
         let running = self.running.get_mut(index).ok_or(CallError::Violation("no such plugin"))?;
         let instance = match &mut running.instance {
             Some(instance) => instance,
-            None => running.instance.insert(
-                self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?,
-            ),
+            None => running
+                .instance
+                .insert(self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?),
         };
         running.stats.calls += 1;
         let started = running.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
         let answer = call(instance);
         if let Some(started) = started {
             running.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            running.stats.memory_bytes = running.stats.memory_bytes.max(instance.memory_len());
         }
         if let Err(error) = &answer {
             self.fault(index, error);
@@ -220,11 +237,16 @@ impl RunningPlugins {
 }
 
 impl Running {
-    fn stop(&mut self) {
-        if let Some(instance) = self.instance.take() {
+    fn measure(&mut self) {
+        if let Some(instance) = &mut self.instance {
             self.stats.memory_bytes = self.stats.memory_bytes.max(instance.memory_len());
-            self.stats.log_lines_dropped += instance.log_lines_dropped();
+            self.stats.log_lines_dropped += instance.take_log_lines_dropped();
         }
+    }
+
+    fn stop(&mut self) {
+        self.measure();
+        self.instance = None;
         self.generation = self.generation.wrapping_add(1);
     }
 }

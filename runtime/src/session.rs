@@ -12,8 +12,8 @@ use crate::infer::{Claim, FlowFacts, Head, Verdict};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
 use crate::plugin::content::Fact;
-use crate::record::{FlowEnds, PluginIdentity, Record};
 use crate::reassembly::{CloseReason, Direction, StreamEvent};
+use crate::record::{FlowEnds, PluginIdentity, Record};
 use crate::running::{Handle, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
 
@@ -65,6 +65,21 @@ pub struct SessionCounters {
     pub parts_dropped: u64,
     /// Bytes of flows that nobody claimed.
     pub unclaimed_bytes: u64,
+}
+
+impl SessionCounters {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.resyncs += other.resyncs;
+        self.resync_bytes += other.resync_bytes;
+        self.absorbed_bytes += other.absorbed_bytes;
+        self.malformed += other.malformed;
+        self.rejected += other.rejected;
+        self.faulted += other.faulted;
+        self.reopened += other.reopened;
+        self.parts_dropped += other.parts_dropped;
+        self.unclaimed_bytes += other.unclaimed_bytes;
+    }
 }
 
 /// What became of a flow.
@@ -134,13 +149,17 @@ impl Session {
     /// A session of a flow whose first end sends `ToServer`.
     #[must_use]
     pub fn new(ends: (Endpoint, Endpoint), transport: Transport) -> Self {
+        let mut head = Head::default();
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            head.set_mid_stream(direction, transport == Transport::Tcp);
+        }
         Self {
             ends,
             transport,
             is_opened: false,
             is_turned: false,
             state: State::Inferring,
-            head: Some(Box::default()),
+            head: Some(Box::new(head)),
             streams: None,
             pairing: None,
             is_out_of_step: false,
@@ -150,15 +169,11 @@ impl Session {
         }
     }
 
-    /// The handshake was seen: the first end is the client of the transport.
-    pub fn set_opened(&mut self) {
+    /// The SYN of that direction was seen: its stream begins with its first byte, and who opened the flow is known.
+    pub fn set_opened(&mut self, direction: Direction) {
         self.is_opened = true;
-    }
-
-    /// The direction begins in the middle of its stream.
-    pub fn set_mid_stream(&mut self, direction: Direction) {
         if let (State::Inferring, Some(head)) = (self.state, &mut self.head) {
-            head.set_mid_stream(direction);
+            head.set_mid_stream(direction, false);
         }
     }
 
@@ -234,6 +249,14 @@ impl Session {
     pub fn expire(&mut self, cx: &mut SessionContext<'_>) -> Option<Timestamp> {
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.expire(flow, now, out)).flatten()
+    }
+
+    /// Bytes that the flow keeps.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        let head = self.head.as_ref().map_or(0, |head| head.len());
+        let lanes = self.streams.as_ref().map_or(0, |s| s.to_server.stream.len() + s.to_client.stream.len());
+        head + lanes
     }
 
     /// Whether requests wait.

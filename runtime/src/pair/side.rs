@@ -177,7 +177,8 @@ impl Side {
     }
 
     pub(super) fn drain(&mut self) -> Vec<Pending> {
-        let mut drained: Vec<Pending> = self.by_id.drain().map(|(_, pending)| pending).chain(self.in_order.drain(..)).collect();
+        let mut drained: Vec<Pending> =
+            self.by_id.drain().map(|(_, pending)| pending).chain(self.in_order.drain(..)).collect();
         self.aliases.clear();
         self.given_up.clear();
         drained.sort_unstable_by_key(|pending| pending.sequence);

@@ -163,9 +163,7 @@ impl<'a> ContentReader<'a> {
 
     fn context(&self, string: Str) -> Result<Context, CallError> {
         let bytes = self.memory.string("context", string)?.unwrap_or_default();
-        Context::new(bytes)
-            .filter(|_| bytes.len() <= MAX_CONTEXT)
-            .ok_or(CallError::Result(Fault::TooMany("context")))
+        Context::new(bytes).filter(|_| bytes.len() <= MAX_CONTEXT).ok_or(CallError::Result(Fault::TooMany("context")))
     }
 
     fn resource(&mut self, what: &'static str, string: Str, facts: u16) -> Result<Option<Text>, CallError> {

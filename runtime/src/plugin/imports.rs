@@ -136,16 +136,20 @@ impl HostState {
 
 /// Defines every import in the linker.
 pub fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    linker.func_wrap(contract::IMPORT_MODULE, name::PENDING, |mut caller: Guest<'_>, select: i32, id: i64, out: i32| {
-        let Some(memory) = memory(&mut caller) else { return -1 };
-        let (bytes, host) = memory.data_and_store_mut(&mut caller);
-        let Some(context) = host.pending(select, id.cast_unsigned()) else { return -1 };
-        let target = slice_mut(bytes, out, context.len());
-        target.map_or(-1, |target| {
-            target.copy_from_slice(context);
-            i32::try_from(context.len()).unwrap_or(-1)
-        })
-    })?;
+    linker.func_wrap(
+        contract::IMPORT_MODULE,
+        name::PENDING,
+        |mut caller: Guest<'_>, select: i32, id: i64, out: i32| {
+            let Some(memory) = memory(&mut caller) else { return -1 };
+            let (bytes, host) = memory.data_and_store_mut(&mut caller);
+            let Some(context) = host.pending(select, id.cast_unsigned()) else { return -1 };
+            let target = slice_mut(bytes, out, context.len());
+            target.map_or(-1, |target| {
+                target.copy_from_slice(context);
+                i32::try_from(context.len()).unwrap_or(-1)
+            })
+        },
+    )?;
     linker.func_wrap(contract::IMPORT_MODULE, name::LOG, |mut caller: Guest<'_>, level: i32, ptr: i32, len: i32| {
         let Some(memory) = memory(&mut caller) else { return };
         let (bytes, host) = memory.data_and_store_mut(&mut caller);
@@ -162,7 +166,9 @@ type Guest<'a> = Caller<'a, HostState>;
 fn define_wasi_data(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     for function in ["args_sizes_get", "environ_sizes_get"] {
         linker.func_wrap(WASI, function, |mut caller: Guest<'_>, count: i32, size: i32| {
-            write(&mut caller, count, &[0; 4]).and_then(|()| write(&mut caller, size, &[0; 4])).map_or(errno::FAULT, |()| errno::SUCCESS)
+            write(&mut caller, count, &[0; 4])
+                .and_then(|()| write(&mut caller, size, &[0; 4]))
+                .map_or(errno::FAULT, |()| errno::SUCCESS)
         })?;
     }
     for function in ["args_get", "environ_get"] {

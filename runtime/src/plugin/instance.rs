@@ -146,11 +146,10 @@ impl Instance {
         }
     }
 
-    /// Log lines of the guest that were dropped because it wrote too many.
-    #[must_use]
-    pub fn log_lines_dropped(&self) -> u64 {
+    /// Log lines of the guest that were dropped because it wrote too many, since the last call.
+    pub fn take_log_lines_dropped(&mut self) -> u64 {
         match self {
-            Self::Wasm(instance) => instance.log_lines_dropped(),
+            Self::Wasm(instance) => instance.take_log_lines_dropped(),
             Self::Native(_) => 0,
         }
     }

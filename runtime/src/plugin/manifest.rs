@@ -89,7 +89,10 @@ pub enum ManifestError {
     #[error("its manifest is not what the contract asks for: {0}")]
     Json(String),
     /// Another version of the contract.
-    #[error("it is built for contract {found}, this host speaks {}; rebuild it with the matching SDK", contract::VERSION)]
+    #[error(
+        "it is built for contract {found}, this host speaks {}; rebuild it with the matching SDK",
+        contract::VERSION
+    )]
     Contract {
         /// What it was built for.
         found: String,
@@ -194,10 +197,7 @@ mod tests {
     fn another_contract_version_is_refused_by_name() {
         for version in ["1.0", "0.2", "0", ""] {
             let json = format!(r#"{{"contract":"{version}","name":1}}"#);
-            assert_eq!(
-                Manifest::parse(json.as_bytes()),
-                Err(ManifestError::Contract { found: version.to_owned() })
-            );
+            assert_eq!(Manifest::parse(json.as_bytes()), Err(ManifestError::Contract { found: version.to_owned() }));
         }
     }
 

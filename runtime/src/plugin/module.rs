@@ -32,7 +32,7 @@ pub enum ModuleError {
     #[error("not a protap plugin: it has no custom section `{}`", contract::MANIFEST_SECTION)]
     NoManifest,
     /// An export is missing.
-    #[error("it does not export `{0}`, which contract {} requires", contract::VERSION)]
+    #[error("it does not export `{0}`, which contract {version} requires", version = contract::VERSION)]
     MissingExport(String),
     /// An import is not of the contract.
     #[error("it imports `{module}.{field}`, which contract {} does not offer", contract::VERSION)]
@@ -96,7 +96,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, ModuleError> {
                 for import in imports.into_imports() {
                     let import = import.map_err(not_wasm)?;
                     let is_function = matches!(import.ty, TypeRef::Func(_));
-                    let field = if is_function { import.name.to_owned() } else { format!("{} (not a function)", import.name) };
+                    let field =
+                        if is_function { import.name.to_owned() } else { format!("{} (not a function)", import.name) };
                     found.imports.push((import.module.to_owned(), field));
                 }
             }

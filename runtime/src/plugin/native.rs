@@ -103,7 +103,8 @@ struct NativeImports(Rc<RefCell<Borrowed>>);
 impl NativeHost for NativeImports {
     fn pending(&mut self, select: i32, id: u64, out: &mut [u8; MAX_CONTEXT]) -> i32 {
         let borrowed = self.0.borrow();
-        let context = borrowed.pairing.as_deref().and_then(|p| p.context(borrowed.asks_for_server_requests, select, id));
+        let context =
+            borrowed.pairing.as_deref().and_then(|p| p.context(borrowed.asks_for_server_requests, select, id));
         match context.and_then(|context| Some((out.get_mut(..context.len())?, context))) {
             Some((out, context)) => {
                 out.copy_from_slice(context);

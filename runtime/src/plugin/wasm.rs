@@ -68,7 +68,7 @@ pub enum WasmError {
     #[error("it does not compile: {0}")]
     Compile(String),
     /// An export has not the contract's signature.
-    #[error("its export `{0}` has not the signature of contract {}", contract::VERSION)]
+    #[error("its export `{0}` has not the signature of contract {version}", version = contract::VERSION)]
     Signature(&'static str),
     /// It fails before the first call.
     #[error("its start fails: {0}")]
@@ -81,7 +81,7 @@ impl WasmEngine {
         let mut config = Config::new();
         config.cranelift_opt_level(OptLevel::Speed);
         config.max_wasm_stack(MAX_STACK);
-        config.wasm_backtrace(false);
+        config.wasm_backtrace_max_frames(None);
         match deadline {
             Deadline::Fuel => config.consume_fuel(true),
             Deadline::CpuTime => config.epoch_interruption(true),
@@ -119,7 +119,6 @@ fn tick(engine: &Engine) -> std::io::Result<()> {
 }
 
 /// A running module.
-#[derive(Debug)]
 pub struct WasmInstance {
     store: Store<HostState>,
     deadline: Deadline,
@@ -134,10 +133,21 @@ pub struct WasmInstance {
     resync: TypedFunc<(u32, u32, u64, u32), u32>,
 }
 
+impl std::fmt::Debug for WasmInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WasmInstance").finish_non_exhaustive()
+    }
+}
+
 impl CompiledModule {
     /// A new instance whose input buffer holds `input_len` bytes.
     pub fn instantiate(&self, input_len: usize) -> Result<WasmInstance, WasmError> {
-        let limits = StoreLimitsBuilder::new().memory_size(MAX_MEMORY).table_elements(MAX_TABLE).instances(1).memories(1).tables(4);
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(MAX_MEMORY)
+            .table_elements(MAX_TABLE)
+            .instances(1)
+            .memories(1)
+            .tables(4);
         let mut store = Store::new(self.pre.module().engine(), HostState::new(&self.name, limits.build()));
         store.limiter(|host| &mut host.limits);
         if self.deadline == Deadline::CpuTime {
@@ -238,8 +248,8 @@ impl WasmInstance {
         self.memory.data(&self.store)
     }
 
-    pub(super) fn log_lines_dropped(&self) -> u64 {
-        self.store.data().log_lines_dropped
+    pub(super) fn take_log_lines_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.store.data_mut().log_lines_dropped)
     }
 
     fn with_pairing(

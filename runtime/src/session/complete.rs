@@ -100,13 +100,7 @@ impl Session {
         }
     }
 
-    fn take_message(
-        &mut self,
-        direction: Direction,
-        message: Message,
-        first: Timestamp,
-        cx: &mut SessionContext<'_>,
-    ) {
+    fn take_message(&mut self, direction: Direction, message: Message, first: Timestamp, cx: &mut SessionContext<'_>) {
         let (end, kind) = (message.end, message.kind);
         let is_from_server = self.is_from_server(direction);
         let is_stray = kind == Kind::Request && message.content.id.is_none() && self.is_out_of_step;

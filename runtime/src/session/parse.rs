@@ -96,12 +96,7 @@ impl Session {
         true
     }
 
-    fn parse_once(
-        &mut self,
-        round: Round,
-        handle: Handle,
-        cx: &mut SessionContext<'_>,
-    ) -> Result<Next, CallError> {
+    fn parse_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
         let result = self.call(CallKind::Parse, round, handle, cx)?;
         let Some(streams) = &mut self.streams else { return Ok(Next::Wait) };
         let lane = streams.lane_mut(round.direction);
@@ -134,7 +129,11 @@ impl Session {
                 stream.consume(consumed);
                 stream.skip(if is_datagram { result.amount.min(left) } else { result.amount });
                 stream.need = 1;
-                Ok(if is_datagram || stream.tail == Tail::Ended { self.last_bytes_done(round, cx) } else { Next::Again })
+                Ok(if is_datagram || stream.tail == Tail::Ended {
+                    self.last_bytes_done(round, cx)
+                } else {
+                    Next::Again
+                })
             }
             verb::INVALID => {
                 cx.counters.malformed += 1;
@@ -167,12 +166,7 @@ impl Session {
         }
     }
 
-    fn resync_once(
-        &mut self,
-        round: Round,
-        handle: Handle,
-        cx: &mut SessionContext<'_>,
-    ) -> Result<Next, CallError> {
+    fn resync_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
         if round.len == 0 {
             return Ok(self.last_bytes_done(round, cx));
         }
@@ -298,9 +292,10 @@ impl Session {
         handle: Handle,
         cx: &mut SessionContext<'_>,
     ) -> Result<ParseResult, CallError> {
+        let direction = self.open_flags_of(round.direction);
         let Some(streams) = &mut self.streams else { return Err(CallError::Violation("no streams")) };
         let stream = &streams.lane_mut(round.direction).stream;
-        let flags = call_flags(kind, round, stream, self.open_flags_of(round.direction));
+        let flags = call_flags(kind, round, stream, direction);
         let gap = if let Tail::Gap(len) = stream.tail { len } else { 0 };
         let (offset, window) = (stream.base(), stream.window(round.max));
         let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now };
