@@ -229,6 +229,12 @@ impl Stream {
         Some(emit(output, Texts(&self.0.texts.borrow())))
     }
 
+    /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
+    /// begins; this is for code that emits many facts, or several messages, while it reads.
+    pub fn room(&self) -> impl Future<Output = ()> + use<> {
+        Room { stream: self.clone() }
+    }
+
     /// Waits for the first byte of a message and for room in the answer; returns the message's start.
     pub(super) async fn begin_message(&self) -> u64 {
         self.0.frame_end.set(NO_END);
@@ -351,6 +357,24 @@ impl Future for Skipped {
         }
         self.stream.advance(left as usize);
         state.wanted.set(Wanted::Skip(beyond));
+        Poll::Pending
+    }
+}
+
+/// Waits for room in the answer.
+struct Room {
+    stream: Stream,
+}
+
+impl Future for Room {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let state = &self.stream.0;
+        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
+            return Poll::Ready(());
+        }
+        state.wanted.set(Wanted::Room);
         Poll::Pending
     }
 }
