@@ -210,13 +210,14 @@ impl Stream {
 
     /// Passes over `len` bytes; those that have not come yet are never copied.
     pub fn skip(&self, len: u64) -> impl Future<Output = Result<(), Stop>> + use<> {
-        Skipped { stream: self.clone(), target: self.offset().saturating_add(len) }
+        Skipped { stream: self.clone(), target: self.offset().saturating_add(len), wakes_at_target: true }
     }
 
     /// Passes over the rest of the frame, if its end is known.
     pub fn skip_to_frame_end(&self) -> impl Future<Output = Result<(), Stop>> + use<> {
         let remaining = if self.0.frame_end.get() == NO_END { 0 } else { self.frame_remaining() };
-        self.skip(remaining)
+        // What follows is the next message, for which the code is called when it comes.
+        Skipped { stream: self.clone(), target: self.offset().saturating_add(remaining), wakes_at_target: false }
     }
 
     /// Emits messages and facts. A message starts where this message's code began and ends at the frame's end or,
@@ -332,6 +333,9 @@ impl Future for Available {
 struct Skipped {
     stream: Stream,
     target: u64,
+    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
+    /// the last one is asked for instead of passed over.
+    wakes_at_target: bool,
 }
 
 impl Future for Skipped {
@@ -356,7 +360,12 @@ impl Future for Skipped {
             Tail::Gap(_) | Tail::More => {}
         }
         self.stream.advance(left as usize);
-        state.wanted.set(Wanted::Skip(beyond));
+        state.wanted.set(match state.tail.get() {
+            Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
+            _ if !self.wakes_at_target => Wanted::Skip(beyond),
+            _ if beyond == 1 => Wanted::Bytes(1),
+            _ => Wanted::Skip(beyond - 1),
+        });
         Poll::Pending
     }
 }

@@ -1,5 +1,6 @@
 //! ApiVersions, versions 0 to 4: the client's software in the request; error and number of APIs in the response. A
-//! broker that does not know the request's version answers in the form of version 0 with error 35 (KIP-511).
+//! broker that does not know the request's version answers in the form of version 0 with error 35 (KIP-511); the rest
+//! of such an answer is passed over, because not all servers get that form right.
 
 use protap_plugin::Stop;
 
@@ -26,10 +27,9 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
 pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
     let error = wire.stream.i16_be().await?;
     summary.errors.note(error);
-    let wire = match error {
-        errors::UNSUPPORTED_VERSION => Wire { version: 0, is_flexible: false, ..wire },
-        _ => wire,
-    };
+    if error == errors::UNSUPPORTED_VERSION {
+        return wire.stream.skip_to_frame_end().await;
+    }
     let count = wire.array_len(6).await?.unwrap_or(0);
     for _ in 0..count {
         wire.stream.skip(6).await?;
