@@ -12,6 +12,7 @@ use protap_plugin::prelude::*;
 mod api;
 mod api_versions;
 mod attributes;
+mod body;
 mod errors;
 mod fetch;
 mod header;
@@ -48,6 +49,7 @@ impl Sequential for Kafka {
             "every API's header, all versions; pairing by correlation id",
             "Produce 0-13, Fetch 0-18 with record batches (magic 0-2, counted without decompression)",
             "Metadata 0-13, ApiVersions 0-4",
+            "topics, groups and errors of the other APIs, where they have them",
         ]);
     type Flow = Flow;
 

@@ -8,7 +8,7 @@ use crate::header::{self, Found, RequestHeader};
 use crate::summary::Summary;
 use crate::text::{ApiName, decimal};
 use crate::wire::Wire;
-use crate::{Flow, TOPIC_IDS, api_versions, fetch, metadata, produce};
+use crate::{Flow, TOPIC_IDS, api_versions, body, fetch, metadata, produce};
 
 /// What a request leaves with the host for its response: enough to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,8 @@ async fn read_rest(
         api::FETCH => fetch::request(wire, summary).await?,
         api::METADATA => metadata::request(wire, summary).await?,
         api::API_VERSIONS => api_versions::request(wire, summary).await?,
-        _ => return Ok(Extent::Header("body not decoded")),
+        _ if api.request.is_empty() => return Ok(Extent::Header("body not decoded")),
+        _ => return body::read(wire, api.request, summary).await,
     }
     Ok(extent(stream, summary))
 }
@@ -146,6 +147,9 @@ fn emit(
         message = message.str(key::CLIENT_ID, texts.get(client_id));
     }
     message = topics(message, texts, summary, true);
+    if let (0, Some(name)) = (summary.topics.count, summary.group.or(summary.transactional_id)) {
+        message = message.resource(texts.get(name)).endpoint(texts.get(name));
+    }
     message = settings(message, texts, summary);
     complete(records(message, summary), body).emit();
 }

@@ -10,7 +10,7 @@ use crate::request::{Asked, Body, Extent, clamp, complete, emit_sasl_token, exte
 use crate::summary::Summary;
 use crate::text::ErrorName;
 use crate::wire::Wire;
-use crate::{Flow, api_versions, fetch, metadata, produce};
+use crate::{Flow, api_versions, body, fetch, metadata, produce};
 
 /// Correlation id.
 const FIXED: u32 = 4;
@@ -62,7 +62,8 @@ async fn read_rest(stream: &Stream, asked: Asked, summary: &mut Summary) -> Body
         api::FETCH => fetch::response(wire, summary).await?,
         api::METADATA => metadata::response(wire, summary).await?,
         api::API_VERSIONS => api_versions::response(wire, summary).await?,
-        _ => return Ok(Extent::Header("body not decoded")),
+        _ if api.response.is_empty() => return Ok(Extent::Header("body not decoded")),
+        _ => return body::read(wire, api.response, summary).await,
     }
     Ok(extent(stream, summary))
 }

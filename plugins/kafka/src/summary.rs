@@ -77,9 +77,12 @@ impl Topics {
         }
     }
 
-    /// Reads a topic's id.
+    /// Reads a topic's id; all zeros stands for none.
     pub(crate) async fn read_id(&mut self, wire: &Wire<'_>) -> Result<(), Stop> {
         let id = TopicId::read(wire).await?;
+        if id.is_zero() {
+            return Ok(());
+        }
         self.are_ids = true;
         if self.kept < MAX_TOPICS {
             self.push(wire.stream.keep(&id.text()));
