@@ -3,6 +3,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::mem;
+use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::rc::Rc;
@@ -54,6 +55,23 @@ enum Tail {
 pub struct Text {
     at: u32,
     len: u32,
+}
+
+impl Text {
+    /// The bytes in that range, as far as the string has them.
+    #[must_use]
+    pub fn part(self, range: Range<usize>) -> Self {
+        let len = self.len as usize;
+        let start = range.start.min(len);
+        let end = range.end.clamp(start, len);
+        Self { at: self.at + start as u32, len: (end - start) as u32 }
+    }
+
+    /// Whether there are no bytes in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
 }
 
 /// The strings read so far in this message.
