@@ -25,7 +25,7 @@ pub const MAX_CONTEXT: usize = 64;
 pub mod name {
     /// `(len: i32) -> i32`: address of an input buffer of at least `len` bytes, 0 if there is no memory for it.
     pub const INPUT: &str = "protap_input";
-    /// `(len: i32) -> i32`: options, a JSON object of strings, are in the input buffer; 0 if all are accepted.
+    /// `(len: i32) -> i32`: options are in the input buffer, keys and values each ended by a zero byte; 0, or 1 + index of the refused one.
     pub const CONFIGURE: &str = "protap_configure";
     /// `(len_a: i32, len_b: i32, flags: i32, ports: i32) -> i64`: whose protocol is this?
     pub const PROBE: &str = "protap_probe";
@@ -343,7 +343,7 @@ layout! {
         next_id: u64,
         /// The protocol's own status or error number, if `HAS_CODE`.
         code: i64,
-        /// Bits of [`message`](self::message).
+        /// Bits of [`message`].
         flags: u32,
         /// Chosen by the guest, names a message that is built over several calls.
         handle: u32,

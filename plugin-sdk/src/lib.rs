@@ -14,6 +14,8 @@ mod plugin;
 mod raw;
 mod reader;
 mod sequential;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 
 pub use self::frames::{AsFrames, FrameBytes, Frames};
 pub use self::guest::{Guest, Parser, ParserCall};

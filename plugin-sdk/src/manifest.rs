@@ -134,6 +134,24 @@ impl Manifest {
         self.name
     }
 
+    /// The names that [`protocols`](Self::protocols) gave.
+    #[must_use]
+    pub const fn protocol_names(&self) -> &'static [&'static str] {
+        self.protocols
+    }
+
+    /// The attribute schema.
+    #[must_use]
+    pub const fn attribute_defs(&self) -> &'static [AttributeDef] {
+        self.attributes
+    }
+
+    /// The namespaces of facts.
+    #[must_use]
+    pub const fn fact_names(&self) -> &'static [&'static str] {
+        self.facts
+    }
+
     /// The window in bytes.
     #[must_use]
     pub const fn window_len(&self) -> u32 {

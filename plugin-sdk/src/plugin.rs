@@ -113,6 +113,24 @@ impl Verdict {
         };
         u64::from(verdict) | u64::from(client) << 8 | u64::from(more) << 32
     }
+
+    /// The verdict that the contract's bits stand for, if they are one.
+    #[must_use]
+    pub const fn from_contract(bits: u64) -> Option<Self> {
+        let client = match (bits >> 8 & 0xff) as u8 {
+            probe::CLIENT_UNKNOWN => Client::Unknown,
+            probe::CLIENT_A => Client::A,
+            probe::CLIENT_B => Client::B,
+            _ => return None,
+        };
+        Some(match (bits & 0xff) as u8 {
+            probe::NO => Self::No,
+            probe::MORE => Self::More((bits >> 32) as u32),
+            probe::LIKELY => Self::Likely(client),
+            probe::CERTAIN => Self::Certain(client),
+            _ => return None,
+        })
+    }
 }
 
 /// What stands at the front of some bytes, as far as a frame's header tells. Used to cut a stream into frames, and

@@ -1,0 +1,145 @@
+//! The pending requests of the miniature host, and its answers to the plugin's imports.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::seen::{Part, Seen};
+use crate::contract::{MAX_CONTEXT, pending};
+use crate::host::NativeHost;
+use crate::output::Kind;
+use crate::plugin::Direction;
+
+/// A request that waits for its answer.
+struct Request {
+    asked: Direction,
+    id: Option<u64>,
+    /// A second id under which it is known, see `HAS_NEXT_ID`.
+    next_id: Option<u64>,
+    type_name: String,
+    context: Vec<u8>,
+}
+
+/// What waits for an answer, and what the plugin logged. Shared between the miniature host and the imports that it
+/// answers.
+#[derive(Clone, Default)]
+pub(super) struct Requests(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    requests: Vec<Request>,
+    /// Messages that were begun and not yet finished.
+    begun: Vec<(Direction, u32, Seen)>,
+    /// Direction of the window that the plugin is looking at.
+    direction: Option<Direction>,
+    log: Vec<String>,
+}
+
+impl Requests {
+    /// The plugin looks at bytes of that direction: requests of the other are those it may ask for.
+    pub(super) fn turn_to(&self, direction: Direction) {
+        self.0.borrow_mut().direction = Some(direction);
+    }
+
+    /// Keeps a request; finds what a response answers, whose type it returns.
+    pub(super) fn take(&self, seen: &Seen) -> Result<Option<String>, String> {
+        let mut state = self.0.borrow_mut();
+        match seen.part {
+            Part::Whole => Ok(state.pair(seen)),
+            Part::Begin(handle) => {
+                if state.begun.iter().any(|(direction, of, _)| (*direction, *of) == (seen.direction, handle)) {
+                    return Err(format!("message {handle} is begun twice"));
+                }
+                state.begun.push((seen.direction, handle, seen.clone()));
+                // A request may be answered before it has been heard out.
+                Ok(if seen.kind == Kind::Request { state.pair(seen) } else { None })
+            }
+            Part::Amend(handle) | Part::Finish(handle) => {
+                let key = (seen.direction, handle);
+                let at = state.begun.iter().position(|(direction, of, _)| (*direction, *of) == key);
+                let at = at.ok_or_else(|| format!("message {handle} was not begun"))?;
+                let Some((_, _, begun)) = state.begun.get_mut(at) else { return Ok(None) };
+                begun.id = seen.id.or(begun.id);
+                begun.next_id = seen.next_id.or(begun.next_id);
+                begun.has_more_replies |= seen.has_more_replies;
+                if !matches!(seen.part, Part::Finish(_)) {
+                    return Ok(None);
+                }
+                let (_, _, begun) = state.begun.swap_remove(at);
+                Ok(if begun.kind == Kind::Response { state.pair(&begun) } else { None })
+            }
+        }
+    }
+
+    /// After a loss nobody knows which in-order request the next response answers.
+    pub(super) fn forget_order(&self) {
+        self.0.borrow_mut().requests.retain(|request| request.id.is_some());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().requests.len()
+    }
+
+    pub(super) fn log(&self) -> Vec<String> {
+        self.0.borrow().log.clone()
+    }
+}
+
+impl State {
+    fn pair(&mut self, seen: &Seen) -> Option<String> {
+        match seen.kind {
+            Kind::Request => {
+                let asked = seen.direction;
+                // A reused id closes the older request.
+                self.requests.retain(|request| seen.id.is_none() || request.asked != asked || request.id != seen.id);
+                let (type_name, context) = (seen.type_name.clone(), seen.context.clone());
+                self.requests.push(Request { asked, id: seen.id, next_id: None, type_name, context });
+                None
+            }
+            Kind::Response => {
+                let asked = seen.direction.opposite();
+                let at = self.find(asked, seen.id, 0)?;
+                let request = self.requests.get_mut(at)?;
+                let type_name = request.type_name.clone();
+                if seen.has_more_replies {
+                    request.next_id = seen.next_id;
+                } else {
+                    self.requests.remove(at);
+                }
+                Some(type_name)
+            }
+            Kind::OneWay => None,
+        }
+    }
+
+    /// Index of the request with that id, or of the `nth` without one.
+    fn find(&self, asked: Direction, id: Option<u64>, nth: usize) -> Option<usize> {
+        let matches = |request: &Request| match id {
+            Some(_) => request.id == id || request.next_id == id,
+            None => request.id.is_none(),
+        };
+        let of_peer = |(_, request): &(usize, &Request)| request.asked == asked && matches(request);
+        self.requests.iter().enumerate().filter(of_peer).nth(nth).map(|(at, _)| at)
+    }
+}
+
+impl NativeHost for Requests {
+    fn pending(&mut self, select: i32, id: u64, out: &mut [u8; MAX_CONTEXT]) -> i32 {
+        let state = self.0.borrow();
+        let found = state.direction.and_then(|direction| {
+            let asked = direction.opposite();
+            match select {
+                pending::BY_ID => state.find(asked, Some(id), 0),
+                _ => state.find(asked, None, usize::try_from(select.checked_sub(pending::FRONT)?).ok()?),
+            }
+        });
+        let Some(request) = found.and_then(|at| state.requests.get(at)) else { return -1 };
+        for (to, from) in out.iter_mut().zip(&request.context) {
+            *to = *from;
+        }
+        i32::try_from(request.context.len()).unwrap_or(-1)
+    }
+
+    fn log(&mut self, _level: i32, line: &str) {
+        self.0.borrow_mut().log.push(line.to_owned());
+    }
+}
