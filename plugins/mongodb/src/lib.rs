@@ -62,6 +62,7 @@ impl Sequential for Mongodb {
             "OP_COMPRESSED, OP_COMMAND, OP_COMMANDREPLY: header",
         ]);
     type Flow = ();
+    const FRAME_IS_PROOF: bool = true;
 
     fn probe(&self, heads: &Heads<'_>) -> Verdict {
         probe::probe(heads)
