@@ -2,62 +2,65 @@
 
 use core::fmt::Write;
 
-use protap_plugin::{MessageWriter, Output, Status, Stop, Stream, Texts};
+use protap_plugin::{MessageWriter, Output, Status, Stop, Texts};
 
 use crate::context::Context;
 use crate::error_codes::{self, Class};
-use crate::header::{Header, OpCode};
+use crate::header::OpCode;
+use crate::message::Message;
 use crate::reply::Error;
 use crate::request::Request;
 use crate::response::Response;
 use crate::{
-    APP_NAME, BATCH_SIZE, COLLECTION, CURSOR_ID, ERROR_TYPE, IN_TRANSACTION, N, N_MODIFIED, NAMESPACE, OP_CODE,
-    OPERATION, RETURNED_ROWS, STATUS_CODE, SYSTEM, WRITE_CONCERN_ERROR, WRITE_ERRORS,
+    APP_NAME, BATCH_SIZE, COLLECTION, COMPRESSOR, CURSOR_ID, ERROR_TYPE, IN_TRANSACTION, N, N_MODIFIED, NAMESPACE,
+    OP_CODE, OPERATION, RETURNED_ROWS, STATUS_CODE, SYSTEM, WRITE_CONCERN_ERROR, WRITE_ERRORS,
 };
 
 const SYSTEM_NAME: &str = "mongodb";
 
 /// Emits a request or a one-way message.
-pub(crate) fn request(stream: &Stream, header: &Header, request: &Request, read: Result<(), Stop>) {
-    let reason = reason(read).or(request.note);
-    stream.emit(|out, texts| {
-        let name = request.command.name.map(|name| texts.get(name));
-        let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(header.op_code.name().as_bytes());
-        let message = begin_request(out, header, request).type_name(name).id(header.request_id.into());
-        let message = message.context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME).str(OPERATION, name);
-        let message = request_attributes(namespace(message, texts, request), texts, header, request);
-        incomplete(message, reason, request.is_known()).emit();
+pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Stop>) {
+    let reason = reason(read).or(message.note);
+    message.body.with_texts(|texts| {
+        message.stream.emit(|out, _| {
+            let name = request.command.name.map(|name| texts.get(name));
+            let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(message.op_code.name().as_bytes());
+            let mut writer = begin_request(out, message, request).type_name(name).id(message.header.request_id.into());
+            writer = writer.context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
+            if request.is_known() {
+                writer = writer.str(OPERATION, name);
+            }
+            writer = namespace(writer, texts, request);
+            writer = request_attributes(writer, texts, message, request);
+            incomplete(writer, reason, request.is_known()).emit();
+        })
     });
 }
 
 /// Emits a response.
-pub(crate) fn response(
-    stream: &Stream,
-    header: &Header,
-    response: &Response,
-    context: Context,
-    read: Result<(), Stop>,
-) {
+pub(crate) fn response(message: &Message, response: &Response, context: Context, read: Result<(), Stop>) {
     let reply = &response.reply;
-    let reason = reason(read).or(response.note).or(reply.ok.is_none().then_some("no ok in the reply"));
-    stream.emit(|out, texts| {
-        let mut message = match reply.failure() {
-            Some(error) => failure(out, texts, error),
-            None if reply.ok == Some(true) => out.response(Status::Ok).code(0),
-            None => out.response(Status::Unknown),
-        };
-        message = message.id(header.response_to.into());
-        if response.more_to_come {
-            // A server may answer each of these replies with the next one, or all of them to the request.
-            message = message.next_id(header.request_id.into());
-        }
-        message = reply_attributes(message, texts, response, context);
-        incomplete(message, reason, reply.ok.is_some()).emit();
+    let reason = reason(read).or(message.note).or(reply.ok.is_none().then_some("no ok in the reply"));
+    message.body.with_texts(|texts| {
+        message.stream.emit(|out, _| {
+            let mut writer = match reply.failure() {
+                Some(error) => failure(out, texts, error),
+                None if reply.ok == Some(true) => out.response(Status::Ok).code(0),
+                None => out.response(Status::Unknown),
+            };
+            writer = writer.id(message.header.response_to.into());
+            if response.more_to_come {
+                // A server may answer each of these replies with the next one, or all of them to the request.
+                writer = writer.next_id(message.header.request_id.into());
+            }
+            writer = reply_attributes(writer, texts, response, context);
+            incomplete(writer, reason, reply.ok.is_some()).emit();
+        })
     });
 }
 
-fn begin_request<'a>(out: &'a mut Output, header: &Header, request: &Request) -> MessageWriter<'a> {
-    if request.more_to_come || header.op_code.is_one_way() {
+fn begin_request<'a>(out: &'a mut Output, message: &Message, request: &Request) -> MessageWriter<'a> {
+    if request.more_to_come || message.op_code.is_one_way() {
         out.one_way("")
     } else if request.command.is_long_poll() {
         out.request("").long_poll()
@@ -66,64 +69,67 @@ fn begin_request<'a>(out: &'a mut Output, header: &Header, request: &Request) ->
     }
 }
 
-fn namespace<'a>(message: MessageWriter<'a>, texts: Texts<'_>, request: &Request) -> MessageWriter<'a> {
+fn namespace<'a>(writer: MessageWriter<'a>, texts: Texts<'_>, request: &Request) -> MessageWriter<'a> {
     let namespace = request.command.namespace;
     in_namespace(
-        message,
+        writer,
         namespace.database.map(|text| texts.get(text)),
         namespace.collection.map(|text| texts.get(text)),
     )
 }
 
 fn in_namespace<'a>(
-    mut message: MessageWriter<'a>,
+    mut writer: MessageWriter<'a>,
     database: Option<&[u8]>,
     collection: Option<&[u8]>,
 ) -> MessageWriter<'a> {
     if let Some(database) = database {
-        message = message.domain(database).str(NAMESPACE, database);
+        writer = writer.domain(database).str(NAMESPACE, database);
     }
     if let Some(collection) = collection {
-        message = message.resource(collection).str(COLLECTION, collection);
+        writer = writer.resource(collection).str(COLLECTION, collection);
     }
     if let (Some(database), Some(collection)) = (database, collection) {
         let mut endpoint = Line::default();
         endpoint.push(database);
         endpoint.push(b".");
         endpoint.push(collection);
-        message = message.endpoint(endpoint.as_bytes());
+        writer = writer.endpoint(endpoint.as_bytes());
     }
-    message
+    writer
 }
 
 fn request_attributes<'a>(
-    mut message: MessageWriter<'a>,
+    mut writer: MessageWriter<'a>,
     texts: Texts<'_>,
-    header: &Header,
+    message: &Message,
     request: &Request,
 ) -> MessageWriter<'a> {
     let command = &request.command;
-    if header.op_code != OpCode::Msg {
-        message = message.str(OP_CODE, header.op_code.name());
+    if message.op_code != OpCode::Msg {
+        writer = writer.str(OP_CODE, message.op_code.name());
+    }
+    if let Some(compressor) = message.compressor {
+        writer = writer.str(COMPRESSOR, compressor.name());
     }
     // OpenTelemetry: only two and more are a batch.
     if command.operations > 1 {
-        message = message.i64(BATCH_SIZE, saturate(command.operations));
+        writer = writer.i64(BATCH_SIZE, saturate(command.operations));
     }
     if let Some(cursor_id) = command.cursor_id {
-        message = message.i64(CURSOR_ID, cursor_id);
+        writer = writer.i64(CURSOR_ID, cursor_id);
     }
     if let Some(app_name) = command.app_name {
-        message = message.str(APP_NAME, texts.get(app_name));
+        writer = writer.str(APP_NAME, texts.get(app_name));
     }
     if command.is_in_transaction {
-        message = message.bool(IN_TRANSACTION, true);
+        writer = writer.bool(IN_TRANSACTION, true);
     }
-    message
+    writer
 }
 
 fn reply_attributes<'a>(
-    mut message: MessageWriter<'a>,
+    mut writer: MessageWriter<'a>,
     texts: Texts<'_>,
     response: &Response,
     context: Context,
@@ -131,31 +137,31 @@ fn reply_attributes<'a>(
     let reply = &response.reply;
     if !context.is_known() {
         // No request says these.
-        message = message.str(SYSTEM, SYSTEM_NAME);
+        writer = writer.str(SYSTEM, SYSTEM_NAME);
         if let Some(namespace) = reply.namespace.map(|text| texts.get(text)) {
             let mut parts = namespace.splitn(2, |byte| *byte == b'.');
-            message = in_namespace(message, parts.next(), parts.next());
+            writer = in_namespace(writer, parts.next(), parts.next());
         }
     }
     if let Some(cursor_id) = reply.cursor_id.filter(|id| *id != 0 && !context.is_get_more()) {
-        message = message.i64(CURSOR_ID, cursor_id);
+        writer = writer.i64(CURSOR_ID, cursor_id);
     }
     if let Some(rows) = reply.rows {
-        message = message.i64(RETURNED_ROWS, saturate(rows));
+        writer = writer.i64(RETURNED_ROWS, saturate(rows));
     }
     if let Some(n) = reply.n {
-        message = message.i64(N, n);
+        writer = writer.i64(N, n);
     }
     if let Some(n_modified) = reply.n_modified {
-        message = message.i64(N_MODIFIED, n_modified);
+        writer = writer.i64(N_MODIFIED, n_modified);
     }
     if reply.write_errors > 0 {
-        message = message.i64(WRITE_ERRORS, saturate(reply.write_errors));
+        writer = writer.i64(WRITE_ERRORS, saturate(reply.write_errors));
     }
     if let Some(error) = reply.write_concern_error {
-        message = message.str(WRITE_CONCERN_ERROR, error_name(texts, error).as_bytes());
+        writer = writer.str(WRITE_CONCERN_ERROR, error_name(texts, error).as_bytes());
     }
-    message
+    writer
 }
 
 /// Begins the response to a request that failed.
@@ -166,14 +172,14 @@ fn failure<'a>(out: &'a mut Output, texts: Texts<'_>, error: Error) -> MessageWr
         Class::Timeout => Status::Timeout,
     };
     let name = error_name(texts, error);
-    let mut message = out.response(status);
+    let mut writer = out.response(status);
     if !name.as_bytes().is_empty() {
-        message = message.exception(name.as_bytes()).str(ERROR_TYPE, name.as_bytes());
+        writer = writer.exception(name.as_bytes()).str(ERROR_TYPE, name.as_bytes());
     }
     if let Some(code) = error.code {
-        message = message.code(code).str(STATUS_CODE, Line::of(code).as_bytes());
+        writer = writer.code(code).str(STATUS_CODE, Line::of(code).as_bytes());
     }
-    message
+    writer
 }
 
 /// The error's name: as the server says it, or as it is known, or as the server would call it.
@@ -203,11 +209,11 @@ fn reason(read: Result<(), Stop>) -> Option<&'static str> {
     }
 }
 
-fn incomplete<'a>(message: MessageWriter<'a>, reason: Option<&str>, is_known: bool) -> MessageWriter<'a> {
+fn incomplete<'a>(writer: MessageWriter<'a>, reason: Option<&str>, is_known: bool) -> MessageWriter<'a> {
     match reason {
-        None => message,
-        Some(reason) if is_known => message.partial(reason),
-        Some(reason) => message.header_only(reason),
+        None => writer,
+        Some(reason) if is_known => writer.partial(reason),
+        Some(reason) => writer.header_only(reason),
     }
 }
 

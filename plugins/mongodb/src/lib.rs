@@ -10,17 +10,21 @@ use std::rc::Rc;
 
 use protap_plugin::prelude::*;
 
+use self::compressed::Collected;
 use self::context::Context;
 use self::header::Header;
+use self::message::Message;
 use self::request::Request;
 use self::response::Response;
 
 mod bson;
 mod command;
+mod compressed;
 mod context;
 mod emit;
 mod error_codes;
 mod header;
+mod message;
 mod op_msg;
 mod probe;
 mod reply;
@@ -50,7 +54,9 @@ attributes! {
 
 /// The parser.
 #[derive(Debug, Default)]
-pub struct Mongodb;
+pub struct Mongodb {
+    collected: Collected,
+}
 
 impl Sequential for Mongodb {
     const MANIFEST: Manifest = Manifest::new("mongodb", env!("CARGO_PKG_VERSION"))
@@ -59,7 +65,8 @@ impl Sequential for Mongodb {
         .decodes(&[
             "OP_MSG: commands and replies, document sequences, checksums, one-way and exhaust messages",
             "OP_QUERY and OP_REPLY; OP_INSERT, OP_UPDATE, OP_DELETE, OP_GET_MORE, OP_KILL_CURSORS",
-            "OP_COMPRESSED, OP_COMMAND, OP_COMMANDREPLY: header",
+            "OP_COMPRESSED (snappy, zlib, zstd) up to 256 KiB; longer ones: header",
+            "OP_COMMAND, OP_COMMANDREPLY: header",
         ]);
     type Flow = ();
     const FRAME_IS_PROOF: bool = true;
@@ -68,19 +75,18 @@ impl Sequential for Mongodb {
         probe::probe(heads)
     }
 
-    async fn message(_plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
-        let header = Header::read(&stream).await?;
-        let limit = stream.offset().saturating_add(stream.frame_remaining());
-        let read = if header.is_response(stream.direction()) {
-            let context = Context::pending(header.response_to);
+    async fn message(plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
+        let mut message = Message::read(&stream).await?;
+        let read = if message.header.is_response(stream.direction()) {
+            let context = Context::pending(message.header.response_to);
             let mut response = Response::default();
-            let read = response.read(&stream, header.op_code, limit, context).await;
-            emit::response(&stream, &header, &response, context, read);
+            let read = response.read(&mut message, &plugin.collected, context).await;
+            emit::response(&message, &response, context, read);
             read
         } else {
             let mut request = Request::default();
-            let read = request.read(&stream, header.op_code, limit).await;
-            emit::request(&stream, &header, &request, read);
+            let read = request.read(&mut message, &plugin.collected).await;
+            emit::request(&message, &request, read);
             read
         };
         // What is wrong inside a frame does not concern the next one; lost bytes are for the SDK to bridge.

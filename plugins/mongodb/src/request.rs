@@ -14,8 +14,10 @@ use protap_plugin::{Stop, Stream, Text};
 
 use crate::bson::count_documents;
 use crate::command::{Command, MAX_NAMESPACE, Namespace, Verb};
+use crate::compressed::Collected;
 use crate::context::Context;
 use crate::header::OpCode;
+use crate::message::Message;
 use crate::op_msg::{Flags, Section, next_section};
 
 /// Flag of a query: all of the cursor is to be sent without being asked for.
@@ -29,31 +31,25 @@ pub(crate) struct Request {
     pub(crate) operation: Option<&'static str>,
     /// It says that it will not be answered.
     pub(crate) more_to_come: bool,
-    /// Why it was not decoded.
-    pub(crate) note: Option<&'static str>,
     /// Another query than a command: flags say how it is answered.
     query_flags: Option<u32>,
 }
 
 impl Request {
-    /// Reads what follows the header of a message with this op code, up to `limit`.
-    pub(crate) async fn read(&mut self, stream: &Stream, op_code: OpCode, limit: u64) -> Result<(), Stop> {
-        match op_code {
+    /// Reads the message's body.
+    pub(crate) async fn read(&mut self, message: &mut Message, collected: &Collected) -> Result<(), Stop> {
+        message.decompress(collected).await?;
+        let (stream, limit) = (&message.body, message.limit);
+        match message.op_code {
             OpCode::Msg => self.msg(stream, limit).await,
             OpCode::Query => self.query(stream, limit).await,
-            OpCode::Insert => {
-                self.operation = Some("insert");
-                stream.skip(4).await?;
-                self.namespace(stream).await?;
-                self.command.operations = count_documents(stream, limit).await?;
-                Ok(())
-            }
+            OpCode::Insert => self.insert(stream, limit).await,
             OpCode::Update => self.write(stream, "update").await,
             OpCode::Delete => self.write(stream, "delete").await,
             OpCode::GetMore => self.get_more(stream).await,
             OpCode::KillCursors => self.kill_cursors(stream).await,
             _ => {
-                self.note = Some("op code not decoded");
+                message.note.get_or_insert("op code not decoded");
                 Ok(())
             }
         }
@@ -108,6 +104,14 @@ impl Request {
         }
         self.command.namespace.collection = None;
         self.command.read(stream, limit).await
+    }
+
+    async fn insert(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+        self.operation = Some("insert");
+        stream.skip(4).await?;
+        self.namespace(stream).await?;
+        self.command.operations = count_documents(stream, limit).await?;
+        Ok(())
     }
 
     async fn write(&mut self, stream: &Stream, operation: &'static str) -> Result<(), Stop> {

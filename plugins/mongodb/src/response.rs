@@ -6,8 +6,10 @@
 
 use protap_plugin::{Stop, Stream};
 
+use crate::compressed::Collected;
 use crate::context::Context;
 use crate::header::OpCode;
+use crate::message::Message;
 use crate::op_msg::{Flags, Section, next_section};
 use crate::reply::Reply;
 
@@ -22,24 +24,28 @@ pub(crate) struct Response {
     pub(crate) reply: Reply,
     /// Another one follows it.
     pub(crate) more_to_come: bool,
-    /// Why it was not decoded.
-    pub(crate) note: Option<&'static str>,
 }
 
 impl Response {
-    /// Reads what follows the header of a message with this op code, up to `limit`.
+    /// Reads the message's body.
     pub(crate) async fn read(
         &mut self,
-        stream: &Stream,
-        op_code: OpCode,
-        limit: u64,
+        message: &mut Message,
+        collected: &Collected,
         context: Context,
     ) -> Result<(), Stop> {
-        match op_code {
+        message.decompress(collected).await?;
+        let (stream, limit) = (&message.body, message.limit);
+        match message.op_code {
             OpCode::Msg => self.msg(stream, limit, context).await,
+            // Without its request, a command's reply and a user's document look the same.
+            OpCode::Reply if !context.is_known() => {
+                message.note = Some("request not seen");
+                Ok(())
+            }
             OpCode::Reply => self.op_reply(stream, limit, context).await,
             _ => {
-                self.note = Some("op code not decoded");
+                message.note.get_or_insert("op code not decoded");
                 Ok(())
             }
         }
@@ -83,11 +89,8 @@ impl Response {
             reply.ok = Some(false);
         } else if context.wants_documents() {
             (reply.ok, reply.rows, reply.cursor_id) = (Some(true), Some(number), Some(cursor_id));
-        } else if context.is_known() {
-            reply.read(stream, limit, context).await?;
         } else {
-            // Without its request, a command's reply and a user's document look the same.
-            self.note = Some("request not seen");
+            reply.read(stream, limit, context).await?;
         }
         Ok(())
     }
