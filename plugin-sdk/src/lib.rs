@@ -13,6 +13,7 @@ mod output;
 mod plugin;
 mod raw;
 mod reader;
+mod resync;
 mod sequential;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -21,9 +22,10 @@ pub use self::frames::{AsFrames, FrameBytes, Frames};
 pub use self::guest::{Guest, Parser, ParserCall};
 pub use self::manifest::{AttributeDef, Facts, Key, Manifest, OptionDef, Transport};
 pub use self::output::{Kind, MessageWriter, Output, Status};
-pub use self::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict, resync_by_frames};
+pub use self::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict};
 pub use self::raw::{AsRaw, Raw};
 pub use self::reader::{ReadError, Reader};
+pub use self::resync::resync_by_frames;
 pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Stream, Text, Texts};
 
 /// What a plugin's source needs.

@@ -235,7 +235,7 @@ impl<'a> Document<'a> {
 
     /// Passes over what was not read of the document.
     pub(crate) async fn pass(self) -> Result<(), Stop> {
-        self.stream.skip(self.end.saturating_sub(self.stream.offset())).await
+        pass_to(self.stream, self.end).await
     }
 
     fn at_value<K>(&mut self, kind: u8, len: ValueLen, key: K) -> Result<Element<K>, Stop> {
@@ -320,6 +320,17 @@ fn count_elements(bytes: &[u8], room: u64) -> (u64, u64) {
         len = end;
     }
     (count, len)
+}
+
+/// Passes over everything up to `end`, where a document ends. The last byte is read: a message is emitted once all of
+/// it was seen, and code that ended with skipping would be asked to go on only when the next message came.
+pub(crate) async fn pass_to(stream: &Stream, end: u64) -> Result<(), Stop> {
+    let left = end.saturating_sub(stream.offset());
+    if left == 0 {
+        return Ok(());
+    }
+    stream.skip(left - 1).await?;
+    if stream.u8().await? == 0 { Ok(()) } else { Err(Stop::Malformed("a document without an end")) }
 }
 
 /// Counts the documents between here and `limit`, one after the other.

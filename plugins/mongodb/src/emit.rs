@@ -40,7 +40,9 @@ pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Sto
 /// Emits a response.
 pub(crate) fn response(message: &Message, response: &Response, context: Context, read: Result<(), Stop>) {
     let reply = &response.reply;
-    let reason = reason(read).or(message.note).or(reply.ok.is_none().then_some("no ok in the reply"));
+    let reason = reason(read).or(message.note);
+    let reason = reason.or(reply.ok.is_none().then_some("no ok in the reply"));
+    let reason = reason.or((!context.is_known()).then_some("request not seen"));
     message.body.with_texts(|texts| {
         message.stream.emit(|out, _| {
             let mut writer = match reply.failure() {

@@ -12,7 +12,7 @@
 
 use protap_plugin::{Stop, Stream, Text};
 
-use crate::bson::count_documents;
+use crate::bson::{count_documents, pass_to};
 use crate::command::{Command, MAX_NAMESPACE, Namespace, Verb};
 use crate::compressed::Collected;
 use crate::context::Context;
@@ -87,7 +87,7 @@ impl Request {
                 Section::Sequence { end, carries_operations: true } => {
                     self.command.operations += count_documents(stream, end).await?;
                 }
-                Section::Sequence { end, .. } => stream.skip(end.saturating_sub(stream.offset())).await?,
+                Section::Sequence { end, .. } => pass_to(stream, end).await?,
             }
         }
         if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }

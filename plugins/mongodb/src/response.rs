@@ -6,6 +6,7 @@
 
 use protap_plugin::{Stop, Stream};
 
+use crate::bson::pass_to;
 use crate::compressed::Collected;
 use crate::context::Context;
 use crate::header::OpCode;
@@ -66,7 +67,7 @@ impl Response {
                     has_body = true;
                     self.reply.read(stream, limit, context).await?;
                 }
-                Section::Sequence { end, .. } => stream.skip(end.saturating_sub(stream.offset())).await?,
+                Section::Sequence { end, .. } => pass_to(stream, end).await?,
             }
         }
         if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }
