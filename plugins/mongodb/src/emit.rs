@@ -42,7 +42,7 @@ pub(crate) fn response(message: &Message, response: &Response, context: Context,
     let reply = &response.reply;
     let reason = reason(read).or(message.note);
     let reason = reason.or(reply.ok.is_none().then_some("no ok in the reply"));
-    let reason = reason.or((!context.is_known()).then_some("request not seen"));
+    let reason = reason.or((!context.is_known()).then_some("request not known"));
     message.body.with_texts(|texts| {
         message.stream.emit(|out, _| {
             let mut writer = match reply.failure() {

@@ -59,6 +59,7 @@ impl Request {
     pub(crate) fn context(&self) -> Context {
         let verb = self.command.verb;
         match self.query_flags {
+            _ if !self.is_known() => Context::default(),
             Some(flags) => Context::of_query(verb == Verb::GetMore, flags & EXHAUST != 0),
             None => Context::of_command(verb == Verb::BulkWrite, verb == Verb::GetMore),
         }

@@ -41,7 +41,7 @@ impl Response {
             OpCode::Msg => self.msg(stream, limit, context).await,
             // Without its request, a command's reply and a user's document look the same.
             OpCode::Reply if !context.is_known() => {
-                message.note = Some("request not seen");
+                message.note = Some("request not known");
                 Ok(())
             }
             OpCode::Reply => self.op_reply(stream, limit, context).await,
