@@ -4,6 +4,8 @@
 //!
 //! Nothing here touches memory by address: structs are written to and read from byte slices, field by field.
 
+pub mod memory;
+
 /// The contract's version, as it stands in a manifest. A host loads a plugin only if the majors are equal; while
 /// the major is 0, the minors must be equal too.
 pub const VERSION: &str = "0.1";

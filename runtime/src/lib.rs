@@ -1,5 +1,9 @@
 //! The protap runtime: captured packets in, request/response records out, through sandboxed Wasm parser plugins.
 //! The modules, in order, are the pipeline.
 
+pub mod capture;
 pub mod packet;
+pub mod duplicate;
+mod assembler;
+pub mod reassembly;
 pub mod record;

@@ -1,0 +1,148 @@
+//! The simplest level of the SDK: say how long a frame is, then decode it whole. A frame that is longer than the
+//! window is decoded from its head; so is one whose tail was lost.
+
+use crate::guest::{Parser, ParserCall};
+use crate::host;
+use crate::manifest::Manifest;
+use crate::output::Output;
+use crate::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict, resync_by_frames};
+
+/// A parser of protocols that are cut into frames by their headers.
+pub trait Frames: Default + 'static {
+    /// What the plugin says of itself.
+    const MANIFEST: Manifest;
+    /// What is kept for a flow, for both directions. It must be small and bounded; after a loss it may be gone.
+    type Flow: Default + 'static;
+
+    /// Takes one option; an error refuses it.
+    fn configure(&mut self, _key: &str, _value: &str) -> Result<(), &'static str> {
+        Err("the plugin has no such option")
+    }
+
+    /// How long is the frame that begins here? Be strict: this is also what finds the next frame after a loss and,
+    /// unless [`probe`](Self::probe) is written, what recognises the protocol.
+    fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
+
+    /// Decodes a frame and emits what it means.
+    fn decode(&self, flow: &mut Self::Flow, frame: &FrameBytes<'_>, output: &mut Output);
+
+    /// Correlation id of the frame that begins here, if the protocol has one: after a loss, a frame that answers a
+    /// pending request is believed at once.
+    fn frame_id(&self, _direction: Direction, _bytes: &[u8]) -> Option<u64> {
+        None
+    }
+
+    /// Whose protocol is this? Unless written otherwise: a whole frame from either side, as its first bytes, makes it
+    /// likely that the side which [`frame`](Self::frame) takes for a client is one.
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        probe_by_frames(heads, |direction, bytes| self.frame(direction, bytes))
+    }
+}
+
+/// A frame, or as much of it as there is.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameBytes<'a> {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Its bytes from the first on.
+    pub bytes: &'a [u8],
+    /// Its length, which may be more than `bytes` holds.
+    pub len: u64,
+    /// Stream offset of its first byte.
+    pub offset: u64,
+}
+
+impl FrameBytes<'_> {
+    /// Whether all of it is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.bytes.len() as u64 == self.len
+    }
+}
+
+fn probe_by_frames(heads: &Heads<'_>, frame: impl Fn(Direction, &[u8]) -> Frame) -> Verdict {
+    let fits = |direction, bytes: &[u8]| match frame(direction, bytes) {
+        _ if bytes.is_empty() => Some(false),
+        Frame::Len(_) => Some(true),
+        Frame::Need(_) => Some(false),
+        Frame::Invalid(_) => None,
+    };
+    let orientations = [(Client::A, heads.a, heads.b), (Client::B, heads.b, heads.a)];
+    let mut needs_more = false;
+    for (client, from_client, from_server) in orientations {
+        match (fits(Direction::ToServer, from_client), fits(Direction::ToClient, from_server)) {
+            (None, _) | (_, None) => {}
+            (Some(false), Some(false)) => needs_more = true,
+            _ => return Verdict::Likely(client),
+        }
+    }
+    if needs_more && !heads.is_complete {
+        return Verdict::More(heads.a.len().max(heads.b.len()) as u32 + 1);
+    }
+    Verdict::No
+}
+
+/// Makes a [`Frames`] parser a plugin; named by [`export!`](crate::export).
+#[derive(Debug, Default)]
+pub struct AsFrames<P>(P);
+
+impl<P: Frames> Parser for AsFrames<P> {
+    const MANIFEST: Manifest = P::MANIFEST;
+    type Flow = P::Flow;
+
+    fn configure(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        self.0.configure(key, value)
+    }
+
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        self.0.probe(heads)
+    }
+
+    fn open(&mut self) -> P::Flow {
+        P::Flow::default()
+    }
+
+    fn parse(&mut self, flow: &mut P::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
+        let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        let mut consumed = 0;
+        loop {
+            let rest = input.bytes.get(consumed..).unwrap_or_default();
+            if rest.is_empty() || !output.has_room() {
+                return Progress::More(consumed);
+            }
+            let len = match self.0.frame(input.direction, rest) {
+                Frame::Len(0) => return Progress::Invalid { consumed, reason: "a frame of no bytes" },
+                Frame::Len(len) => len,
+                Frame::Need(_) if input.gap.is_some() => return Progress::Lost,
+                Frame::Need(_) if input.is_last() => return Progress::More(input.bytes.len()),
+                Frame::Need(amount) => {
+                    return Progress::Need { consumed, amount: (amount as u64).max(rest.len() as u64 + 1) };
+                }
+                Frame::Invalid(reason) => return Progress::Invalid { consumed, reason },
+            };
+            let offset = input.offset.saturating_add(consumed as u64);
+            let present = usize::try_from(len).map_or(rest.len(), |len| len.min(rest.len()));
+            let missing = len - present as u64;
+            let wanted = len.min(u64::from(P::MANIFEST.window_len()));
+            if missing > 0 && !input.is_last() && (rest.len() as u64) < wanted {
+                return Progress::Need { consumed, amount: wanted };
+            }
+            output.set_span(offset, offset.saturating_add(len));
+            let bytes = rest.get(..present).unwrap_or_default();
+            self.0.decode(flow, &FrameBytes { direction: input.direction, bytes, len, offset }, output);
+            consumed += present;
+            if missing > 0 {
+                return Progress::Skip { consumed, amount: missing };
+            }
+        }
+    }
+
+    fn resync(&mut self, _flow: &mut P::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
+        let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        resync_by_frames(
+            &input,
+            |bytes| self.0.frame(input.direction, bytes),
+            |bytes| self.0.frame_id(input.direction, bytes).is_some_and(|id| host::pending(id).is_some()),
+        )
+    }
+}

@@ -1,0 +1,182 @@
+//! The level of the SDK for long messages: plain code that reads a message from front to back and passes over what
+//! it does not need, at any depth, without caring how the bytes arrive. An `async fn` is that code; the SDK polls it
+//! with each window. Nothing else is asynchronous here: no executor, no I/O, no time.
+
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::rc::Rc;
+
+use crate::guest::{Parser, ParserCall};
+use crate::host;
+use crate::manifest::Manifest;
+use crate::plugin::{Direction, Frame, Heads, Input, Progress, Resync, Verdict, resync_by_frames};
+
+pub use self::stream::{Stream, Text, Texts};
+
+mod stream;
+
+/// A parser that reads each direction of a flow as a sequence of messages.
+pub trait Sequential: Default + 'static {
+    /// What the plugin says of itself.
+    const MANIFEST: Manifest;
+    /// What is kept for a flow, shared by both directions (use [`Cell`](core::cell::Cell)). It must be small and
+    /// bounded; after a loss it may be gone.
+    type Flow: Default + 'static;
+
+    /// Takes one option; an error refuses it.
+    fn configure(&mut self, _key: &str, _value: &str) -> Result<(), &'static str> {
+        Err("the plugin has no such option")
+    }
+
+    /// Whose protocol is this?
+    fn probe(&self, heads: &Heads<'_>) -> Verdict;
+
+    /// Reads one message from the stream and emits what it means. Called again for the next one. An error that the
+    /// code does not handle itself ends the message: bytes that were lost are bridged if the frame's end is known
+    /// ([`Stream::begin_frame`]), malformed ones lead to a resync.
+    fn message(
+        plugin: Rc<Self>,
+        flow: Rc<Self::Flow>,
+        stream: Stream,
+    ) -> impl Future<Output = Result<(), Stop>> + 'static;
+
+    /// What frame begins here? Only to find the next one after a loss: be strict.
+    fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
+
+    /// Correlation id of the frame that begins here, if the protocol has one: after a loss, a frame that answers a
+    /// pending request is believed at once.
+    fn frame_id(&self, _direction: Direction, _bytes: &[u8]) -> Option<u64> {
+        None
+    }
+}
+
+/// Why a message was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The bytes that come next are missing for good, or the stream ended.
+    Lost,
+    /// The bytes are not what the protocol allows here.
+    Malformed(&'static str),
+    /// It is not this plugin's protocol after all.
+    Reject(&'static str),
+    /// It is this plugin's protocol, but unreadable from here on.
+    Opaque(&'static str),
+    /// From that stream offset on, another protocol begins.
+    Handover(u64, &'static str),
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost => f.write_str("bytes lost"),
+            Self::Malformed(why) | Self::Reject(why) | Self::Opaque(why) | Self::Handover(_, why) => f.write_str(why),
+        }
+    }
+}
+
+/// What a message's code waits for when it cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// So many bytes from the cursor on.
+    Bytes(usize),
+    /// To be behind so many bytes after the window.
+    Skip(u64),
+    /// Nothing: the answer is full, and wants to be taken.
+    Room,
+}
+
+/// One direction of a flow: the stream's state and the code that reads it, if it is inside a message.
+struct Lane {
+    stream: Stream,
+    reader: Option<Pin<Box<dyn Future<Output = Stop>>>>,
+}
+
+/// Both directions of a flow.
+pub struct SequentialFlow<F> {
+    flow: Rc<F>,
+    to_server: Lane,
+    to_client: Lane,
+}
+
+impl<F> fmt::Debug for SequentialFlow<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SequentialFlow").finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`Sequential`] parser a plugin; named by [`export!`](crate::export).
+#[derive(Debug, Default)]
+pub struct AsSequential<P>(Rc<P>);
+
+impl<P: Sequential> Parser for AsSequential<P> {
+    const MANIFEST: Manifest = P::MANIFEST;
+    type Flow = SequentialFlow<P::Flow>;
+
+    fn configure(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        Rc::get_mut(&mut self.0).ok_or("options come before the first flow")?.configure(key, value)
+    }
+
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        self.0.probe(heads)
+    }
+
+    fn open(&mut self) -> Self::Flow {
+        let lane = |direction| Lane { stream: Stream::new(direction), reader: None };
+        SequentialFlow {
+            flow: Rc::new(P::Flow::default()),
+            to_server: lane(Direction::ToServer),
+            to_client: lane(Direction::ToClient),
+        }
+    }
+
+    fn parse(&mut self, state: &mut Self::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
+        let input = Input::new(call, &[]);
+        let lane = match input.direction {
+            Direction::ToServer => &mut state.to_server,
+            Direction::ToClient => &mut state.to_client,
+        };
+        lane.stream.lend(window, output, call);
+        let reader = lane
+            .reader
+            .get_or_insert_with(|| Box::pin(read_messages(self.0.clone(), state.flow.clone(), lane.stream.clone())));
+        let polled = reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        lane.stream.take_back(window, output);
+        if polled.is_ready() || input.is_datagram {
+            lane.reader = None;
+        }
+        match polled {
+            Poll::Pending => lane.stream.progress(),
+            Poll::Ready(stop) => lane.stream.stopped(stop, &input, call.len),
+        }
+    }
+
+    fn resync(&mut self, state: &mut Self::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
+        let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        match input.direction {
+            Direction::ToServer => state.to_server.reader = None,
+            Direction::ToClient => state.to_client.reader = None,
+        }
+        resync_by_frames(
+            &input,
+            |bytes| self.0.frame(input.direction, bytes),
+            |bytes| self.0.frame_id(input.direction, bytes).is_some_and(|id| host::pending(id).is_some()),
+        )
+    }
+}
+
+/// Reads message after message; ends with the error that a message did not handle.
+async fn read_messages<P: Sequential>(plugin: Rc<P>, flow: Rc<P::Flow>, stream: Stream) -> Stop {
+    loop {
+        let start = stream.begin_message().await;
+        if let Err(stop) = P::message(plugin.clone(), flow.clone(), stream.clone()).await {
+            return stop;
+        }
+        if let Err(stop) = stream.skip_to_frame_end().await {
+            return stop;
+        }
+        if stream.offset() == start {
+            return Stop::Malformed("a message of no bytes");
+        }
+    }
+}
