@@ -39,7 +39,7 @@ impl DuplicateFilter {
     /// Whether this IP packet was seen a moment ago. A packet that carries no IP never was.
     pub fn is_duplicate(&mut self, packet: &RawPacket<'_>) -> bool {
         let Some(bytes) = ip_packet(packet) else { return false };
-        let hash = hash_ip_packet(bytes, packet.origlen.wrapping_sub(packet.data.len() as u32));
+        let hash = hash_ip_packet(bytes);
         if self.contains(hash, packet.at) {
             self.duplicates += 1;
             return true;
@@ -68,16 +68,16 @@ impl DuplicateFilter {
     }
 }
 
-/// Hashes an IP packet, of which the snaplen cut `missing` bytes, without the fields that a router changes. Never zero, which marks
-/// an empty place.
-fn hash_ip_packet(packet: &[u8], missing: u32) -> u64 {
+/// Hashes an IP packet, as far as it was kept, without the fields that a router changes. Never zero, which marks an
+/// empty place.
+fn hash_ip_packet(packet: &[u8]) -> u64 {
     let hash = match packet.split_first_chunk::<20>() {
         Some((header, rest)) => {
             let mut header = *header;
             mask_hops(&mut header);
-            hash_bytes(rest, hash_bytes(&header, u64::from(missing)))
+            hash_bytes(rest, hash_bytes(&header, 0))
         }
-        None => hash_bytes(packet, u64::from(missing)),
+        None => hash_bytes(packet, 0),
     };
     hash.max(1)
 }

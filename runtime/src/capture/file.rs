@@ -164,8 +164,8 @@ impl CaptureFile {
 
 /// Tells the format by the first four bytes and reads the file's header.
 fn recognise(name: &str, input: &mut ReadBuffer) -> Result<Format, CaptureError> {
-    match input.fill(4) {
-        // A gzip or zstd file that was cut off before its fourth byte.
+    // Every capture has these 24 bytes; of another file, they help to say what it is.
+    match input.fill(24) {
         Err(error) => return Err(explain(name, input, 0, error.into())),
         Ok(_) if input.window().is_empty() => return Err(CaptureError::Empty { file: name.to_owned() }),
         Ok(_) => {}

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use etherparse::PacketBuilder;
+use etherparse::{PacketBuilder, VlanId};
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
@@ -319,14 +319,16 @@ proptest! {
         ports: (u16, u16),
         seq: u32,
         ack: Option<u32>,
-        (syn, fin, rst): (bool, bool, bool),
+        flags: (bool, bool, bool),
         window: u16,
         payload in prop::collection::vec(any::<u8>(), 0..200),
-        vlan: bool,
+        vlan: u16,
     ) {
+        let (syn, fin, rst) = flags;
         let (source, destination) = (Ipv4Addr::from(addresses.0), Ipv4Addr::from(addresses.1));
         let link = PacketBuilder::ethernet2([1; 6], [2; 6]);
-        let tagged = if vlan { link.single_vlan(etherparse::VlanId::ZERO) } else { link.double_vlan(etherparse::VlanId::ZERO, etherparse::VlanId::ZERO) };
+        let (outer, inner) = (VlanId::try_new(vlan & 0xfff).unwrap(), VlanId::try_new(9).unwrap());
+        let tagged = if vlan > 0xfff { link.double_vlan(outer, inner) } else { link.single_vlan(outer) };
         let mut builder = tagged.ipv4(source.octets(), destination.octets(), 64).tcp(ports.0, ports.1, seq, window);
         if let Some(ack) = ack {
             builder = builder.ack(ack);

@@ -45,17 +45,13 @@ fn packets_on_loopback_come_once_each_then_idle_then_the_end_when_told() {
                 CaptureEvent::End => panic!("nobody told it to end"),
             }
         }
-        // `any` sees a loopback packet as it leaves and as it arrives.
-        let copies = if interface == "any" { 2 } else { 1 };
-        assert_eq!(payloads.len(), 100 * copies, "{interface}");
-        payloads.dedup();
-        let mut stats = source.stats();
-        assert_eq!((stats.packets, stats.kernel_drops), (100 * copies as u64, 0));
-        assert_eq!(stats.clock_steps_back, 0);
+        // Packets that pass on different processors may change places.
+        payloads.sort_unstable();
+        assert_eq!(payloads, (0..100).collect::<Vec<u8>>(), "{interface}");
+        let stats = source.stats();
+        assert_eq!((stats.packets, stats.kernel_drops), (100, 0));
         stop.store(true, Ordering::Relaxed);
         assert!(matches!(source.next(), Ok(CaptureEvent::End)));
-        stats = source.stats();
-        assert_eq!(stats.packets, 100 * copies as u64);
     }
 }
 
@@ -66,7 +62,7 @@ fn a_short_snaplen_cuts_and_is_counted() {
     let filter = Some(format!("udp and dst port {}", address.port()));
     let Some((mut source, _)) = open(&LiveOptions { filter, snaplen: 64, ..LiveOptions::new("lo") }) else { return };
     receiver.send_to(&[1; 500], address).unwrap();
-    loop {
+    for _ in 0..20 {
         if let CaptureEvent::Packet(packet) = source.next().unwrap() {
             assert_eq!((packet.data.len(), packet.origlen), (64, 542));
             break;

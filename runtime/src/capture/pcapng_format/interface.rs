@@ -62,7 +62,7 @@ impl Interface {
             Resolution::Nanos(nanos) => units.saturating_mul(nanos),
             Resolution::PartOfNano(parts) => units / parts,
             Resolution::PowerOfTwo(power) => {
-                let nanos = u128::from(units) * 1_000_000_000 >> power;
+                let nanos = (u128::from(units) * 1_000_000_000) >> power;
                 u64::try_from(nanos).unwrap_or(u64::MAX)
             }
         };
