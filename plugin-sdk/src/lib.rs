@@ -190,8 +190,8 @@ pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Strea
 /// What a plugin's source needs.
 pub mod prelude {
     pub use crate::{
-        Client, Direction, Facts, Frame, FrameBytes, Frames, Heads, Input, Key, Kind, Manifest, MessageWriter, OptionDef, Output,
-        Progress, Raw, ReadError, Reader, Resync, Sequential, Status, Stop, Stream, Text, Texts, Transport, Verdict,
-        attributes, export, host,
+        Client, Direction, Facts, Frame, FrameBytes, Frames, Heads, Input, Key, Kind, Manifest, MessageWriter,
+        OptionDef, Output, Progress, Raw, ReadError, Reader, Resync, Sequential, Status, Stop, Stream, Text, Texts,
+        Transport, Verdict, attributes, export, host,
     };
 }
