@@ -25,6 +25,9 @@ pub trait Sequential: Default + 'static {
     /// What is kept for a flow, shared by both directions (use [`Cell`](core::cell::Cell)). It must be small and
     /// bounded; after a loss it may be gone.
     type Flow: Default + 'static;
+    /// Whether [`frame`](Self::frame) is so strict that nothing else looks like one: then the first frame found after
+    /// a loss is believed without a second one behind it.
+    const FRAME_IS_PROOF: bool = false;
 
     /// Takes one option; an error refuses it.
     fn configure(&mut self, _key: &str, _value: &str) -> Result<(), &'static str> {
@@ -166,7 +169,10 @@ impl<P: Sequential> Parser for AsSequential<P> {
         resync_by_frames(
             &input,
             |bytes| self.0.frame(input.direction, bytes),
-            |bytes| self.0.frame_id(input.direction, bytes).is_some_and(|id| host::pending(id).is_some()),
+            |bytes| {
+                let id = |bytes| self.0.frame_id(input.direction, bytes);
+                P::FRAME_IS_PROOF || id(bytes).is_some_and(|id| host::pending(id).is_some())
+            },
         )
     }
 }

@@ -6,7 +6,7 @@ use core::mem;
 use std::rc::Rc;
 
 pub use self::texts::{Text, Texts};
-use self::waits::{Available, Begun, Skipped};
+use self::waits::{Available, Begun, Room, Skipped};
 use super::{Stop, Wanted};
 use crate::host;
 use crate::output::Output;
@@ -83,6 +83,17 @@ impl Stream {
         }))
     }
 
+    /// A stream over bytes that are there already, such as what was found compressed in this one. It ends where they
+    /// end, has texts of its own, and emits nothing: its messages are emitted on this stream.
+    #[must_use]
+    pub fn nested(&self, bytes: Vec<u8>) -> Self {
+        let nested = Self::new(self.0.direction, u32::MAX);
+        nested.0.len.set(bytes.len());
+        nested.0.tail.set(Tail::End);
+        nested.0.window.replace(bytes);
+        nested
+    }
+
     /// Which way the bytes go.
     #[must_use]
     pub fn direction(&self) -> Direction {
@@ -157,13 +168,14 @@ impl Stream {
 
     /// Passes over `len` bytes; those that have not come yet are never copied.
     pub fn skip(&self, len: u64) -> impl Future<Output = Result<(), Stop>> + use<> {
-        Skipped { stream: self.clone(), target: self.offset().saturating_add(len) }
+        Skipped { stream: self.clone(), target: self.offset().saturating_add(len), wakes_at_target: true }
     }
 
     /// Passes over the rest of the frame, if its end is known.
     pub fn skip_to_frame_end(&self) -> impl Future<Output = Result<(), Stop>> + use<> {
         let remaining = if self.0.frame_end.get() == NO_END { 0 } else { self.frame_remaining() };
-        self.skip(remaining)
+        // What follows is the next message, for which the code is called when it comes.
+        Skipped { stream: self.clone(), target: self.offset().saturating_add(remaining), wakes_at_target: false }
     }
 
     /// Emits messages and facts. A message starts where this message's code began and ends at the frame's end or,
@@ -182,6 +194,12 @@ impl Stream {
     #[must_use]
     pub fn pending_front(&self) -> Option<host::Context> {
         self.0.output.borrow().as_ref().and_then(Output::pending_front)
+    }
+
+    /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
+    /// begins; this is for code that emits many facts, or several messages, while it reads.
+    pub fn room(&self) -> impl Future<Output = ()> + use<> {
+        Room { stream: self.clone() }
     }
 
     /// Waits for the first byte of a message and for room in the answer; returns the message's start.

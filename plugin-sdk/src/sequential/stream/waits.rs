@@ -40,6 +40,9 @@ impl Future for Available {
 pub(super) struct Skipped {
     pub(super) stream: Stream,
     pub(super) target: u64,
+    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
+    /// the last one is asked for instead of passed over.
+    pub(super) wakes_at_target: bool,
 }
 
 impl Future for Skipped {
@@ -64,7 +67,12 @@ impl Future for Skipped {
             Tail::Gap(_) | Tail::More => {}
         }
         self.stream.advance(left as usize);
-        state.wanted.set(Wanted::Skip(beyond));
+        state.wanted.set(match state.tail.get() {
+            Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
+            _ if !self.wakes_at_target => Wanted::Skip(beyond),
+            _ if beyond == 1 => Wanted::Bytes(1),
+            _ => Wanted::Skip(beyond - 1),
+        });
         Poll::Pending
     }
 }
@@ -87,5 +95,23 @@ impl Future for Begun {
         let start = self.stream.offset();
         state.start.set(start);
         Poll::Ready(start)
+    }
+}
+
+/// Waits for room in the answer.
+pub(super) struct Room {
+    pub(super) stream: Stream,
+}
+
+impl Future for Room {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let state = &self.stream.0;
+        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
+            return Poll::Ready(());
+        }
+        state.wanted.set(Wanted::Room);
+        Poll::Pending
     }
 }

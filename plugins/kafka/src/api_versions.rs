@@ -1,0 +1,43 @@
+//! ApiVersions, versions 0 to 4: the client's software in the request; error and number of APIs in the response. A
+//! broker that does not know the request's version answers in the form of version 0 with error 35 (KIP-511); the rest
+//! of such an answer is passed over, because not all servers get that form right.
+
+use protap_plugin::Stop;
+
+use crate::errors;
+use crate::summary::Summary;
+use crate::wire::Wire;
+
+/// ```text
+/// software_name string (3+) | software_version string (3+)
+/// ```
+pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version < 3 {
+        return Ok(());
+    }
+    let name = wire.string().await?.unwrap_or_default();
+    let version = wire.string().await?.unwrap_or_default();
+    summary.software = Some((name, version));
+    wire.tags().await
+}
+
+/// ```text
+/// error i16 | apis: [ key i16 | min i16 | max i16 ] | throttle i32 (1+)
+/// ```
+pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    let error = wire.stream.i16_be().await?;
+    summary.errors.note(error);
+    if error == errors::UNSUPPORTED_VERSION {
+        return wire.stream.skip_to_frame_end().await;
+    }
+    let count = wire.array_len(6).await?.unwrap_or(0);
+    for _ in 0..count {
+        wire.stream.skip(6).await?;
+        wire.tags().await?;
+    }
+    summary.apis = Some(count);
+    if wire.version >= 1 {
+        summary.throttle_ms = Some(wire.stream.i32_be().await?);
+    }
+    wire.tags().await
+}

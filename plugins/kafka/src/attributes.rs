@@ -1,0 +1,31 @@
+//! The attributes that messages carry: OpenTelemetry's where it has one, else `kafka.*`.
+
+protap_plugin::attributes! {
+    SCHEMA;
+    SYSTEM: str = "messaging.system",
+    OPERATION_NAME: str = "messaging.operation.name",
+    OPERATION_TYPE: str = "messaging.operation.type",
+    DESTINATION: str = "messaging.destination.name",
+    PARTITION: str = "messaging.destination.partition.id",
+    CLIENT_ID: str = "messaging.client.id",
+    GROUP: str = "messaging.consumer.group.name",
+    MESSAGE_COUNT: i64 = "messaging.batch.message_count",
+    OFFSET: i64 = "messaging.kafka.offset",
+    ERROR_TYPE: str = "error.type",
+    TOPICS: list = "kafka.topics",
+    TOPIC_COUNT: i64 = "kafka.topic_count",
+    PARTITION_COUNT: i64 = "kafka.partition_count",
+    ACKS: i64 = "kafka.acks",
+    COMPRESSION: str = "kafka.compression",
+    BATCH_COUNT: i64 = "kafka.batch_count",
+    RECORD_BYTES: i64 = "kafka.record_bytes",
+    TRANSACTIONAL_ID: str = "kafka.transactional_id",
+    MAX_WAIT_MS: i64 = "kafka.max_wait_ms",
+    THROTTLE_TIME_MS: i64 = "kafka.throttle_time_ms",
+    ERRORS: list = "kafka.errors",
+    ERROR_COUNT: i64 = "kafka.error_count",
+    SOFTWARE_NAME: str = "kafka.client_software_name",
+    SOFTWARE_VERSION: str = "kafka.client_software_version",
+    BROKER_COUNT: i64 = "kafka.broker_count",
+    API_COUNT: i64 = "kafka.api_count",
+}

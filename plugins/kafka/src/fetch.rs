@@ -1,0 +1,117 @@
+//! Fetch, versions 0 to 18: topics, partitions and offsets in the request; errors and what the record batches say of
+//! themselves in the response. Topics are named by id from version 13 on. In a fetch session (version 7 and later) a
+//! request names only what changed, so it may have no topics at all.
+
+use protap_plugin::Stop;
+
+use crate::records::Records;
+use crate::summary::Summary;
+use crate::wire::Wire;
+
+/// First version with topic ids.
+const IDS: i16 = 13;
+
+/// ```text
+/// replica i32 (..14) | max_wait i32 | min_bytes i32 | max_bytes i32 (3+) | isolation i8 (4+) | session i32 + i32 (7+)
+/// topics: [ name (id 13+) | [ index i32 | leader_epoch i32 (9+) | offset i64 | fetched_epoch i32 (12+)
+///                           | log_start i64 (5+) | max_bytes i32 ] ]
+/// forgotten (7+): [ name (id 13+) | [ index i32 ] ] | rack string (11+)
+/// ```
+pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version <= 14 {
+        wire.stream.skip(4).await?;
+    }
+    summary.max_wait_ms = Some(wire.stream.i32_be().await?);
+    wire.stream.skip(4).await?;
+    wire.skip_since(3, 4).await?;
+    wire.skip_since(4, 1).await?;
+    wire.skip_since(7, 8).await?;
+    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+        topic(&wire, summary).await?;
+        for _ in 0..wire.array_len(16).await?.unwrap_or(0) {
+            request_partition(&wire, summary).await?;
+        }
+        wire.tags().await?;
+    }
+    if wire.version >= 7 {
+        forgotten(&wire).await?;
+    }
+    if wire.version >= 11 {
+        wire.skip_string().await?;
+    }
+    wire.tags().await
+}
+
+async fn request_partition(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    summary.partition(wire.stream.i32_be().await?);
+    wire.skip_since(9, 4).await?;
+    let offset = wire.stream.i64_be().await?;
+    summary.offset.get_or_insert(offset);
+    wire.skip_since(12, 4).await?;
+    wire.skip_since(5, 8).await?;
+    wire.stream.skip(4).await?;
+    wire.tags().await
+}
+
+async fn forgotten(wire: &Wire<'_>) -> Result<(), Stop> {
+    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+        if wire.version >= IDS {
+            wire.stream.skip(16).await?;
+        } else {
+            wire.skip_string().await?;
+        }
+        wire.skip_array(4).await?;
+        wire.tags().await?;
+    }
+    Ok(())
+}
+
+/// ```text
+/// throttle i32 (1+) | error i16 (7+) | session i32 (7+)
+/// [ name (id 13+) | [ index i32 | error i16 | high_watermark i64 | last_stable i64 (4+) | log_start i64 (5+)
+///                   | aborted (4+): nullable [ producer i64 | offset i64 ] | replica i32 (11+) | records ] ]
+/// ```
+pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version >= 1 {
+        summary.throttle_ms = Some(wire.stream.i32_be().await?);
+    }
+    if wire.version >= 7 {
+        summary.errors.note(wire.stream.i16_be().await?);
+        wire.stream.skip(4).await?;
+    }
+    let mut records = Records::default();
+    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+        topic(&wire, summary).await?;
+        for _ in 0..wire.array_len(15).await?.unwrap_or(0) {
+            let read = response_partition(&wire, summary, &mut records).await;
+            summary.records = Some(records);
+            read?;
+        }
+        wire.tags().await?;
+    }
+    summary.records = Some(records);
+    wire.tags().await
+}
+
+async fn response_partition(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
+    summary.partition(wire.stream.i32_be().await?);
+    summary.errors.note(wire.stream.i16_be().await?);
+    wire.stream.skip(8).await?;
+    wire.skip_since(4, 8).await?;
+    wire.skip_since(5, 8).await?;
+    if wire.version >= 4 {
+        for _ in 0..wire.array_len(16).await?.unwrap_or(0) {
+            wire.stream.skip(16).await?;
+            wire.tags().await?;
+        }
+    }
+    wire.skip_since(11, 4).await?;
+    if let Some(len) = wire.bytes_len().await? {
+        records.read(wire.stream, len).await?;
+    }
+    wire.tags().await
+}
+
+async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version >= IDS { summary.topics.read_id(wire).await } else { summary.topics.read_name(wire).await }
+}

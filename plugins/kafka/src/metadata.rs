@@ -1,0 +1,147 @@
+//! Metadata, versions 0 to 13: the topics asked for; errors of topics and partitions and the number of brokers in the
+//! response. From version 10 on a response also says which id a topic has: facts for the requests of this and of other
+//! connections that name topics by id.
+
+use protap_plugin::Stop;
+
+use crate::TOPIC_IDS;
+use crate::summary::{Summary, TopicId};
+use crate::wire::Wire;
+
+/// First version with topic ids beside the names.
+const IDS: i16 = 10;
+/// Longest topic name.
+const MAX_NAME: usize = 249;
+
+/// ```text
+/// topics: nullable [ id 16 (10+) | name nullable string ] | auto_create i8 (4+)
+/// cluster_operations i8 (8..10) | topic_operations i8 (8+)
+/// ```
+pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    for _ in 0..wire.array_len(2).await?.unwrap_or(0) {
+        let id = if wire.version >= IDS { Some(TopicId::read(&wire).await?) } else { None };
+        let before = summary.topics.count;
+        summary.topics.read_name(&wire).await?;
+        if let Some(id) = id
+            && summary.topics.count == before
+            && !id.is_zero()
+        {
+            summary.topics.are_ids = true;
+            summary.topics.push(wire.stream.keep(&id.text()));
+        }
+        wire.tags().await?;
+    }
+    wire.skip_since(4, 1).await?;
+    if (8..=10).contains(&wire.version) {
+        wire.stream.skip(1).await?;
+    }
+    wire.skip_since(8, 1).await?;
+    wire.tags().await
+}
+
+/// ```text
+/// throttle i32 (3+) | brokers: [ node i32 | host string | port i32 | rack nullable string (1+) ]
+/// cluster_id nullable string (2+) | controller i32 (1+) | topics: [ see below ]
+/// cluster_operations i32 (8..10) | error i16 (13+)
+/// ```
+pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version >= 3 {
+        summary.throttle_ms = Some(wire.stream.i32_be().await?);
+    }
+    let brokers = wire.array_len(10).await?.unwrap_or(0);
+    for _ in 0..brokers {
+        wire.stream.skip(4).await?;
+        wire.skip_string().await?;
+        wire.stream.skip(4).await?;
+        if wire.version >= 1 {
+            wire.skip_string().await?;
+        }
+        wire.tags().await?;
+    }
+    summary.brokers = Some(brokers);
+    if wire.version >= 2 {
+        wire.skip_string().await?;
+    }
+    wire.skip_since(1, 4).await?;
+    for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
+        topic(&wire, summary).await?;
+    }
+    if (8..=10).contains(&wire.version) {
+        wire.stream.skip(4).await?;
+    }
+    if wire.version >= 13 {
+        summary.errors.note(wire.stream.i16_be().await?);
+    }
+    wire.tags().await
+}
+
+/// ```text
+/// error i16 | name string, nullable 12+ | id 16 (10+) | is_internal i8 (1+)
+/// partitions: [ error i16 | index i32 | leader i32 | epoch i32 (7+) | replicas [i32] | isr [i32] | offline [i32] (5+) ]
+/// operations i32 (8+)
+/// ```
+async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    summary.errors.note(wire.stream.i16_be().await?);
+    summary.topics.count = summary.topics.count.saturating_add(1);
+    let name = Name::read(wire).await?;
+    if wire.version >= IDS {
+        let id = TopicId::read(wire).await?;
+        learn(wire, name.as_str(), id).await;
+    }
+    wire.skip_since(1, 1).await?;
+    for _ in 0..wire.array_len(17).await?.unwrap_or(0) {
+        summary.errors.note(wire.stream.i16_be().await?);
+        summary.partitions = summary.partitions.saturating_add(1);
+        wire.stream.skip(8).await?;
+        wire.skip_since(7, 4).await?;
+        wire.skip_array(4).await?;
+        wire.skip_array(4).await?;
+        if wire.version >= 5 {
+            wire.skip_array(4).await?;
+        }
+        wire.tags().await?;
+    }
+    wire.skip_since(8, 4).await?;
+    wire.tags().await
+}
+
+/// Emits the fact that a topic's id means that name.
+async fn learn(wire: &Wire<'_>, name: Option<&str>, id: TopicId) {
+    let key = id.text();
+    let Ok(key) = core::str::from_utf8(&key) else { return };
+    if let Some(name) = name.filter(|_| !id.is_zero()) {
+        wire.stream.room().await;
+        wire.stream.emit(|out, _| out.fact(TOPIC_IDS, key, name));
+    }
+}
+
+/// A topic's name that is kept only until its id is read, so that a response may have any number of them.
+struct Name {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
+
+impl Name {
+    async fn read(wire: &Wire<'_>) -> Result<Self, Stop> {
+        let mut name = Self { bytes: [0; MAX_NAME], len: 0 };
+        let Some(len) = wire.string_len().await? else { return Ok(name) };
+        let kept = usize::try_from(len).ok().filter(|len| *len <= MAX_NAME);
+        let kept = kept.ok_or(Stop::Malformed("a topic name of more than 249 bytes"))?;
+        wire.stream.available(kept).await?;
+        wire.stream.peek(|bytes| {
+            if let (Some(to), Some(from)) = (name.bytes.get_mut(..kept), bytes.get(..kept)) {
+                to.copy_from_slice(from);
+                name.len = kept;
+            }
+        });
+        wire.stream.skip(len).await?;
+        Ok(name)
+    }
+
+    /// The name, if it is one that Kafka allows.
+    fn as_str(&self) -> Option<&str> {
+        let bytes = self.bytes.get(..self.len)?;
+        let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if bytes.is_empty() || !bytes.iter().all(is_legal) { None } else { core::str::from_utf8(bytes).ok() }
+    }
+}

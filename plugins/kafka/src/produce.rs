@@ -1,0 +1,80 @@
+//! Produce, versions 0 to 13: topics, partitions and what the record batches say of themselves in the request; errors
+//! and base offsets in the response. Topics are named by id from version 13 on.
+
+use protap_plugin::Stop;
+
+use crate::records::Records;
+use crate::summary::Summary;
+use crate::wire::Wire;
+
+/// First version with topic ids.
+const IDS: i16 = 13;
+
+/// ```text
+/// transactional_id nullable string (3+) | acks i16 | timeout i32 | topics: [ name (id 13+) | [ index i32 | records ] ]
+/// ```
+pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version >= 3 {
+        summary.transactional_id = wire.string().await?;
+    }
+    summary.acks = Some(wire.stream.i16_be().await?);
+    wire.stream.skip(4).await?;
+    let mut records = Records::default();
+    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+        topic(&wire, summary).await?;
+        for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
+            summary.partition(wire.stream.i32_be().await?);
+            if let Some(len) = wire.bytes_len().await? {
+                let read = records.read(wire.stream, len).await;
+                summary.records = Some(records);
+                read?;
+            }
+            wire.tags().await?;
+        }
+        wire.tags().await?;
+    }
+    summary.records = Some(records);
+    wire.tags().await
+}
+
+/// ```text
+/// [ name (id 13+) | [ index i32 | error i16 | base_offset i64 | append_time i64 (2+) | log_start i64 (5+)
+///                   | record_errors [ index i32 | nullable string ] (8+) | error_message nullable string (8+) ] ]
+/// throttle i32 (1+)
+/// ```
+pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+        topic(&wire, summary).await?;
+        for _ in 0..wire.array_len(14).await?.unwrap_or(0) {
+            summary.partition(wire.stream.i32_be().await?);
+            summary.errors.note(wire.stream.i16_be().await?);
+            let base_offset = wire.stream.i64_be().await?;
+            summary.offset = summary.offset.or((base_offset >= 0).then_some(base_offset));
+            wire.skip_since(2, 8).await?;
+            wire.skip_since(5, 8).await?;
+            if wire.version >= 8 {
+                record_errors(&wire).await?;
+                wire.skip_string().await?;
+            }
+            wire.tags().await?;
+        }
+        wire.tags().await?;
+    }
+    if wire.version >= 1 {
+        summary.throttle_ms = Some(wire.stream.i32_be().await?);
+    }
+    wire.tags().await
+}
+
+async fn record_errors(wire: &Wire<'_>) -> Result<(), Stop> {
+    for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
+        wire.stream.skip(4).await?;
+        wire.skip_string().await?;
+        wire.tags().await?;
+    }
+    Ok(())
+}
+
+async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+    if wire.version >= IDS { summary.topics.read_id(wire).await } else { summary.topics.read_name(wire).await }
+}

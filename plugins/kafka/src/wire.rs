@@ -1,0 +1,107 @@
+//! Kafka's primitive types, read from a stream. Up to some version of each API lengths are big-endian integers with
+//! -1 for null; the flexible versions from there on have varints of the length plus one, and tagged fields at the end
+//! of every structure (KIP-482). No count is believed before it was compared with the bytes left in the frame.
+//!
+//! Spec: <https://kafka.apache.org/protocol#protocol_types>.
+
+use protap_plugin::{Stop, Stream, Text};
+
+/// A stream, and how the message that is read from it is encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire<'a> {
+    pub(crate) stream: &'a Stream,
+    pub(crate) version: i16,
+    pub(crate) is_flexible: bool,
+}
+
+impl Wire<'_> {
+    /// Reads an unsigned varint.
+    async fn varint(&self) -> Result<u32, Stop> {
+        let mut value = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.stream.u8().await?;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Stop::Malformed("a varint of more than five bytes"))
+    }
+
+    /// Reads the length of a string; `None` is null.
+    pub(crate) async fn string_len(&self) -> Result<Option<u64>, Stop> {
+        if self.is_flexible {
+            return Ok(u64::from(self.varint().await?).checked_sub(1));
+        }
+        nullable(i64::from(self.stream.i16_be().await?))
+    }
+
+    /// Reads the length of bytes, or the count of an array without a check; `None` is null.
+    pub(crate) async fn bytes_len(&self) -> Result<Option<u64>, Stop> {
+        if self.is_flexible {
+            return Ok(u64::from(self.varint().await?).checked_sub(1));
+        }
+        nullable(i64::from(self.stream.i32_be().await?))
+    }
+
+    /// Reads the count of an array whose elements take at least `least` bytes each; `None` is null.
+    pub(crate) async fn array_len(&self, least: u64) -> Result<Option<u64>, Stop> {
+        let count = self.bytes_len().await?;
+        if count.is_some_and(|count| count.saturating_mul(least) > self.stream.frame_remaining()) {
+            return Err(Stop::Malformed("an array longer than its frame"));
+        }
+        Ok(count)
+    }
+
+    /// Reads a string; null reads as `None`.
+    pub(crate) async fn string(&self) -> Result<Option<Text>, Stop> {
+        match self.string_len().await? {
+            Some(len) => Ok(Some(self.stream.text(len).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Passes over a string.
+    pub(crate) async fn skip_string(&self) -> Result<(), Stop> {
+        let len = self.string_len().await?.unwrap_or(0);
+        self.stream.skip(len).await
+    }
+
+    /// Passes over bytes.
+    pub(crate) async fn skip_bytes(&self) -> Result<(), Stop> {
+        let len = self.bytes_len().await?.unwrap_or(0);
+        self.stream.skip(len).await
+    }
+
+    /// Passes over an array of elements of `size` bytes each; returns how many they were.
+    pub(crate) async fn skip_array(&self, size: u64) -> Result<u64, Stop> {
+        let count = self.array_len(size).await?.unwrap_or(0);
+        self.stream.skip(count.saturating_mul(size)).await?;
+        Ok(count)
+    }
+
+    /// Passes over the tagged fields at the end of a structure.
+    pub(crate) async fn tags(&self) -> Result<(), Stop> {
+        if !self.is_flexible {
+            return Ok(());
+        }
+        for _ in 0..self.varint().await? {
+            self.varint().await?;
+            let len = self.varint().await?;
+            self.stream.skip(u64::from(len)).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes over `len` bytes from version `from` on.
+    pub(crate) async fn skip_since(&self, from: i16, len: u64) -> Result<(), Stop> {
+        if self.version >= from { self.stream.skip(len).await } else { Ok(()) }
+    }
+}
+
+fn nullable(len: i64) -> Result<Option<u64>, Stop> {
+    match len {
+        -1 => Ok(None),
+        len => u64::try_from(len).map(Some).map_err(|_| Stop::Malformed("a negative length")),
+    }
+}
