@@ -11,6 +11,7 @@ use crate::guest::{Parser, ParserCall};
 use crate::host;
 use crate::manifest::Manifest;
 use crate::plugin::{Direction, Frame, Heads, Input, Progress, Resync, Verdict};
+use crate::probe::probe_by_frames;
 use crate::resync::resync_by_frames;
 
 pub use self::stream::{Stream, Text, Texts};
@@ -33,8 +34,10 @@ pub trait Sequential: Default + 'static {
         Err("the plugin has no such option")
     }
 
-    /// Whose protocol is this?
-    fn probe(&self, heads: &Heads<'_>) -> Verdict;
+    /// Whose protocol is this? Unless written otherwise, what [`probe_by_frames`] says.
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        probe_by_frames(heads, |direction, bytes| self.frame(direction, bytes))
+    }
 
     /// Reads one message from the stream and emits what it means. Called again for the next one. An error that the
     /// code does not handle itself ends the message: bytes that were lost are bridged if the frame's end is known
@@ -45,7 +48,8 @@ pub trait Sequential: Default + 'static {
         stream: Stream,
     ) -> impl Future<Output = Result<(), Stop>> + 'static;
 
-    /// What frame begins here? Only to find the next one after a loss: be strict.
+    /// What frame begins here? Only to find the next one after a loss and, unless [`probe`](Self::probe) is written, to
+    /// recognise the protocol: be strict.
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
 
     /// Correlation id of the frame that begins here, if the protocol has one: after a loss, a frame that answers a
