@@ -5,7 +5,8 @@ use crate::guest::{Parser, ParserCall};
 use crate::host;
 use crate::manifest::Manifest;
 use crate::output::Output;
-use crate::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict, resync_by_frames};
+use crate::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict};
+use crate::resync::resync_by_frames;
 
 /// A parser of protocols that are cut into frames by their headers.
 pub trait Frames: Default + 'static {
@@ -32,8 +33,9 @@ pub trait Frames: Default + 'static {
         None
     }
 
-    /// Whose protocol is this? Unless written otherwise: a whole frame from either side, as its first bytes, makes it
-    /// likely that the side which [`frame`](Self::frame) takes for a client is one.
+    /// Whose protocol is this? Unless written otherwise: where the first bytes of one end are a frame to the server, or
+    /// those of the other a frame to the client, and neither is none, the first end is likely to be the client. In the
+    /// middle of a stream, frames that are chained to each other do as well.
     fn probe(&self, heads: &Heads<'_>) -> Verdict {
         probe_by_frames(heads, |direction, bytes| self.frame(direction, bytes))
     }
@@ -60,26 +62,48 @@ impl FrameBytes<'_> {
     }
 }
 
+/// How well a head fits one direction of the protocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    None,
+    Unknown,
+    Frame,
+}
+
+fn fit(bytes: &[u8], is_mid_stream: bool, frame: impl Fn(&[u8]) -> Frame) -> Fit {
+    if bytes.is_empty() {
+        return Fit::Unknown;
+    }
+    match frame(bytes) {
+        Frame::Len(len) if len > 0 => Fit::Frame,
+        Frame::Need(_) => Fit::Unknown,
+        Frame::Len(_) | Frame::Invalid(_) if !is_mid_stream => Fit::None,
+        Frame::Len(_) | Frame::Invalid(_) => match resync_by_frames(&Input::middle(bytes), frame, |_| false) {
+            Resync::Found(_) => Fit::Frame,
+            Resync::Candidate { .. } | Resync::Need { .. } => Fit::Unknown,
+        },
+    }
+}
+
 fn probe_by_frames(heads: &Heads<'_>, frame: impl Fn(Direction, &[u8]) -> Frame) -> Verdict {
-    let fits = |direction, bytes: &[u8]| match frame(direction, bytes) {
-        _ if bytes.is_empty() => Some(false),
-        Frame::Len(_) => Some(true),
-        Frame::Need(_) => Some(false),
-        Frame::Invalid(_) => None,
-    };
-    let orientations = [(Client::A, heads.a, heads.b), (Client::B, heads.b, heads.a)];
-    let mut needs_more = false;
-    for (client, from_client, from_server) in orientations {
-        match (fits(Direction::ToServer, from_client), fits(Direction::ToClient, from_server)) {
-            (None, _) | (_, None) => {}
-            (Some(false), Some(false)) => needs_more = true,
-            _ => return Verdict::Likely(client),
+    let fit = |direction, bytes, is_mid_stream| fit(bytes, is_mid_stream, |bytes| frame(direction, bytes));
+    let [if_a, if_b] = [Direction::ToServer, Direction::ToClient].map(|from_a| {
+        let a = fit(from_a, heads.a, heads.a_is_mid_stream);
+        let b = fit(from_a.opposite(), heads.b, heads.b_is_mid_stream);
+        match (a, b) {
+            (Fit::None, _) | (_, Fit::None) => Fit::None,
+            (Fit::Unknown, Fit::Unknown) => Fit::Unknown,
+            _ => Fit::Frame,
         }
+    });
+    match (if_a, if_b) {
+        (Fit::Frame, Fit::Frame) if !heads.a_opened => Verdict::Likely(Client::Unknown),
+        (Fit::Frame, _) => Verdict::Likely(Client::A),
+        (_, Fit::Frame) => Verdict::Likely(Client::B),
+        (Fit::None, Fit::None) => Verdict::No,
+        _ if heads.is_complete => Verdict::No,
+        _ => Verdict::More(heads.a.len().max(heads.b.len()) as u32 + 1),
     }
-    if needs_more && !heads.is_complete {
-        return Verdict::More(heads.a.len().max(heads.b.len()) as u32 + 1);
-    }
-    Verdict::No
 }
 
 /// Makes a [`Frames`] parser a plugin; named by [`export!`](crate::export).
@@ -104,6 +128,7 @@ impl<P: Frames> Parser for AsFrames<P> {
 
     fn parse(&mut self, flow: &mut P::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        let window = u64::from(P::MANIFEST.window_len());
         let mut consumed = 0;
         loop {
             let rest = input.bytes.get(consumed..).unwrap_or_default();
@@ -113,17 +138,18 @@ impl<P: Frames> Parser for AsFrames<P> {
             let len = match self.0.frame(input.direction, rest) {
                 Frame::Len(0) => return Progress::Invalid { consumed, reason: "a frame of no bytes" },
                 Frame::Len(len) => len,
+                Frame::Need(_) if input.is_end || input.is_datagram => return Progress::More(input.bytes.len()),
                 Frame::Need(_) if input.gap.is_some() => return Progress::Lost,
-                Frame::Need(_) if input.is_last() => return Progress::More(input.bytes.len()),
-                Frame::Need(amount) => {
-                    return Progress::Need { consumed, amount: (amount as u64).max(rest.len() as u64 + 1) };
-                }
+                Frame::Need(amount) => match (amount as u64).max(rest.len() as u64 + 1) {
+                    amount if amount <= window => return Progress::Need { consumed, amount },
+                    _ => return Progress::Invalid { consumed, reason: "a header longer than the window" },
+                },
                 Frame::Invalid(reason) => return Progress::Invalid { consumed, reason },
             };
             let offset = input.offset.saturating_add(consumed as u64);
             let present = usize::try_from(len).map_or(rest.len(), |len| len.min(rest.len()));
             let missing = len - present as u64;
-            let wanted = len.min(u64::from(P::MANIFEST.window_len()));
+            let wanted = len.min(window);
             if missing > 0 && !input.is_last() && (rest.len() as u64) < wanted {
                 return Progress::Need { consumed, amount: wanted };
             }

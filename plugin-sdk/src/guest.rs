@@ -133,7 +133,7 @@ impl<P: Parser> Guest<P> {
             Progress::Invalid { consumed, reason } => (verb::INVALID, consumed, 0, reason),
             Progress::Lost => (verb::LOST, 0, 0, ""),
         };
-        self.output.finish(verb, consumed.min(call.len) as u32, amount, reason)
+        self.output.finish(verb, to_u32(consumed), amount, reason)
     }
 
     /// The contract's `protap_resync`; returns the address of the result.
@@ -142,12 +142,19 @@ impl<P: Parser> Guest<P> {
         let call = Call { flags: flags & !flag::GAP, offset, len: len.min(self.window.len()), gap: 0 };
         let Some(flow) = flow(&mut self.flows, handle) else { return self.no_flow() };
         let found = self.plugin.resync(flow, ParserCall { call, window: &mut self.window, output: &mut self.output });
+        let window = P::MANIFEST.window_len() as usize;
         let (verb, consumed, amount) = match found {
             Resync::Found(at) => (verb::FOUND, at, 0),
             Resync::Candidate { at, next } => (verb::CANDIDATE, at, next),
-            Resync::Need { consumed, amount } => (verb::NEED, consumed, amount as u64),
+            // No header takes half a window: what is undecided so far back would stay so.
+            Resync::Need { consumed, .. } if call.len >= window && consumed < window / 2 => (verb::MORE, window / 2, 0),
+            // As much is there already.
+            Resync::Need { consumed, amount } if consumed > 0 && amount <= call.len.saturating_sub(consumed) => {
+                (verb::MORE, consumed, 0)
+            }
+            Resync::Need { consumed, amount } => (verb::NEED, consumed, amount.min(window) as u64),
         };
-        self.output.finish(verb, consumed.min(call.len) as u32, amount, "")
+        self.output.finish(verb, to_u32(consumed), amount, "")
     }
 
     /// What takes the place of the guest's memory in a native build.
@@ -159,6 +166,11 @@ impl<P: Parser> Guest<P> {
     fn no_flow(&mut self) -> u32 {
         self.output.finish(verb::REJECT, 0, 0, "no such flow")
     }
+}
+
+/// What a plugin claims to have consumed is for the host to judge; it only must not come to look right.
+fn to_u32(consumed: usize) -> u32 {
+    u32::try_from(consumed).unwrap_or(u32::MAX)
 }
 
 fn flow<F>(flows: &mut [Option<F>], handle: u32) -> Option<&mut F> {

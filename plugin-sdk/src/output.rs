@@ -1,8 +1,12 @@
 //! Where a plugin's answer is put together, in the contract's layout: one arena of a fixed size, written from the
 //! front, so that it never moves or grows. What does not fit is left out, and the message says so.
 
-use crate::contract::{self, Attribute, Fact, Message, ParseResult, Str, completeness, kind, message, status, tag};
-use crate::manifest::{Facts, Key};
+pub use self::message::MessageWriter;
+use crate::contract::{Attribute, Fact, Message, ParseResult, Str, completeness, kind};
+use crate::host::{self, Context};
+use crate::manifest::Facts;
+
+mod message;
 
 /// Most messages in one answer.
 const MESSAGES: usize = 64;
@@ -12,15 +16,20 @@ const ATTRIBUTES: usize = 1024;
 const FACTS: usize = 256;
 /// Bytes for strings in one answer.
 const STRINGS: usize = 64 << 10;
+/// Bytes beside them for reasons, which are to be said even where all else is full.
+const REASONS: usize = 8 << 10;
 
 const MESSAGES_AT: usize = ParseResult::SIZE;
 const ATTRIBUTES_AT: usize = MESSAGES_AT + MESSAGES * Message::SIZE;
 const FACTS_AT: usize = ATTRIBUTES_AT + ATTRIBUTES * Attribute::SIZE;
 const STRINGS_AT: usize = FACTS_AT + FACTS * Fact::SIZE;
-const ARENA: usize = STRINGS_AT + STRINGS;
+const ARENA: usize = STRINGS_AT + STRINGS + REASONS;
 
 /// A third of the room for everything: what a message may count on when the parser is asked for one more.
 const RESERVE: usize = 3;
+
+/// Stands for the end of messages where only the parser's answer will tell it.
+const END_OPEN: u64 = u64::MAX;
 
 /// Takes the messages and facts of one call.
 #[derive(Debug)]
@@ -32,12 +41,17 @@ pub struct Output {
     strings: usize,
     start: u64,
     end: u64,
+    /// In-order responses in the answer that are the last to their requests.
+    answered: u16,
+    /// Messages and facts that were left out.
     overflows: u64,
+    /// What is emitted now is partial, because of this.
+    cut: Option<&'static str>,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { arena: vec![0; ARENA], messages: 0, attributes: 0, facts: 0, strings: 0, start: 0, end: 0, overflows: 0 }
+        Self { arena: vec![0; ARENA], ..Self::empty() }
     }
 }
 
@@ -116,6 +130,13 @@ impl Output {
         }
     }
 
+    /// Context of the request that the next in-order response answers: the peer's oldest pending request without an
+    /// id that is not answered by a response in this answer already.
+    #[must_use]
+    pub fn pending_front(&self) -> Option<Context> {
+        host::pending_front(self.answered)
+    }
+
     /// Messages in the answer so far.
     #[must_use]
     pub fn message_count(&self) -> usize {
@@ -135,18 +156,53 @@ impl Output {
         (self.start, self.end) = (start, end);
     }
 
+    /// Where the next messages start; their end is where [`close_spans`](Self::close_spans) says.
+    pub(crate) fn open_span(&mut self, start: u64) {
+        self.set_span(start, END_OPEN);
+    }
+
+    /// Ends the messages that were emitted since [`open_span`](Self::open_span) and did not set their span.
+    pub(crate) fn close_spans(&mut self, end: u64) {
+        for index in 0..self.messages {
+            self.update(index, |message| {
+                if message.end == END_OPEN {
+                    message.end = end.max(message.start);
+                }
+            });
+        }
+    }
+
+    /// Messages emitted from now on are partial for that reason, if there is one.
+    pub(crate) fn set_cut(&mut self, reason: Option<&'static str>) {
+        self.cut = reason;
+    }
+
     /// Stands in for an output that is lent out; takes nothing.
-    pub(crate) fn empty() -> Self {
-        Self { arena: Vec::new(), messages: 0, attributes: 0, facts: 0, strings: 0, start: 0, end: 0, overflows: 0 }
+    pub(crate) const fn empty() -> Self {
+        Self {
+            arena: Vec::new(),
+            messages: 0,
+            attributes: 0,
+            facts: 0,
+            strings: 0,
+            start: 0,
+            end: 0,
+            answered: 0,
+            overflows: 0,
+            cut: None,
+        }
     }
 
     pub(crate) fn clear(&mut self) {
-        (self.messages, self.attributes, self.facts, self.strings) = (0, 0, 0, 0);
+        *self = Self { arena: core::mem::take(&mut self.arena), ..Self::empty() };
     }
 
     /// Writes the result's header; returns the address of the result.
     pub(crate) fn finish(&mut self, verb: u32, consumed: u32, amount: u64, reason: &str) -> u32 {
-        let reason = self.string(reason.as_bytes()).unwrap_or_default();
+        if self.overflows > 0 {
+            self.admit_overflow();
+        }
+        let reason = self.reason(reason).unwrap_or_default();
         let result = ParseResult {
             verb,
             consumed,
@@ -186,234 +242,80 @@ impl Output {
 
     /// Copies a string into the arena; `None` if there is no room. An empty string is present, not absent.
     fn string(&mut self, text: &[u8]) -> Option<Str> {
+        self.copy(text, STRINGS)
+    }
+
+    /// As `string`, but with room of its own.
+    fn reason(&mut self, reason: &str) -> Option<Str> {
+        if reason.is_empty() { None } else { self.copy(reason.as_bytes(), STRINGS + REASONS) }
+    }
+
+    fn copy(&mut self, text: &[u8], room: usize) -> Option<Str> {
+        let end = self.strings.checked_add(text.len()).filter(|end| *end <= room)?;
         let at = STRINGS_AT + self.strings;
-        let target = self.arena.get_mut(at..at.checked_add(text.len())?)?;
-        target.copy_from_slice(text);
-        self.strings += text.len();
+        self.arena.get_mut(at..STRINGS_AT + end)?.copy_from_slice(text);
+        self.strings = end;
         Some(Str { ptr: self.address(at), len: text.len() as u32 })
     }
+
+    fn update(&mut self, index: usize, change: impl FnOnce(&mut Message)) {
+        let at = MESSAGES_AT + index * Message::SIZE;
+        if let Some(mut message) = self.arena.get(at..).and_then(Message::read) {
+            change(&mut message);
+            self.put(at, |bytes| message.write(bytes));
+        }
+    }
+
+    /// What was left out cannot say so itself: the last message does, and the log.
+    #[cold]
+    fn admit_overflow(&mut self) {
+        host::log(host::Level::Warn, "an answer was full: messages or facts were left out");
+        let reason = self.reason("the answer was full, others were left out").unwrap_or_default();
+        if let Some(last) = self.messages.checked_sub(1) {
+            self.update(last, |message| {
+                message.completeness = message.completeness.max(completeness::PARTIAL);
+                message.reason = reason;
+            });
+        }
+    }
 }
 
-/// Fills in one message. It is part of the answer once [`emit`](Self::emit) is called.
-#[derive(Debug)]
-#[must_use = "a message counts only once it is emitted"]
-pub struct MessageWriter<'a> {
-    output: &'a mut Output,
-    message: Message,
-    is_cut: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Output, Status};
+    use crate::contract::memory::{MAX_ATTRIBUTES, MAX_LIST, Memory};
+    use crate::contract::{Message, Str, completeness, verb};
+    use crate::manifest::Key;
 
-macro_rules! text_setters {
-    ($($name:ident, $doc:literal;)*) => {$(
-        #[doc = $doc]
-        pub fn $name(mut self, text: impl AsRef<[u8]>) -> Self {
-            self.message.$name = self.text(text.as_ref());
-            self
-        }
-    )*};
-}
-
-impl MessageWriter<'_> {
-    text_setters! {
-        type_name, "Command or API.";
-        version, "Version of the protocol or of the API.";
-        domain, "Where the resource lives: database, virtual host.";
-        resource, "What is asked for or acted upon: topic, collection.";
-        endpoint, "What to group by.";
-        exception, "Name of the error.";
-        result, "Outcome in words.";
+    fn messages(output: &mut Output) -> Vec<Message> {
+        let address = output.finish(verb::MORE, 0, 0, "");
+        let memory = Memory(output.memory());
+        memory.messages(&memory.result(address).unwrap()).unwrap().collect()
     }
 
-    /// Correlation id; without one, pairing is in order.
-    pub fn id(mut self, id: u64) -> Self {
-        self.message.id = id;
-        self.flag(message::HAS_ID)
+    #[test]
+    fn attributes_and_lists_over_the_contracts_limits_are_left_out_and_admitted() {
+        let mut output = Output::default();
+        let message = output.message(Kind::OneWay).list(Key(0), (0..1000).map(|n| n.to_string()));
+        (0..1000_i64).fold(message, |message, n| message.i64(Key(1), n)).emit();
+        let message = messages(&mut output)[0];
+        assert_eq!((message.attributes.len, message.completeness), (MAX_ATTRIBUTES, completeness::PARTIAL));
+        let memory = Memory(output.memory());
+        let list = memory.attributes(&message).unwrap().next().unwrap();
+        assert_eq!(memory.list("list", Str::from_value(list.value)).unwrap().count(), MAX_LIST as usize);
     }
 
-    /// How the request ended.
-    pub fn status(mut self, status: Status) -> Self {
-        self.message.status = match status {
-            Status::Unknown => status::UNKNOWN,
-            Status::Ok => status::OK,
-            Status::ClientError => status::CLIENT_ERROR,
-            Status::ServerError => status::SERVER_ERROR,
-            Status::Timeout => status::TIMEOUT,
-        };
-        self
-    }
-
-    /// The protocol's own status or error number.
-    pub fn code(mut self, code: i64) -> Self {
-        self.message.code = code;
-        self.flag(message::HAS_CODE)
-    }
-
-    /// `resource` and `endpoint` are keys of facts in that namespace.
-    pub fn resource_fact(mut self, facts: Facts, key: impl AsRef<[u8]>) -> Self {
-        self.message.resource = self.text(key.as_ref());
-        self.message.endpoint = self.message.resource;
-        self.message.resource_facts = facts.0.saturating_add(1);
-        self
-    }
-
-    /// Index into the manifest's protocols, if not 0.
-    pub fn protocol(mut self, index: u16) -> Self {
-        self.message.protocol = index;
-        self
-    }
-
-    /// Bytes (at most 64) to be given back when the response is parsed.
-    pub fn context(mut self, context: &[u8]) -> Self {
-        let context = context.get(..contract::MAX_CONTEXT).unwrap_or(context);
-        self.message.context = self.text(context);
-        self
-    }
-
-    /// Only part of the message was decoded; why.
-    pub fn partial(mut self, reason: &str) -> Self {
-        self.message.completeness = self.message.completeness.max(completeness::PARTIAL);
-        self.message.reason = self.text(reason.as_bytes());
-        self
-    }
-
-    /// Only the header of the message was decoded; why.
-    pub fn header_only(mut self, reason: &str) -> Self {
-        self.message.completeness = completeness::HEADER;
-        self.message.reason = self.text(reason.as_bytes());
-        self
-    }
-
-    /// More responses to the same request follow, under the same id.
-    pub fn more_replies(self) -> Self {
-        self.flag(message::MORE_REPLIES)
-    }
-
-    /// More responses to the same request follow; the next one may bear `id` instead.
-    pub fn next_id(mut self, id: u64) -> Self {
-        self.message.next_id = id;
-        self.flag(message::MORE_REPLIES | message::HAS_NEXT_ID)
-    }
-
-    /// The server may hold the request back on purpose.
-    pub fn long_poll(self) -> Self {
-        self.flag(message::LONG_POLL)
-    }
-
-    /// The message is built over several calls: its first part. Further parts bear the same handle.
-    pub fn begin(mut self, handle: u32) -> Self {
-        self.message.handle = handle;
-        self.flag(message::BEGIN)
-    }
-
-    /// A further part of the message with that handle.
-    pub fn amend(mut self, handle: u32) -> Self {
-        self.message.handle = handle;
-        self.flag(message::AMEND)
-    }
-
-    /// The last part of the message with that handle.
-    pub fn finish(mut self, handle: u32) -> Self {
-        self.message.handle = handle;
-        self.flag(message::FINISH)
-    }
-
-    /// Where the message lies in its stream.
-    pub fn span(mut self, start: u64, end: u64) -> Self {
-        (self.message.start, self.message.end) = (start, end);
-        self
-    }
-
-    /// Adds an attribute with a string value.
-    pub fn str(mut self, key: Key, value: impl AsRef<[u8]>) -> Self {
-        let value = self.text(value.as_ref()).to_value();
-        self.attribute(key, tag::STR, 0, value)
-    }
-
-    /// Adds an attribute with an integer value.
-    pub fn i64(self, key: Key, value: impl Into<i64>) -> Self {
-        let value: i64 = value.into();
-        self.attribute(key, tag::I64, 0, value.cast_unsigned())
-    }
-
-    /// Adds an attribute with a float value.
-    pub fn f64(self, key: Key, value: f64) -> Self {
-        self.attribute(key, tag::F64, 0, value.to_bits())
-    }
-
-    /// Adds an attribute with a boolean value.
-    pub fn bool(self, key: Key, value: bool) -> Self {
-        self.attribute(key, tag::BOOL, 0, u64::from(value))
-    }
-
-    /// Adds an attribute with a list of strings.
-    pub fn list<S: AsRef<[u8]>>(mut self, key: Key, values: impl IntoIterator<Item = S>) -> Self {
-        let value = self.strings(values).to_value();
-        self.attribute(key, tag::LIST, 0, value)
-    }
-
-    /// Adds an attribute whose value is the name that a fact gives to `fact_key`.
-    pub fn fact(mut self, key: Key, facts: Facts, fact_key: impl AsRef<[u8]>) -> Self {
-        let value = self.text(fact_key.as_ref()).to_value();
-        self.attribute(key, tag::REF, u32::from(facts.0), value)
-    }
-
-    /// Adds an attribute whose value is the list of names that facts give to the keys.
-    pub fn fact_list<S: AsRef<[u8]>>(mut self, key: Key, facts: Facts, keys: impl IntoIterator<Item = S>) -> Self {
-        let value = self.strings(keys).to_value();
-        self.attribute(key, tag::REF_LIST, u32::from(facts.0), value)
-    }
-
-    /// Makes the message part of the answer.
-    pub fn emit(mut self) {
-        if self.is_cut {
-            self = self.partial("no room in the answer");
-        }
-        let at = MESSAGES_AT + self.output.messages * Message::SIZE;
-        let message = self.message;
-        if self.output.messages < MESSAGES && self.output.put(at, |bytes| message.write(bytes)) {
-            self.output.messages += 1;
-        } else {
-            self.output.overflows += 1;
-        }
-    }
-
-    fn flag(mut self, bit: u32) -> Self {
-        self.message.flags |= bit;
-        self
-    }
-
-    fn text(&mut self, text: &[u8]) -> Str {
-        self.output.string(text).unwrap_or_else(|| {
-            self.is_cut = true;
-            Str::default()
-        })
-    }
-
-    fn strings<S: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = S>) -> Str {
-        // The array must be contiguous: the strings are copied first and their addresses kept aside in a block of
-        // fixed size, then the addresses are copied behind them.
-        const BLOCK: usize = 64;
-        let mut block = [0; BLOCK * Str::SIZE];
-        let mut len = 0;
-        for (value, slot) in values.into_iter().zip(block.chunks_exact_mut(Str::SIZE)) {
-            let text = self.text(value.as_ref());
-            if text.write(slot).is_some() {
-                len += 1;
-            }
-        }
-        let array = self.text(block.get(..len * Str::SIZE).unwrap_or_default());
-        Str { ptr: array.ptr, len: if array.ptr == 0 { 0 } else { len as u32 } }
-    }
-
-    fn attribute(mut self, key: Key, tag: u8, aux: u32, value: u64) -> Self {
-        let attribute = Attribute { index: key.0, tag, reserved: 0, aux, value };
-        let at = ATTRIBUTES_AT + self.output.attributes * Attribute::SIZE;
-        if self.output.attributes < ATTRIBUTES && self.output.put(at, |bytes| attribute.write(bytes)) {
-            self.output.attributes += 1;
-            self.message.attributes.len += 1;
-        } else {
-            self.is_cut = true;
-        }
-        self
+    #[test]
+    fn a_reason_has_room_where_strings_have_none() {
+        let mut output = Output::default();
+        output.response(Status::Ok).exception([b'x'; 60_000]).emit();
+        output.response(Status::Ok).exception([b'y'; 60_000]).header_only("compressed").emit();
+        output.response(Status::Ok).exception("").emit();
+        let messages = messages(&mut output);
+        let memory = Memory(output.memory());
+        let reason = |message: &Message| memory.string("reason", message.reason).unwrap();
+        assert_eq!(messages.iter().map(reason).collect::<Vec<_>>(), [None, Some(&b"compressed"[..]), None]);
+        assert_eq!(memory.string("exception", messages[1].exception), Ok(None));
+        assert_eq!(memory.string("exception", messages[2].exception), Ok(Some(&[][..])));
     }
 }

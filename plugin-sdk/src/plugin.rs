@@ -178,6 +178,12 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Bytes from somewhere in a stream.
+    pub(crate) const fn middle(bytes: &'a [u8]) -> Self {
+        let (direction, offset, gap) = (Direction::ToServer, 0, None);
+        Self { direction, bytes, offset, gap, is_end: false, is_datagram: false, is_likely_start: false }
+    }
+
     /// Whether nothing contiguous can follow the window.
     #[must_use]
     pub fn is_last(&self) -> bool {
@@ -219,7 +225,7 @@ pub enum Progress {
     Opaque(&'static str),
     /// From that stream offset on, another protocol begins.
     Handover(u64, &'static str),
-    /// The bytes after `consumed` make no sense: resync.
+    /// The bytes after `consumed` (which is at least one for the host) make no sense: resync.
     Invalid {
         /// Bytes done with.
         consumed: usize,
@@ -242,48 +248,12 @@ pub enum Resync {
         /// Stream offset of the frame after it.
         next: u64,
     },
-    /// Not in the first `consumed` bytes; ask again once `amount` bytes follow them.
+    /// Not in the first `consumed` bytes; ask again once `amount` bytes follow them (which is at once, if as many
+    /// are there already).
     Need {
         /// Bytes to drop.
         consumed: usize,
         /// Bytes that must follow.
         amount: usize,
     },
-}
-
-/// Finds the next frame start by trying every position: a frame counts if a second one is chained to it, if
-/// `is_pending` knows its id, or if the host says that a frame most likely starts there. What it gives up: a lone
-/// frame in the middle of a window is only a candidate.
-pub fn resync_by_frames(
-    input: &Input<'_>,
-    frame: impl Fn(&[u8]) -> Frame,
-    is_pending: impl Fn(&[u8]) -> bool,
-) -> Resync {
-    let mut candidate = None;
-    for at in 0..input.bytes.len() {
-        let rest = input.bytes.get(at..).unwrap_or_default();
-        let len = match frame(rest) {
-            Frame::Invalid(_) => continue,
-            Frame::Need(_) if input.is_last() => continue,
-            Frame::Need(amount) => {
-                return candidate.unwrap_or(Resync::Need { consumed: at, amount: amount.max(rest.len() + 1) });
-            }
-            Frame::Len(len) => len,
-        };
-        if at == 0 && input.is_likely_start || is_pending(rest) {
-            return Resync::Found(at);
-        }
-        match usize::try_from(len).ok().and_then(|len| rest.get(len..)) {
-            Some(chained) if !chained.is_empty() => {
-                if !matches!(frame(chained), Frame::Invalid(_)) {
-                    return Resync::Found(at);
-                }
-            }
-            _ => {
-                let next = input.offset.saturating_add(at as u64).saturating_add(len);
-                candidate.get_or_insert(Resync::Candidate { at, next });
-            }
-        }
-    }
-    candidate.unwrap_or(Resync::Need { consumed: input.bytes.len(), amount: 1 })
 }

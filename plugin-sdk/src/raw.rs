@@ -51,8 +51,17 @@ impl<P: Raw> Parser for AsRaw<P> {
 
     fn parse(&mut self, flow: &mut P::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
-        output.set_span(input.offset, input.offset.saturating_add(input.bytes.len() as u64));
-        self.0.parse(flow, &input, output)
+        output.open_span(input.offset);
+        let progress = self.0.parse(flow, &input, output);
+        let consumed = match progress {
+            Progress::More(consumed)
+            | Progress::Need { consumed, .. }
+            | Progress::Skip { consumed, .. }
+            | Progress::Invalid { consumed, .. } => consumed,
+            Progress::Reject(_) | Progress::Opaque(_) | Progress::Handover(..) | Progress::Lost => input.bytes.len(),
+        };
+        output.close_spans(input.offset.saturating_add(consumed as u64));
+        progress
     }
 
     fn resync(&mut self, flow: &mut P::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use crate::guest::{Parser, ParserCall};
 use crate::host;
 use crate::manifest::Manifest;
-use crate::plugin::{Direction, Frame, Heads, Input, Progress, Resync, Verdict, resync_by_frames};
+use crate::plugin::{Direction, Frame, Heads, Input, Progress, Resync, Verdict};
+use crate::resync::resync_by_frames;
 
 pub use self::stream::{Stream, Text, Texts};
 
@@ -54,7 +55,8 @@ pub trait Sequential: Default + 'static {
 /// Why a message was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The bytes that come next are missing for good, or the stream ended.
+    /// The bytes that come next are missing for good, or the stream ended. Not for what a plugin itself has lost:
+    /// a response whose request is unknown is emitted as partial.
     Lost,
     /// The bytes are not what the protocol allows here.
     Malformed(&'static str),
@@ -122,7 +124,7 @@ impl<P: Sequential> Parser for AsSequential<P> {
     }
 
     fn open(&mut self) -> Self::Flow {
-        let lane = |direction| Lane { stream: Stream::new(direction), reader: None };
+        let lane = |direction| Lane { stream: Stream::new(direction, P::MANIFEST.window_len()), reader: None };
         SequentialFlow {
             flow: Rc::new(P::Flow::default()),
             to_server: lane(Direction::ToServer),

@@ -3,20 +3,21 @@
 
 use core::cell::{Cell, RefCell};
 use core::mem;
-use core::pin::Pin;
-use core::task::{Context, Poll};
 use std::rc::Rc;
 
+pub use self::texts::{Text, Texts};
+use self::waits::{Available, Begun, Room, Skipped};
 use super::{Stop, Wanted};
+use crate::host;
 use crate::output::Output;
 use crate::plugin::{Call, Direction, Input, Progress};
 
-/// Longest string that [`Stream::text`] keeps, in bytes.
-const MAX_TEXT: usize = 4 << 10;
-/// Bytes of strings kept for one message.
-const MAX_TEXTS: usize = 32 << 10;
+mod texts;
+mod waits;
+
 /// A frame whose end is not known.
 const NO_END: u64 = u64::MAX;
+const BEYOND_FRAME: &str = "a field beyond its frame's end";
 
 /// One direction of a flow, read from front to back.
 ///
@@ -39,6 +40,10 @@ struct State {
     start: Cell<u64>,
     frame_end: Cell<u64>,
     wanted: Cell<Wanted>,
+    /// The longest window that the host gives.
+    window_len: u64,
+    /// Strings of this message were left out for lack of room.
+    is_cut: Cell<bool>,
 }
 
 /// What follows the window.
@@ -47,26 +52,6 @@ enum Tail {
     More,
     Gap(u64),
     End,
-}
-
-/// A string that was read from the stream: where it is kept until the message ends. [`Texts`] has its bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Text {
-    at: u32,
-    len: u32,
-}
-
-/// The strings read so far in this message.
-#[derive(Clone, Copy, Debug)]
-pub struct Texts<'a>(&'a [u8]);
-
-impl<'a> Texts<'a> {
-    /// The bytes of a string.
-    #[must_use]
-    pub fn get(&self, text: Text) -> &'a [u8] {
-        let at = text.at as usize;
-        self.0.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
-    }
 }
 
 macro_rules! integers {
@@ -80,7 +65,7 @@ macro_rules! integers {
 }
 
 impl Stream {
-    pub(super) fn new(direction: Direction) -> Self {
+    pub(super) fn new(direction: Direction, window_len: u32) -> Self {
         Self(Rc::new(State {
             direction,
             window: RefCell::default(),
@@ -93,6 +78,8 @@ impl Stream {
             start: Cell::new(0),
             frame_end: Cell::new(NO_END),
             wanted: Cell::new(Wanted::Room),
+            window_len: u64::from(window_len),
+            is_cut: Cell::new(false),
         }))
     }
 
@@ -111,7 +98,7 @@ impl Stream {
     /// Declares that the message ends `len` bytes after its start. Reads beyond fail, the rest is passed over when
     /// the message's code ends, and lost bytes are bridged up to there. A length that is already behind is malformed.
     pub fn begin_frame(&self, len: u64) -> Result<(), Stop> {
-        let end = self.0.start.get().saturating_add(len);
+        let end = self.0.start.get().saturating_add(len).min(NO_END - 1);
         if end < self.offset() {
             return Err(Stop::Malformed("a frame shorter than its header"));
         }
@@ -137,12 +124,13 @@ impl Stream {
         u16_le: u16, from_le_bytes;
         u32_le: u32, from_le_bytes;
         u64_le: u64, from_le_bytes;
+        i16_le: i16, from_le_bytes;
         i32_le: i32, from_le_bytes;
         i64_le: i64, from_le_bytes;
         f64_le: f64, from_le_bytes;
     }
 
-    /// Reads `N` bytes; `N` must not be more than the manifest's window.
+    /// Reads `N` bytes, at most the manifest's window.
     #[inline]
     pub async fn array<const N: usize>(&self) -> Result<[u8; N], Stop> {
         self.available(N).await?;
@@ -151,61 +139,20 @@ impl Stream {
         array.ok_or(Stop::Malformed("a read beyond the window"))
     }
 
-    /// Waits until `len` bytes are there (at most the manifest's window), without reading them.
+    /// Waits until `len` bytes are there, without reading them. More than the manifest's window are malformed.
     #[inline]
     pub fn available(&self, len: usize) -> impl Future<Output = Result<(), Stop>> + use<> {
         Available { stream: self.clone(), len }
     }
 
-    /// Looks at the bytes that are there.
+    /// Looks at the bytes that are there, up to the frame's end. How many those are depends on how the bytes were
+    /// cut; only what was [`available`](Self::available) may be relied on.
     #[inline]
     pub fn peek<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         let window = self.0.window.borrow();
-        look(window.get(self.0.cursor.get()..self.0.len.get()).unwrap_or_default())
-    }
-
-    /// Reads a string of `len` bytes, of which it keeps at most 4 KiB, until the message ends.
-    pub async fn text(&self, len: u64) -> Result<Text, Stop> {
-        let kept = usize::try_from(len).map_or(MAX_TEXT, |len| len.min(MAX_TEXT));
-        self.available(kept).await?;
-        let text = self.peek(|bytes| self.keep(bytes.get(..kept).unwrap_or_default()));
-        self.skip(len).await?;
-        Ok(text)
-    }
-
-    /// Reads a string that ends with a zero byte, which is not part of it, of at most `max` bytes.
-    pub async fn c_str(&self, max: usize) -> Result<Text, Stop> {
-        let mut looked_at = 0;
-        loop {
-            self.available(looked_at + 1).await?;
-            let (found, there) = self.peek(|bytes| {
-                let new = bytes.get(looked_at..).unwrap_or_default();
-                (new.iter().position(|byte| *byte == 0), bytes.len())
-            });
-            if let Some(len) = found {
-                let text = self.text((looked_at + len) as u64).await?;
-                self.skip(1).await?;
-                return Ok(text);
-            }
-            if there > max {
-                return Err(Stop::Malformed("a string without an end"));
-            }
-            looked_at = there;
-        }
-    }
-
-    /// Keeps a string of the plugin's own beside those read from the stream.
-    pub fn keep(&self, text: &[u8]) -> Text {
-        let mut texts = self.0.texts.borrow_mut();
-        let at = texts.len();
-        let kept = text.len().min(MAX_TEXTS.saturating_sub(at));
-        texts.extend_from_slice(text.get(..kept).unwrap_or_default());
-        Text { at: at as u32, len: kept as u32 }
-    }
-
-    /// Looks at strings read so far in this message.
-    pub fn with_texts<T>(&self, look: impl FnOnce(Texts<'_>) -> T) -> T {
-        look(Texts(&self.0.texts.borrow()))
+        let left = usize::try_from(self.frame_remaining()).map_or(self.left(), |len| len.min(self.left()));
+        let cursor = self.0.cursor.get();
+        look(window.get(cursor..cursor.saturating_add(left)).unwrap_or_default())
     }
 
     /// Passes over `len` bytes; those that have not come yet are never copied.
@@ -229,6 +176,12 @@ impl Stream {
         Skipped { stream: self.clone(), target, wakes_at_target }
     }
 
+    /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
+    /// begins; this is for code that emits many facts, or several messages, while it reads.
+    pub fn room(&self) -> impl Future<Output = ()> + use<> {
+        Room { stream: self.clone() }
+    }
+
     /// Emits messages and facts. A message starts where this message's code began and ends at the frame's end or,
     /// where that is not known, at the cursor.
     pub fn emit<T>(&self, emit: impl FnOnce(&mut Output, Texts<'_>) -> T) -> Option<T> {
@@ -236,28 +189,31 @@ impl Stream {
         let output = output.as_mut()?;
         let end = self.0.frame_end.get();
         output.set_span(self.0.start.get(), if end == NO_END { self.offset() } else { end });
-        Some(emit(output, Texts(&self.0.texts.borrow())))
+        output.set_cut(self.0.is_cut.get().then_some("more text than is kept of a message"));
+        Some(self.with_texts(|texts| emit(output, texts)))
     }
 
-    /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
-    /// begins; this is for code that emits many facts, or several messages, while it reads.
-    pub fn room(&self) -> impl Future<Output = ()> + use<> {
-        Room { stream: self.clone() }
+    /// Context of the request that the next in-order response answers: the peer's oldest pending request without an
+    /// id that is not answered yet. Where messages are being emitted, ask the output instead.
+    #[must_use]
+    pub fn pending_front(&self) -> Option<host::Context> {
+        self.0.output.borrow().as_ref().and_then(Output::pending_front)
     }
 
     /// Waits for the first byte of a message and for room in the answer; returns the message's start.
     pub(super) async fn begin_message(&self) -> u64 {
         self.0.frame_end.set(NO_END);
         self.0.texts.borrow_mut().clear();
+        self.0.is_cut.set(false);
         Begun { stream: self.clone() }.await
     }
 
     pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Output, call: Call) {
         let state = &self.0;
-        let tail = Input::new(call, &[]);
-        let tail = match tail.gap {
+        let input = Input::new(call, &[]);
+        let tail = match input.gap {
+            _ if input.is_datagram || input.is_end => Tail::End,
             Some(len) => Tail::Gap(len),
-            None if tail.is_last() => Tail::End,
             None => Tail::More,
         };
         mem::swap(&mut *state.window.borrow_mut(), window);
@@ -293,10 +249,14 @@ impl Stream {
             Stop::Reject(reason) => Progress::Reject(reason),
             Stop::Opaque(reason) => Progress::Opaque(reason),
             Stop::Handover(offset, reason) => Progress::Handover(offset, reason),
-            Stop::Lost if input.gap.is_none() => Progress::More(len),
+            Stop::Lost if input.is_end || input.is_datagram => Progress::More(len),
+            Stop::Lost if input.gap.is_none() => {
+                Progress::Invalid { consumed: self.0.cursor.get(), reason: "lost without a gap" }
+            }
             Stop::Lost => match self.0.frame_end.get() {
                 NO_END => Progress::Lost,
-                end => Progress::Skip { consumed: len, amount: end.saturating_sub(window_end).max(1) },
+                end if end > window_end => Progress::Skip { consumed: len, amount: end - window_end },
+                _ => Progress::Lost,
             },
         }
     }
@@ -309,111 +269,5 @@ impl Stream {
     #[inline]
     fn advance(&self, len: usize) {
         self.0.cursor.set(self.0.cursor.get().saturating_add(len).min(self.0.len.get()));
-    }
-}
-
-/// Waits for bytes.
-struct Available {
-    stream: Stream,
-    len: usize,
-}
-
-impl Future for Available {
-    type Output = Result<(), Stop>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = &self.stream.0;
-        if self.stream.frame_remaining() < self.len as u64 {
-            return Poll::Ready(Err(Stop::Malformed("a field beyond its frame's end")));
-        }
-        if self.stream.left() >= self.len {
-            return Poll::Ready(Ok(()));
-        }
-        if state.tail.get() != Tail::More {
-            return Poll::Ready(Err(Stop::Lost));
-        }
-        state.wanted.set(Wanted::Bytes(self.len));
-        Poll::Pending
-    }
-}
-
-/// Waits until the cursor is at the target.
-struct Skipped {
-    stream: Stream,
-    target: u64,
-    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
-    /// the last one is asked for instead of passed over.
-    wakes_at_target: bool,
-}
-
-impl Future for Skipped {
-    type Output = Result<(), Stop>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = &self.stream.0;
-        if self.target > state.frame_end.get() {
-            return Poll::Ready(Err(Stop::Malformed("a field beyond its frame's end")));
-        }
-        let ahead = self.target.saturating_sub(self.stream.offset());
-        let left = self.stream.left() as u64;
-        if ahead <= left {
-            self.stream.advance(ahead as usize);
-            return Poll::Ready(Ok(()));
-        }
-        let beyond = ahead - left;
-        match state.tail.get() {
-            Tail::End => return Poll::Ready(Err(Stop::Lost)),
-            // A skip that ends inside the gap would leave the code reading from lost bytes.
-            Tail::Gap(gap) if beyond < gap => return Poll::Ready(Err(Stop::Lost)),
-            Tail::Gap(_) | Tail::More => {}
-        }
-        self.stream.advance(left as usize);
-        state.wanted.set(match state.tail.get() {
-            Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
-            _ if !self.wakes_at_target => Wanted::Skip(beyond),
-            _ if beyond == 1 => Wanted::Bytes(1),
-            _ => Wanted::Skip(beyond - 1),
-        });
-        Poll::Pending
-    }
-}
-
-/// Waits for room in the answer.
-struct Room {
-    stream: Stream,
-}
-
-impl Future for Room {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let state = &self.stream.0;
-        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
-            return Poll::Ready(());
-        }
-        state.wanted.set(Wanted::Room);
-        Poll::Pending
-    }
-}
-
-/// Waits for the beginning of a message.
-struct Begun {
-    stream: Stream,
-}
-
-impl Future for Begun {
-    type Output = u64;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u64> {
-        let state = &self.stream.0;
-        let has_room = state.output.borrow().as_ref().is_some_and(Output::has_room);
-        if !has_room || self.stream.left() == 0 {
-            state.wanted.set(Wanted::Room);
-            return Poll::Pending;
-        }
-        let start = self.stream.offset();
-        state.start.set(start);
-        Poll::Ready(start)
     }
 }

@@ -1,0 +1,108 @@
+//! Strings read from a stream: copied aside, as the window is gone when the message's code goes on.
+
+use super::{BEYOND_FRAME, Stream};
+use crate::sequential::Stop;
+
+/// Longest string that [`Stream::text`] keeps, in bytes.
+const MAX_TEXT: usize = 4 << 10;
+/// Bytes of strings kept for one message.
+const MAX_TEXTS: usize = 32 << 10;
+
+/// A string that was read from the stream: where it is kept until the message ends. [`Texts`] has its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    at: u32,
+    len: u32,
+}
+
+/// The strings read so far in this message.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a>(&'a [u8]);
+
+impl<'a> Texts<'a> {
+    /// The bytes of a string.
+    #[must_use]
+    pub fn get(&self, text: Text) -> &'a [u8] {
+        let at = text.at as usize;
+        self.0.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+    }
+}
+
+impl Stream {
+    /// Reads a string of `len` bytes, of which it keeps at most 4 KiB, until the message ends.
+    pub async fn text(&self, len: u64) -> Result<Text, Stop> {
+        let kept = usize::try_from(len).map_or(MAX_TEXT, |len| len.min(MAX_TEXT));
+        if self.0.window_len < kept as u64 {
+            return self.long_text(len, kept).await;
+        }
+        self.available(kept).await?;
+        let text = self.peek(|bytes| self.keep(bytes.get(..kept).unwrap_or_default()));
+        self.skip(len).await?;
+        Ok(text)
+    }
+
+    /// As `text`, for a string that does not fit into a window.
+    async fn long_text(&self, len: u64, kept: usize) -> Result<Text, Stop> {
+        if self.frame_remaining() < len {
+            return Err(Stop::Malformed(BEYOND_FRAME));
+        }
+        let mut text = Text { at: self.0.texts.borrow().len() as u32, len: 0 };
+        let mut left = kept;
+        while left > 0 {
+            self.available(1).await?;
+            let taken = self.peek(|bytes| bytes.len().min(left));
+            text.len += self.peek(|bytes| self.keep(bytes.get(..taken).unwrap_or_default())).len;
+            self.advance(taken);
+            left -= taken;
+        }
+        self.skip(len - kept as u64).await?;
+        Ok(text)
+    }
+
+    /// Reads a string that ends with a zero byte, which is not part of it, of at most `max` bytes (and fewer than the
+    /// manifest's window).
+    pub async fn c_str(&self, max: usize) -> Result<Text, Stop> {
+        self.text_until(0, max).await
+    }
+
+    /// Reads a string that ends with the byte `end`, which is not part of it, of at most `max` bytes (and fewer than
+    /// the manifest's window).
+    pub async fn text_until(&self, end: u8, max: usize) -> Result<Text, Stop> {
+        let mut looked_at = 0;
+        loop {
+            self.available(looked_at + 1).await?;
+            let (found, there) = self.peek(|bytes| {
+                let new = bytes.get(looked_at..).unwrap_or_default();
+                (new.iter().position(|byte| *byte == end), bytes.len())
+            });
+            let len = found.map_or(there, |len| looked_at + len);
+            if len > max {
+                return Err(Stop::Malformed("a string without an end"));
+            }
+            if found.is_some() {
+                let text = self.text(len as u64).await?;
+                self.skip(1).await?;
+                return Ok(text);
+            }
+            looked_at = there;
+        }
+    }
+
+    /// Keeps a string of the plugin's own beside those read from the stream, at most 32 KiB of them all. Messages are
+    /// partial if that was not enough.
+    pub fn keep(&self, text: &[u8]) -> Text {
+        let mut texts = self.0.texts.borrow_mut();
+        let at = texts.len();
+        let kept = text.len().min(MAX_TEXTS.saturating_sub(at));
+        if kept < text.len() {
+            self.0.is_cut.set(true);
+        }
+        texts.extend_from_slice(text.get(..kept).unwrap_or_default());
+        Text { at: at as u32, len: kept as u32 }
+    }
+
+    /// Looks at strings read so far in this message.
+    pub fn with_texts<T>(&self, look: impl FnOnce(Texts<'_>) -> T) -> T {
+        look(Texts(&self.0.texts.borrow()))
+    }
+}

@@ -1,0 +1,264 @@
+//! The `Sequential` level, driven by the miniature host: a made-up protocol of messages `M, operation, length (u32, of
+//! all; 0 where the end is not known)` and what the operation says.
+
+#![allow(missing_docs, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::rc::Rc;
+
+use protap_plugin::prelude::*;
+use protap_plugin::testing::{Completeness, Ending, Replay, Seen, Value};
+
+attributes! {
+    SCHEMA;
+    AFTER: i64 = "after",
+    LEN: i64 = "len",
+}
+
+#[derive(Default)]
+struct Spoken;
+
+impl Sequential for Spoken {
+    const MANIFEST: Manifest =
+        Manifest::new("spoken", "0.1.0").transports(&[Transport::Tcp, Transport::Udp]).attributes(SCHEMA).window(256);
+    type Flow = ();
+
+    fn probe(&self, _heads: &Heads<'_>) -> Verdict {
+        Verdict::No
+    }
+
+    async fn message(_plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
+        let [magic, op] = stream.array().await?;
+        if magic != b'M' {
+            return Err(Stop::Malformed("no magic"));
+        }
+        match stream.u32_be().await? {
+            0 => {}
+            len => stream.begin_frame(u64::from(len))?,
+        }
+        match op {
+            b't' => {
+                let len = stream.u16_be().await?;
+                let text = stream.text(u64::from(len)).await?;
+                let after = stream.u8().await?;
+                said(&stream, text, after);
+            }
+            b'c' => {
+                let text = stream.c_str(20).await?;
+                said(&stream, text, 0);
+            }
+            b's' => {
+                let len = stream.u32_be().await?;
+                stream.skip(u64::from(len)).await?;
+                let after = stream.u8().await?;
+                said(&stream, Text::default(), after);
+            }
+            b'p' => partial_if_lost(&stream).await?,
+            b'w' => stream.available(300).await?,
+            b'k' => {
+                let texts: Vec<_> = (0..10).map(|_| stream.keep(&[b'k'; 4000])).collect();
+                said(&stream, texts[0], 0);
+            }
+            b'q' => drop(stream.emit(|output, _| output.request("ASK").context(b"ctx").emit())),
+            b'r' => {
+                let context = stream.pending_front();
+                let exception = if context.is_some_and(|context| &*context == b"ctx") { "known" } else { "unknown" };
+                stream.emit(|output, _| output.response(Status::Ok).exception(exception).emit());
+            }
+            b'o' => return Err(Stop::Opaque("sealed")),
+            b'h' => return Err(Stop::Handover(stream.offset(), "starttls")),
+            b'j' => return Err(Stop::Reject("not mine")),
+            b'l' => return Err(Stop::Lost),
+            _ => return Err(Stop::Malformed("no such operation")),
+        }
+        Ok(())
+    }
+
+    fn frame(&self, _direction: Direction, bytes: &[u8]) -> Frame {
+        match bytes {
+            [b'M', op, a, b, c, d, ..] if op.is_ascii_lowercase() => {
+                Frame::Len(u64::from(u32::from_be_bytes([*a, *b, *c, *d])))
+            }
+            [b'M', ..] if bytes.len() < 6 => Frame::Need(6),
+            _ => Frame::Invalid("no message"),
+        }
+    }
+}
+
+export!(Spoken as Sequential);
+
+fn said(stream: &Stream, text: Text, after: u8) {
+    stream.emit(|output, texts| {
+        let said = output.one_way("SAID").resource(texts.get(text)).i64(AFTER, after);
+        said.i64(LEN, texts.get(text).len() as i64).emit();
+    });
+}
+
+/// Emits what it has when its bytes are lost.
+async fn partial_if_lost(stream: &Stream) -> Result<(), Stop> {
+    let read = stream.array::<100>().await;
+    stream.emit(|output, _| match read {
+        Ok(_) => output.one_way("WHOLE").emit(),
+        Err(_) => output.one_way("WHOLE").partial("bytes lost").emit(),
+    });
+    read.map(drop)
+}
+
+fn message(op: u8, body: &[u8]) -> Vec<u8> {
+    let mut message = unframed(op, body);
+    let len = message.len() as u32;
+    message[2..6].copy_from_slice(&len.to_be_bytes());
+    message
+}
+
+fn unframed(op: u8, body: &[u8]) -> Vec<u8> {
+    [&[b'M', op, 0, 0, 0, 0], body].concat()
+}
+
+fn text(len: u16) -> Vec<u8> {
+    [&len.to_be_bytes()[..], &vec![b'x'; usize::from(len)], &[7]].concat()
+}
+
+fn skip(len: u32) -> Vec<u8> {
+    [&len.to_be_bytes()[..], &vec![b'x'; len as usize], &[8]].concat()
+}
+
+fn attributes(messages: &[Seen], name: &str) -> Vec<i64> {
+    let value = |seen: &Seen| match seen.attribute(name) {
+        Some(Value::I64(value)) => *value,
+        other => panic!("{other:?}"),
+    };
+    messages.iter().map(value).collect()
+}
+
+fn to_server(bytes: Vec<u8>) -> Replay {
+    Replay::new::<Plugin>().to_server(bytes)
+}
+
+#[test]
+fn cutting_changes_nothing() {
+    let stream = [
+        message(b't', &text(10)),
+        unframed(b't', &text(300)),
+        message(b's', &skip(1000)),
+        unframed(b's', &skip(3)),
+        message(b'c', b"name\0and the rest is passed over"),
+        unframed(b'c', b"twenty bytes long...\0"),
+        message(b'p', &[0; 150]),
+    ];
+    let replay = to_server(stream.concat());
+    let report = replay.split_sweep();
+    let [said @ .., whole] = &report.messages[..] else { panic!() };
+    assert_eq!(attributes(said, "after"), [7, 7, 8, 8, 0, 0]);
+    assert_eq!(attributes(said, "len"), [10, 300, 0, 0, 4, 20]);
+    assert_eq!((whole.start, whole.end), (report.messages[5].end, stream.concat().len() as u64));
+    replay.truncation_sweep();
+}
+
+#[test]
+fn a_text_is_kept_up_to_a_limit_whatever_the_window() {
+    let report = to_server([unframed(b't', &text(60_000)), unframed(b't', &text(1))].concat()).run();
+    assert_eq!(attributes(&report.messages, "len"), [4096, 1]);
+}
+
+#[test]
+fn texts_beyond_what_is_kept_make_a_message_partial() {
+    let report = to_server([message(b'k', b""), message(b'c', b"x\0")].concat()).run();
+    let completeness: Vec<_> = report.messages.iter().map(|seen| seen.completeness).collect();
+    assert_eq!(completeness, [Completeness::Partial, Completeness::Full]);
+}
+
+#[test]
+fn a_string_without_an_end_is_malformed_however_it_is_cut() {
+    for stream in [unframed(b'c', b"twenty-one bytes long\0"), unframed(b'c', &[b'x'; 300]), message(b'c', b"no end")] {
+        let report = to_server(stream).end(Direction::ToServer).split_sweep();
+        assert_eq!(report.messages, []);
+    }
+}
+
+#[test]
+fn a_gap_inside_skipped_bytes_goes_unnoticed() {
+    for (before, gap) in [(100, 500), (300, 710), (20, 989)] {
+        let stream = [message(b's', &skip(1000)), message(b'c', b"x\0")].concat();
+        let (head, tail) = (&stream[..before], &stream[before + gap..]);
+        let replay = Replay::new::<Plugin>().to_server(head).gap(Direction::ToServer, gap as u64).to_server(tail);
+        let report = replay.run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses), (vec![8, 0], vec![]), "{before} {gap}");
+    }
+}
+
+#[test]
+fn a_gap_inside_read_bytes_is_bridged_to_the_frames_end() {
+    let stream = [message(b't', &text(200)), message(b'c', b"x\0")].concat();
+    for (before, gap) in [(8, 20), (8, 201), (100, 50), (6, 203)] {
+        let (head, tail) = (&stream[..before], &stream[before + gap..]);
+        let replay = Replay::new::<Plugin>().to_server(head).gap(Direction::ToServer, gap as u64).to_server(tail);
+        let report = replay.run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses), (vec![0], vec![]), "{before} {gap}");
+    }
+}
+
+#[test]
+fn a_message_may_say_what_it_has_when_its_bytes_are_lost() {
+    let stream = [message(b'p', &[0; 150]), message(b'c', b"x\0")].concat();
+    let replay = Replay::new::<Plugin>().to_server(&stream[..50]).gap(Direction::ToServer, 20).to_server(&stream[70..]);
+    let report = replay.run();
+    let seen = &report.messages[0];
+    assert_eq!((seen.start, seen.end, seen.reason.as_str()), (0, 156, "bytes lost"));
+    assert_eq!((report.messages.len(), report.losses.len()), (2, 0));
+    let ended = Replay::new::<Plugin>().to_server(&stream[..50]).end(Direction::ToServer).run();
+    assert_eq!((ended.messages.len(), ended.messages[0].completeness), (1, Completeness::Partial));
+}
+
+#[test]
+fn a_gap_over_the_frames_end_or_in_an_unframed_message_is_a_loss() {
+    let after = || message(b'c', b"x\0").repeat(2);
+    let framed = Replay::new::<Plugin>().to_server(&message(b't', &text(50))[..20]).gap(Direction::ToServer, 60);
+    let unframed = Replay::new::<Plugin>().to_server(&unframed(b't', &text(50))[..20]).gap(Direction::ToServer, 20);
+    for replay in [framed, unframed] {
+        let report = replay.to_server(after()).run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses.len()), (vec![0, 0], 1));
+    }
+}
+
+#[test]
+fn a_field_beyond_its_frame_or_longer_than_a_window_is_malformed() {
+    let mut lie = message(b't', &text(10));
+    lie[5] = 12;
+    let short = vec![b'M', b'c', 0, 0, 0, 3];
+    for stream in [lie, short, message(b'w', &[0; 400]), message(b'l', b"")] {
+        let good = message(b'c', b"x\0").repeat(2);
+        let report = to_server([stream, good].concat()).run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses.len()), (vec![0, 0], 1));
+    }
+}
+
+#[test]
+fn more_messages_than_an_answer_holds_all_come() {
+    let report = to_server(unframed(b'q', b"").repeat(500)).run();
+    assert_eq!((report.messages.len(), report.unanswered), (500, 500));
+}
+
+#[test]
+fn in_order_responses_find_their_requests_even_in_one_window() {
+    let replay = to_server(unframed(b'q', b"").repeat(3)).to_client(unframed(b'r', b"").repeat(4));
+    let report = replay.split_sweep();
+    let known: Vec<_> = report.messages[3..].iter().map(|seen| seen.exception.as_str()).collect();
+    assert_eq!(known, ["known", "known", "known", "unknown"]);
+}
+
+#[test]
+fn a_datagram_is_read_for_itself() {
+    let replay = Replay::new::<Plugin>().datagram(Direction::ToServer, unframed(b'q', b"").repeat(3));
+    let replay = replay.datagram(Direction::ToServer, &message(b's', &skip(900))[..500]);
+    let report = replay.datagram(Direction::ToServer, b"M").datagram(Direction::ToServer, unframed(b'q', b"")).run();
+    assert_eq!((report.messages.len(), report.losses.len()), (4, 0));
+}
+
+#[test]
+fn a_message_may_end_the_flow() {
+    let ending = |op| to_server(unframed(op, b"")).to_server(unframed(b'q', b"")).run();
+    assert_eq!(ending(b'o').ending, Ending::Opaque("sealed".to_owned()));
+    assert_eq!(ending(b'h').ending, Ending::Handover(6, "starttls".to_owned()));
+    assert_eq!(ending(b'j').ending, Ending::Rejected("not mine".to_owned()));
+    assert_eq!(ending(b'j').messages, []);
+}
