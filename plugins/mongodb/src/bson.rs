@@ -12,7 +12,7 @@ use protap_plugin::{Stop, Stream, Text};
 /// Longest element name that is looked at; longer ones are unknown names.
 const MAX_NAME: usize = 256;
 /// Shortest document: its length and its end.
-const MIN_DOCUMENT: u64 = 5;
+pub(crate) const MIN_DOCUMENT: u64 = 5;
 
 const DOUBLE: u8 = 0x01;
 const STRING: u8 = 0x02;
@@ -25,7 +25,7 @@ const INT64: u8 = 0x12;
 
 /// How long a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ValueLen {
+pub(crate) enum ValueLen {
     Is(u64),
     /// A regular expression: two strings that end with 0.
     TwoStrings,
@@ -35,7 +35,7 @@ enum ValueLen {
 }
 
 /// Length of a value of that type, given its first bytes.
-fn value_len(kind: u8, bytes: &[u8]) -> ValueLen {
+pub(crate) fn value_len(kind: u8, bytes: &[u8]) -> ValueLen {
     // The value begins with its length: `fixed` bytes are not counted in it, and it is at least `least`.
     let prefixed = |fixed: u64, least: u64| match bytes.first_chunk() {
         None => ValueLen::Need(4),
@@ -337,8 +337,33 @@ pub(crate) async fn pass_to(stream: &Stream, end: u64) -> Result<(), Stop> {
 pub(crate) async fn count_documents(stream: &Stream, limit: u64) -> Result<u64, Stop> {
     let mut count = 0;
     while stream.offset() < limit {
-        Document::open(stream, limit).await?.pass().await?;
-        count += 1;
+        let room = limit.saturating_sub(stream.offset());
+        let (many, len) = stream.peek(|bytes| count_whole(bytes, room));
+        if many > 0 {
+            stream.skip(len).await?;
+            count += many;
+        } else {
+            Document::open(stream, limit).await?.pass().await?;
+            count += 1;
+        }
     }
     Ok(count)
+}
+
+/// How many documents in a row are in `bytes` and in the `room` that they have, and how long they are together.
+fn count_whole(bytes: &[u8], room: u64) -> (u64, u64) {
+    let (mut count, mut rest) = (0, bytes);
+    let mut len: u64 = 0;
+    while let Some(head) = rest.first_chunk()
+        && let size = u32::from_le_bytes(*head)
+        && u64::from(size) >= MIN_DOCUMENT
+        && len + u64::from(size) <= room
+        && let Some((document, behind)) = rest.split_at_checked(size as usize)
+        && document.ends_with(&[0])
+    {
+        count += 1;
+        len += u64::from(size);
+        rest = behind;
+    }
+    (count, len)
 }

@@ -6,7 +6,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use protap_plugin::{Client, Direction, Frame, Heads, Transport, Verdict};
 
-use crate::bson;
+use crate::bson::{self, ValueLen, value_len};
 use crate::header::{self, Header, MAX_MESSAGE, OpCode};
 use crate::op_msg::Flags;
 
@@ -14,6 +14,8 @@ use crate::op_msg::Flags;
 const MSG_FLAGS: u32 = 1 | 1 << 1 | 1 << 16;
 /// Longest name that counts as one.
 const MAX_NAME: usize = 255;
+/// Smallest section: its kind, and an empty document.
+const MIN_SECTION: u64 = 6;
 
 /// What a head tells of the end that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
         (Finding::Found(direction, is_sure), other) => verdict(client(Client::A, direction), is_sure, other),
         (other, Finding::Found(direction, is_sure)) => verdict(client(Client::B, direction), is_sure, other),
         _ if heads.is_complete => Verdict::No,
+        (Finding::Need(a), Finding::Need(_)) if heads.b.is_empty() => more(a),
+        (Finding::Need(_), Finding::Need(b)) if heads.a.is_empty() => more(b),
         (Finding::Need(a), Finding::Need(b)) => more(a.min(b)),
         (Finding::Need(needed), Finding::Other) if heads.b_is_mid_stream => more(needed),
         (Finding::Other, Finding::Need(needed)) if heads.a_is_mid_stream => more(needed),
@@ -140,29 +144,44 @@ fn require(is_right: bool) -> Check {
     if is_right { Continue(()) } else { Break(NO) }
 }
 
+/// What names of commands, and of the fields of their replies, are made of.
+fn is_command_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$')
+}
+
+/// What the first field names of the user's documents are made of, as a rule; the rare others are no evidence.
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// What namespaces are made of: UTF-8 of any language.
+fn is_namespace_byte(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f
+}
+
 impl Front<'_> {
     fn check(&mut self, header: &Header, direction: Direction) -> Check {
         match header.op_code {
-            OpCode::Msg => self.msg(),
+            OpCode::Msg => self.msg(direction),
             OpCode::Compressed => self.compressed(direction),
-            OpCode::Reply => self.reply(),
+            OpCode::Reply => self.reply(header),
             OpCode::Query => {
                 require(self.u32()? < 1 << 8)?;
                 self.namespace()?;
                 require(self.u32()? <= i32::MAX.cast_unsigned())?;
                 self.u32()?;
-                self.document(0)
+                self.user_document(0)
             }
             OpCode::Insert => {
                 require(self.u32()? <= 1)?;
                 self.namespace()?;
-                self.document(0)
+                self.user_document(0)
             }
             OpCode::Update | OpCode::Delete => {
                 require(self.u32()? == 0)?;
                 self.namespace()?;
                 require(self.u32()? <= 3)?;
-                self.document(0)
+                self.user_document(0)
             }
             OpCode::GetMore => {
                 require(self.u32()? == 0)?;
@@ -174,42 +193,50 @@ impl Front<'_> {
                 let count = u64::from(self.u32()?);
                 require(count > 0 && self.end == self.at as u64 + 8 * count)
             }
-            OpCode::CommandReply => self.document(0),
+            OpCode::CommandReply => self.user_document(0),
             OpCode::Command => {
-                self.name()?;
-                self.name()?;
-                self.document(0)
+                self.name(is_command_byte)?;
+                self.name(is_command_byte)?;
+                self.user_document(0)
             }
             // A string: as good as nothing.
             OpCode::LegacyMsg => Break(NO),
         }
     }
 
-    fn msg(&mut self) -> Check {
+    fn msg(&mut self, direction: Direction) -> Check {
         let bits = self.u32()?;
         require(bits & !MSG_FLAGS == 0)?;
         let trailer = Flags::new(bits).trailer();
         match self.u8()? {
-            0 => self.document(trailer),
+            0 => {
+                let start = self.at as u64;
+                let len = self.document(trailer, is_command_byte)?;
+                // Replies have no other section.
+                let left = self.end - trailer - start - len;
+                require(left == 0 || left >= MIN_SECTION && direction == Direction::ToServer)?;
+                let next = usize::try_from(start + len).ok().and_then(|at| self.bytes.get(at));
+                require(left == 0 || next.is_none_or(|kind| matches!(kind, 1 | 2)))
+            }
             1 => {
                 let size = u64::from(self.u32()?);
-                require(size >= 4 && self.at as u64 - 4 + size <= self.end)?;
-                self.name()?;
-                self.document(trailer)
+                require(size >= 4 && self.at as u64 - 4 + size + trailer <= self.end)?;
+                self.name(is_command_byte)?;
+                self.user_document(trailer)
             }
             _ => Break(NO),
         }
     }
 
-    fn reply(&mut self) -> Check {
+    fn reply(&mut self, header: &Header) -> Check {
         require(self.u32()? < 1 << 4)?;
         self.take::<8>()?;
         require(self.u32()? <= i32::MAX.cast_unsigned())?;
         match self.u32()? {
-            0 => require(self.end == self.at as u64),
+            0 => require(self.end == self.at as u64 && header.response_to != 0),
             number => {
                 require(number <= i32::MAX.cast_unsigned())?;
-                self.document(0)
+                self.user_document(0)
             }
         }
     }
@@ -245,33 +272,52 @@ impl Front<'_> {
     /// `database.collection`.
     fn namespace(&mut self) -> Check {
         let start = self.at;
-        self.name()?;
+        self.name(is_namespace_byte)?;
         require(self.bytes.get(start..self.at).is_some_and(|name| name.contains(&b'.')))
     }
 
-    /// A string without control characters, not empty, and the 0 behind it.
-    fn name(&mut self) -> Check {
+    /// A string of such bytes, not empty, and the 0 behind it.
+    fn name(&mut self, is_right: fn(u8) -> bool) -> Check {
         let start = self.at;
         loop {
             match self.u8()? {
                 0 => return require(self.at - start > 1),
-                byte => require(byte >= b' ' && byte != 0x7f && self.at - start <= MAX_NAME)?,
+                byte => require(is_right(byte) && self.at - start <= MAX_NAME)?,
             }
         }
     }
 
-    /// A document and its first element's name; `trailer` bytes follow what the document is part of.
-    fn document(&mut self, trailer: u64) -> Check {
+    /// A document of the user's.
+    fn user_document(&mut self, trailer: u64) -> Check {
+        self.document(trailer, is_printable)?;
+        Continue(())
+    }
+
+    /// A document up to its first value; `trailer` bytes follow what the document is part of. Gives its length.
+    fn document(&mut self, trailer: u64, is_name_byte: fn(u8) -> bool) -> Check<u64> {
         let start = self.at as u64;
         let len = u64::from(self.u32()?);
-        require(len >= 5 && start + len + trailer <= self.end)?;
+        require(len >= bson::MIN_DOCUMENT && start + len + trailer <= self.end)?;
         let last = usize::try_from(start + len - 1).ok().and_then(|at| self.bytes.get(at));
         require(last.is_none_or(|last| *last == 0))?;
-        if len == 5 {
-            return require(self.u8()? == 0);
+        if len == bson::MIN_DOCUMENT {
+            require(self.u8()? == 0)?;
+            return Continue(len);
         }
-        require(bson::is_type(self.u8()?))?;
-        self.name()
+        let kind = self.u8()?;
+        require(bson::is_type(kind))?;
+        self.name(is_name_byte)?;
+        let value = match value_len(kind, self.bytes.get(self.at..).unwrap_or_default()) {
+            ValueLen::Is(value) => value,
+            ValueLen::Need(needed) => {
+                require((self.at + needed) as u64 <= self.end)?;
+                return Break(Frame::Need(self.at + needed));
+            }
+            ValueLen::TwoStrings => 2,
+            ValueLen::Malformed(_) => return Break(NO),
+        };
+        require(self.at as u64 + value < start + len)?;
+        Continue(len)
     }
 
     fn u8(&mut self) -> Check<u8> {

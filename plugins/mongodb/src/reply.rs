@@ -7,6 +7,8 @@ use crate::bson::{Document, Element};
 use crate::command::MAX_NAMESPACE;
 use crate::context::Context;
 
+/// Most operations of a `bulkWrite` that are searched for one that failed.
+const MAX_OPERATIONS: u32 = 4096;
 /// Longest error name.
 const MAX_CODE_NAME: u64 = 64;
 
@@ -151,10 +153,12 @@ impl Reply {
         Ok(())
     }
 
-    /// Reads what became of the operations of a `bulkWrite`, up to the first that failed.
+    /// Reads what became of the operations of a `bulkWrite`, up to the first that failed among the first so many.
     async fn operations<K>(&mut self, document: &Document<'_>, batch: &Element<K>) -> Result<(), Stop> {
         let mut batch = document.open_value(batch).await?;
-        while let Some(operation) = batch.next(|_| ()).await? {
+        let mut left = MAX_OPERATIONS;
+        while let (1.., Some(operation)) = (left, batch.next(|_| ()).await?) {
+            left -= 1;
             if operation.is_document()
                 && let (error, Some(false)) = Error::read(&batch, &operation).await?
             {
