@@ -51,7 +51,8 @@ pub mod flag {
     pub const DATAGRAM: u32 = 2;
     /// `parse`, `resync`: nothing follows the window, the stream has ended.
     pub const END: u32 = 4;
-    /// `parse`: the `gap` bytes after the window are missing for good; behind them the stream goes on.
+    /// `parse`: the `gap` bytes after the window are missing for good; behind them the stream (though not the
+    /// datagram) goes on.
     pub const GAP: u32 = 8;
     /// `resync`: the window begins where the sender began to speak after its peer had been heard out, which is
     /// most likely where a frame starts.
@@ -98,7 +99,7 @@ pub mod pending {
 
 /// What the guest did with the window: [`ParseResult::verb`].
 pub mod verb {
-    /// `consumed` bytes are done with; call again with what follows them.
+    /// `consumed` bytes are done with; call again with what follows them. `resync`: no frame starts in them.
     pub const MORE: u32 = 0;
     /// As `MORE`, but not before `amount` bytes follow (more than the window had left).
     pub const NEED: u32 = 1;

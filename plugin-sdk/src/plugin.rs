@@ -225,7 +225,7 @@ pub enum Progress {
     Opaque(&'static str),
     /// From that stream offset on, another protocol begins.
     Handover(u64, &'static str),
-    /// The bytes after `consumed` make no sense: resync.
+    /// The bytes after `consumed` (which is at least one for the host) make no sense: resync.
     Invalid {
         /// Bytes done with.
         consumed: usize,

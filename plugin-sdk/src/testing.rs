@@ -36,6 +36,7 @@
 
 mod answer;
 mod host;
+mod instance;
 mod lane;
 mod requests;
 mod seen;
@@ -43,7 +44,8 @@ mod sweep;
 
 use core::fmt;
 
-use self::host::{Host, Plugin};
+use self::host::Host;
+use self::instance::{Plugin, fill};
 use self::requests::Requests;
 pub use self::seen::{Completeness, Ending, Loss, Part, Report, Seen, SeenFact, Value, Violation};
 use crate::contract::flag;
@@ -67,6 +69,7 @@ pub struct Replay {
     plugin: fn() -> Box<dyn Plugin>,
     options: Vec<(String, String)>,
     steps: Vec<Step>,
+    is_mid_stream: bool,
 }
 
 impl fmt::Debug for Replay {
@@ -79,7 +82,18 @@ impl Replay {
     /// An empty conversation for that plugin: the type `Plugin` that [`export!`](crate::export) defines.
     #[must_use]
     pub fn new<P: Parser>() -> Self {
-        Self { plugin: || Box::new(Guest::<P>::default()), options: Vec::new(), steps: Vec::new() }
+        Self {
+            plugin: || Box::new(Guest::<P>::default()),
+            options: Vec::new(),
+            steps: Vec::new(),
+            is_mid_stream: false,
+        }
+    }
+
+    /// The conversation begins in the middle of both streams: the plugin has to find its first frames.
+    #[must_use]
+    pub fn mid_stream(self) -> Self {
+        Self { is_mid_stream: true, ..self }
     }
 
     /// Sets an option of the plugin.
@@ -176,6 +190,9 @@ impl Replay {
         let replay = || {
             configure(&mut *plugin, &self.options)?;
             let mut host = Host::new(&mut *plugin, requests.clone())?;
+            if self.is_mid_stream {
+                host.begin_mid_stream();
+            }
             for step in steps {
                 match step {
                     Step::Bytes(direction, bytes) => host.bytes(*direction, bytes)?,
@@ -192,7 +209,7 @@ impl Replay {
 
 fn configure(plugin: &mut dyn Plugin, options: &[(String, String)]) -> Result<(), Violation> {
     let options: Vec<_> = options.iter().flat_map(|(key, value)| [key, "\0", value, "\0"].map(str::as_bytes)).collect();
-    host::fill(plugin, &options);
+    fill(plugin, &options);
     match plugin.configure(options.iter().map(|part| part.len()).sum()) {
         0 => Ok(()),
         nth => Err(Violation { call: "configure".to_owned(), what: format!("option {nth} is refused") }),
@@ -239,7 +256,7 @@ pub fn probe<P: Parser>(a: &[u8], b: &[u8]) -> Verdict {
 #[must_use]
 pub fn probe_heads<P: Parser>(heads: &Heads<'_>) -> Verdict {
     let mut plugin = Guest::<P>::default();
-    host::fill(&mut plugin, &[heads.a, heads.b]);
+    fill(&mut plugin, &[heads.a, heads.b]);
     let bits = [
         (heads.transport == Transport::Udp, flag::DATAGRAM),
         (heads.a_opened, flag::A_OPENED),

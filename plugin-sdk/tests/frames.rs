@@ -118,6 +118,15 @@ fn a_gap_in_a_header_is_a_loss() {
 }
 
 #[test]
+fn the_middle_of_a_stream_begins_with_a_search() {
+    let stream = [b"....".to_vec(), frame(b'Q', 1, 8), frame(b'Q', 1, 8)].concat();
+    let report = Replay::new::<Plugin>().mid_stream().to_server(stream).to_client(frame(b'R', 1, 8)).run();
+    // At the turn-around a single frame is believed. What it answers is not known yet.
+    assert_eq!(spans(&report.messages), [(4, 12, FULL), (12, 20, FULL), (0, 8, FULL)]);
+    assert_eq!((report.messages[2].answers.as_deref(), report.unanswered), (None, 0));
+}
+
+#[test]
 fn lies_about_lengths_end_in_a_resync_and_not_in_a_loop() {
     let good = || [frame(b'Q', 1, 8), frame(b'Q', 1, 8)].concat();
     for lie in [vec![b'Q', 1, 0, 0], vec![b'Q', 9, 0, 9], b"garbage".to_vec()] {

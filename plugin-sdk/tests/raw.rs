@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 use protap_plugin::prelude::*;
-use protap_plugin::testing::{Part, Replay, Seen, Value};
+use protap_plugin::testing::{Ending, Part, Replay, Seen, Value};
 
 attributes! {
     SCHEMA;
@@ -44,7 +44,10 @@ impl Raw for Chunks {
     }
 
     fn resync(&mut self, _flow: &mut (), input: &Input<'_>) -> Resync {
-        if input.bytes.first() == Some(&b'!') { Resync::Found(0) } else { Resync::Need { consumed: 0, amount: 1 } }
+        match input.bytes.iter().position(|byte| *byte == b'!') {
+            Some(at) => Resync::Found(at),
+            None => Resync::Need { consumed: 0, amount: 1 },
+        }
     }
 }
 
@@ -97,13 +100,18 @@ fn breaches_of_the_contract_are_reported() {
     assert_eq!(breach("..1"), is("4 bytes consumed of 3"));
     assert_eq!(breach("..2"), is("needs 3 bytes, 3 are there"));
     assert_eq!(breach("..3"), is("needs 1048576 bytes, more than a window"));
-    assert_eq!(breach("..4"), is("neither consumes nor skips"));
+    assert_eq!(breach("..4"), is("skips nothing"));
     assert_eq!(breach("..5"), is("lost without a gap"));
-    assert_eq!(breach("!.6"), is("found a frame where it then found none: lie"));
     assert_eq!(breach("..7xyz"), is("needs 1 bytes, 3 are there, the window is 16384"));
     assert_eq!(breach("1a."), is("message 49 was not begun"));
     assert_eq!(breach("1b.1b."), is("message 49 is begun twice"));
     assert_eq!(breach("..7"), Ok(()));
+}
+
+#[test]
+fn a_plugin_that_finds_only_malformed_bytes_loses_the_flow() {
+    let report = Replay::new::<Plugin>().to_server("!.6".repeat(100)).run();
+    assert_eq!((report.losses.len(), report.ending), (17, Ending::Rejected("lie".to_owned())));
 }
 
 #[test]

@@ -240,13 +240,13 @@ impl Stream {
     pub(super) fn stopped(&self, stop: Stop, input: &Input<'_>, len: usize) -> Progress {
         let window_end = input.offset.saturating_add(len as u64);
         match stop {
-            Stop::Malformed(reason) => Progress::Invalid { consumed: self.past_start(), reason },
+            Stop::Malformed(reason) => Progress::Invalid { consumed: self.0.cursor.get(), reason },
             Stop::Reject(reason) => Progress::Reject(reason),
             Stop::Opaque(reason) => Progress::Opaque(reason),
             Stop::Handover(offset, reason) => Progress::Handover(offset, reason),
             Stop::Lost if input.is_end || input.is_datagram => Progress::More(len),
             Stop::Lost if input.gap.is_none() => {
-                Progress::Invalid { consumed: self.past_start(), reason: "lost without a gap" }
+                Progress::Invalid { consumed: self.0.cursor.get(), reason: "lost without a gap" }
             }
             Stop::Lost => match self.0.frame_end.get() {
                 NO_END => Progress::Lost,
@@ -254,12 +254,6 @@ impl Stream {
                 _ => Progress::Lost,
             },
         }
-    }
-
-    /// The cursor, or the byte behind the message's first: where the search for another message begins.
-    fn past_start(&self) -> usize {
-        let is_at_start = self.offset() == self.0.start.get();
-        (self.0.cursor.get() + usize::from(is_at_start)).min(self.0.len.get())
     }
 
     #[inline]

@@ -2,63 +2,16 @@
 //! the real one it knows no capture, no time and no packets: what a test writes down is what the plugin gets.
 
 use super::answer::{self, Answer};
+use super::instance::{Plugin, fill};
 use super::lane::{Lane, Mode, Tail};
 use super::requests::Requests;
 use super::seen::{Ending, Loss, Report, Seen, Violation};
 use crate::contract::{ParseResult, flag, verb};
-use crate::guest::{Guest, Parser};
 use crate::manifest::Manifest;
 use crate::plugin::Direction;
 
-/// A plugin, whatever its type.
-pub(super) trait Plugin {
-    fn manifest(&self) -> Manifest;
-    fn input(&mut self, len: usize) -> &mut [u8];
-    fn configure(&mut self, len: usize) -> u32;
-    fn open(&mut self) -> u32;
-    fn close(&mut self, handle: u32);
-    fn parse(&mut self, handle: u32, flags: u32, offset: u64, len: usize, gap: u64) -> u32;
-    fn resync(&mut self, handle: u32, flags: u32, offset: u64, len: usize) -> u32;
-    fn memory(&self) -> &[u8];
-}
-
-impl<P: Parser> Plugin for Guest<P> {
-    fn manifest(&self) -> Manifest {
-        P::MANIFEST
-    }
-    fn input(&mut self, len: usize) -> &mut [u8] {
-        self.input(len)
-    }
-    fn configure(&mut self, len: usize) -> u32 {
-        self.configure(len)
-    }
-    fn open(&mut self) -> u32 {
-        self.open()
-    }
-    fn close(&mut self, handle: u32) {
-        self.close(handle);
-    }
-    fn parse(&mut self, handle: u32, flags: u32, offset: u64, len: usize, gap: u64) -> u32 {
-        self.parse(handle, flags, offset, len, gap)
-    }
-    fn resync(&mut self, handle: u32, flags: u32, offset: u64, len: usize) -> u32 {
-        self.resync(handle, flags, offset, len)
-    }
-    fn memory(&self) -> &[u8] {
-        self.memory()
-    }
-}
-
-/// Puts `bytes` into the plugin's input buffer.
-pub(super) fn fill(plugin: &mut dyn Plugin, bytes: &[&[u8]]) {
-    let len = bytes.iter().map(|part| part.len()).sum();
-    let mut input = plugin.input(len);
-    for part in bytes {
-        let Some((head, rest)) = core::mem::take(&mut input).split_at_mut_checked(part.len()) else { return };
-        head.copy_from_slice(part);
-        input = rest;
-    }
-}
+/// Times that a plugin may find the bytes malformed without a message in between before it loses the flow.
+const MAX_FRUITLESS_RESYNCS: u32 = 16;
 
 /// One flow, and what the plugin said of it.
 pub(super) struct Host<'a> {
@@ -68,6 +21,7 @@ pub(super) struct Host<'a> {
     requests: Requests,
     lanes: [Lane; 2],
     last: Option<Direction>,
+    fruitless_resyncs: u32,
     report: Report,
 }
 
@@ -87,12 +41,22 @@ impl<'a> Host<'a> {
             return Err(Violation { call: "open".to_owned(), what: "no room for the first flow".to_owned() });
         }
         let lanes = Default::default();
-        Ok(Self { plugin, manifest, handle, requests, lanes, last: None, report: Report::default() })
+        let report = Report::default();
+        Ok(Self { plugin, manifest, handle, requests, lanes, last: None, fruitless_resyncs: 0, report })
+    }
+
+    /// Nothing is known of what came before.
+    pub(super) fn begin_mid_stream(&mut self) {
+        self.requests.lose_order();
+        self.lanes.iter_mut().for_each(Lane::start_resync);
     }
 
     /// Bytes of a stream.
     pub(super) fn bytes(&mut self, direction: Direction, bytes: &[u8]) -> Result<(), Violation> {
         let turned = self.last.replace(direction).is_some_and(|last| last != direction);
+        if turned && direction == Direction::ToServer {
+            self.requests.find_order();
+        }
         self.lane(direction).push(bytes, turned);
         self.pump(direction, Tail::More)
     }
@@ -174,22 +138,23 @@ impl<'a> Host<'a> {
         let window = u64::from(self.manifest.window_len());
         self.lane(call.direction).consume(consumed);
         match result.verb {
-            verb::MORE if left > 0 && consumed > 0 => Ok(Then::Again),
-            verb::MORE if left > 0 && call.tail_flags() == 0 => {
+            verb::MORE | verb::NEED if left > 0 && consumed > 0 && call.tail_flags() != 0 => Ok(Then::Again),
+            verb::MORE if consumed == 0 && left > 0 && call.tail_flags() == 0 => {
                 Err("neither bytes consumed nor more wanted".to_owned())
             }
             verb::NEED if result.amount <= left => Err(format!("needs {} bytes, {left} are there", result.amount)),
             verb::NEED if result.amount > window => Err(format!("needs {} bytes, more than a window", result.amount)),
-            verb::SKIP if result.amount == 0 && consumed == 0 => Err("neither consumes nor skips".to_owned()),
+            verb::SKIP if result.amount == 0 => Err("skips nothing".to_owned()),
             verb::LOST if call.flags & flag::GAP == 0 => Err("lost without a gap".to_owned()),
             verb::MORE | verb::NEED | verb::SKIP | verb::LOST => Ok(self.went_on(call, &result, left)),
-            verb::INVALID => self.invalid(call, &answer.reason),
+            verb::INVALID => Ok(self.invalid(call, answer.reason)),
             verb => self.ended(verb, result.amount, answer.reason),
         }
     }
 
     fn take(&mut self, call: &Call, messages: Vec<Seen>) -> Result<(), String> {
         for mut seen in messages {
+            self.fruitless_resyncs = 0;
             if seen.start > call.offset + call.len as u64 {
                 return Err(format!("a message that starts at {}, behind the window", seen.start));
             }
@@ -204,7 +169,7 @@ impl<'a> Host<'a> {
         let is = |bit| call.flags & bit != 0;
         let skipped = if result.verb == verb::SKIP { result.amount } else { 0 };
         let stays_in_window = skipped > 0 && skipped < left;
-        if is(flag::DATAGRAM) || (is(flag::END) && !stays_in_window) {
+        if (is(flag::DATAGRAM) || is(flag::END)) && !stays_in_window {
             return Then::Wait;
         }
         if is(flag::GAP) && skipped <= left && !stays_in_window {
@@ -218,26 +183,28 @@ impl<'a> Host<'a> {
         Then::Again
     }
 
-    fn invalid(&mut self, call: &Call, reason: &str) -> Result<Then, String> {
+    fn invalid(&mut self, call: &Call, reason: String) -> Then {
+        if call.flags & flag::DATAGRAM == 0 {
+            self.fruitless_resyncs += 1;
+            self.requests.lose_order();
+            let lane = self.lane(call.direction);
+            // A resync that begins where the malformed bytes did would find them again.
+            lane.consume(usize::from(lane.offset() == call.offset && call.len > 0));
+            lane.mode = Mode::Resync { is_expected: false };
+        }
         let offset = self.lane(call.direction).offset();
-        let loss = Loss { direction: call.direction, offset, reason: reason.to_owned() };
-        if self.report.losses.last() == Some(&loss) {
-            return Err(format!("found a frame where it then found none: {reason}"));
+        if self.fruitless_resyncs > MAX_FRUITLESS_RESYNCS {
+            self.report.ending = Ending::Rejected(reason.clone());
         }
-        self.report.losses.push(loss);
-        if call.flags & flag::DATAGRAM != 0 {
-            return Ok(Then::Wait);
-        }
-        self.requests.forget_order();
-        self.lane(call.direction).mode = Mode::Resync { is_expected: false };
-        Ok(Then::Again)
+        self.report.losses.push(Loss { direction: call.direction, offset, reason });
+        if call.flags & flag::DATAGRAM == 0 { Then::Again } else { Then::Wait }
     }
 
     /// A gap was not bridged: the search for the next frame begins behind it.
     fn lost(&mut self, call: &Call) -> Then {
         let offset = call.offset + call.len as u64 + call.gap;
         self.report.losses.push(Loss { direction: call.direction, offset, reason: String::new() });
-        self.requests.forget_order();
+        self.requests.lose_order();
         self.lane(call.direction).start_resync();
         Then::Wait
     }
@@ -278,7 +245,7 @@ impl<'a> Host<'a> {
                 lane.skip(ahead.ok_or("a candidate whose next frame lies before it")?);
                 lane.mode = Mode::Resync { is_expected: true };
             }
-            verb => return self.ended(verb, result.amount, answer.reason),
+            verb => return Err(format!("verb {verb} is no answer to a resync")),
         }
         Ok(Then::Again)
     }

@@ -31,6 +31,9 @@ struct State {
     begun: Vec<(Direction, u32, Seen)>,
     /// Direction of the window that the plugin is looking at.
     direction: Option<Direction>,
+    /// In-order requests cannot be paired.
+    is_out_of_step: bool,
+    has_losses: bool,
     log: Vec<String>,
 }
 
@@ -45,34 +48,40 @@ impl Requests {
         let mut state = self.0.borrow_mut();
         match seen.part {
             Part::Whole => Ok(state.pair(seen)),
+            Part::Begin(handle) if state.begun(seen.direction, handle).is_some() => {
+                Err(format!("message {handle} is begun twice"))
+            }
             Part::Begin(handle) => {
-                if state.begun.iter().any(|(direction, of, _)| (*direction, *of) == (seen.direction, handle)) {
-                    return Err(format!("message {handle} is begun twice"));
-                }
                 state.begun.push((seen.direction, handle, seen.clone()));
-                // A request may be answered before it has been heard out.
-                Ok(if seen.kind == Kind::Request { state.pair(seen) } else { None })
+                Ok(None)
             }
             Part::Amend(handle) | Part::Finish(handle) => {
-                let key = (seen.direction, handle);
-                let at = state.begun.iter().position(|(direction, of, _)| (*direction, *of) == key);
-                let at = at.ok_or_else(|| format!("message {handle} was not begun"))?;
-                let Some((_, _, begun)) = state.begun.get_mut(at) else { return Ok(None) };
-                begun.id = seen.id.or(begun.id);
-                begun.next_id = seen.next_id.or(begun.next_id);
-                begun.has_more_replies |= seen.has_more_replies;
+                let at = state.begun(seen.direction, handle);
+                let Some(at) = at else {
+                    // Its beginning may have been lost.
+                    return if state.has_losses { Ok(None) } else { Err(format!("message {handle} was not begun")) };
+                };
+                state.begun.get_mut(at).into_iter().for_each(|(_, _, begun)| amend(begun, seen));
                 if !matches!(seen.part, Part::Finish(_)) {
                     return Ok(None);
                 }
-                let (_, _, begun) = state.begun.swap_remove(at);
-                Ok(if begun.kind == Kind::Response { state.pair(&begun) } else { None })
+                let (_, _, finished) = state.begun.swap_remove(at);
+                Ok(state.pair(&finished))
             }
         }
     }
 
     /// After a loss nobody knows which in-order request the next response answers.
-    pub(super) fn forget_order(&self) {
-        self.0.borrow_mut().requests.retain(|request| request.id.is_some());
+    pub(super) fn lose_order(&self) {
+        let mut state = self.0.borrow_mut();
+        state.requests.retain(|request| request.id.is_some());
+        state.begun.clear();
+        (state.is_out_of_step, state.has_losses) = (true, true);
+    }
+
+    /// The client speaks after the server: what it asks from here on is answered in order.
+    pub(super) fn find_order(&self) {
+        self.0.borrow_mut().is_out_of_step = false;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,6 +96,7 @@ impl Requests {
 impl State {
     fn pair(&mut self, seen: &Seen) -> Option<String> {
         match seen.kind {
+            Kind::Request if seen.id.is_none() && self.is_out_of_step => None,
             Kind::Request => {
                 let asked = seen.direction;
                 // A reused id closes the older request.
@@ -111,6 +121,11 @@ impl State {
         }
     }
 
+    /// Index of the message with that handle that was begun.
+    fn begun(&self, direction: Direction, handle: u32) -> Option<usize> {
+        self.begun.iter().position(|(of, found, _)| (*of, *found) == (direction, handle))
+    }
+
     /// Index of the request with that id, or of the `nth` without one.
     fn find(&self, asked: Direction, id: Option<u64>, nth: usize) -> Option<usize> {
         let matches = |request: &Request| match id {
@@ -120,6 +135,13 @@ impl State {
         let of_peer = |(_, request): &(usize, &Request)| request.asked == asked && matches(request);
         self.requests.iter().enumerate().filter(of_peer).nth(nth).map(|(at, _)| at)
     }
+}
+
+/// What pairing needs of a message that comes in parts.
+fn amend(begun: &mut Seen, part: &Seen) {
+    begun.id = part.id.or(begun.id);
+    begun.next_id = part.next_id.or(begun.next_id);
+    begun.has_more_replies |= part.has_more_replies;
 }
 
 impl NativeHost for Requests {
