@@ -31,7 +31,7 @@ demo: build plugins ## Replay the recorded traffic in tests/captures/ through th
 
 test: plugins example-plugins ## Run all tests
 	$(CARGO) build $(CHECKED) -p protap
-	$(CARGO) test $(CHECKED) --workspace --all-features
+	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace
