@@ -73,6 +73,15 @@ pub struct FlowFacts {
 }
 
 impl Head {
+    /// The beginning of a flow that is caught in its middle, as far as is known.
+    #[must_use]
+    pub fn mid_stream() -> Self {
+        let mut head = Self::default();
+        head.to_server.is_mid_stream = true;
+        head.to_client.is_mid_stream = true;
+        head
+    }
+
     /// Takes the next bytes of a direction.
     pub fn push(&mut self, direction: Direction, offset: u64, bytes: &[u8], at: Timestamp) {
         let stream = self.stream_mut(direction);

@@ -20,6 +20,10 @@ use crate::stream::{Mode, Stream, Tail};
 /// Times that a flow may be resynchronised without a message in between before its plugin loses it.
 const MAX_FRUITLESS_RESYNCS: u32 = 16;
 
+/// Times that a flow caught in its middle is inferred anew at a turn-around: its first bytes may well have been the
+/// rest of a long message, by which nobody could recognise it.
+const MAX_FRESH_STARTS: u8 = 8;
+
 /// What a session works with besides its own state.
 #[derive(Debug)]
 pub struct SessionContext<'a> {
@@ -106,6 +110,7 @@ pub struct Session {
     is_out_of_step: bool,
     last_direction: Option<Direction>,
     fruitless_resyncs: u32,
+    fresh_starts: u8,
     /// The head is being given to a plugin; whoever does that deals with a release.
     is_replaying: bool,
 }
@@ -149,10 +154,7 @@ impl Session {
     /// A session of a flow whose first end sends `ToServer`.
     #[must_use]
     pub fn new(ends: (Endpoint, Endpoint), transport: Transport) -> Self {
-        let mut head = Head::default();
-        for direction in [Direction::ToServer, Direction::ToClient] {
-            head.set_mid_stream(direction, transport == Transport::Tcp);
-        }
+        let head = if transport == Transport::Tcp { Head::mid_stream() } else { Head::default() };
         Self {
             ends,
             transport,
@@ -165,6 +167,7 @@ impl Session {
             is_out_of_step: false,
             last_direction: None,
             fruitless_resyncs: 0,
+            fresh_starts: 0,
             is_replaying: false,
         }
     }
@@ -267,6 +270,9 @@ impl Session {
 
     fn data(&mut self, direction: Direction, offset: u64, bytes: &[u8], at: Timestamp, cx: &mut SessionContext<'_>) {
         let is_turnaround = self.last_direction.replace(direction) != Some(direction);
+        if is_turnaround {
+            self.start_afresh();
+        }
         if let Some(head) = &mut self.head {
             head.push(direction, offset, bytes, at);
         }
@@ -279,6 +285,19 @@ impl Session {
                     self.head = None;
                 }
             }
+        }
+    }
+
+    /// A flow caught in its middle that nobody claimed may be recognised by what begins here.
+    fn start_afresh(&mut self) {
+        let is_mid_stream = self.transport == Transport::Tcp && !self.is_opened;
+        if matches!(self.state, State::Muted(UNCLAIMED_MID_STREAM))
+            && is_mid_stream
+            && self.fresh_starts < MAX_FRESH_STARTS
+        {
+            self.fresh_starts += 1;
+            self.state = State::Inferring;
+            self.head = Some(Box::new(Head::mid_stream()));
         }
     }
 
@@ -451,6 +470,9 @@ impl Session {
     }
 }
 
+/// Why nobody claims a flow that was caught in its middle.
+const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
+
 fn unclaimed_reason(head: &Head, has_no_plugins: bool) -> &'static str {
     // TLSPlaintext of a ClientHello or ServerHello (RFC 8446, section 5.1): handshake, major version 3.
     let is_tls = |bytes: &[u8]| matches!(bytes, [0x16, 3, 0..=4, ..]);
@@ -459,7 +481,7 @@ fn unclaimed_reason(head: &Head, has_no_plugins: bool) -> &'static str {
     } else if is_tls(head.bytes(Direction::ToServer)) || is_tls(head.bytes(Direction::ToClient)) {
         "tls"
     } else if head.is_mid_stream(Direction::ToServer) || head.is_mid_stream(Direction::ToClient) {
-        "no plugin claims it (mid-stream)"
+        UNCLAIMED_MID_STREAM
     } else {
         "no plugin claims it"
     }
