@@ -192,7 +192,7 @@ async fn read_messages<P: Sequential>(plugin: Rc<P>, flow: Rc<P::Flow>, stream: 
         if let Err(stop) = P::message(plugin.clone(), flow.clone(), stream.clone()).await {
             return stop;
         }
-        if let Err(stop) = stream.skip_to_frame_end().await {
+        if let Err(stop) = stream.end_message().await {
             return stop;
         }
         if stream.offset() == start {

@@ -176,9 +176,25 @@ impl Stream {
 
     /// Passes over the rest of the frame, if its end is known.
     pub fn skip_to_frame_end(&self) -> impl Future<Output = Result<(), Stop>> + use<> {
-        let remaining = if self.0.frame_end.get() == NO_END { 0 } else { self.frame_remaining() };
-        // What follows is the next message, for which the code is called when it comes.
-        Skipped { stream: self.clone(), target: self.offset().saturating_add(remaining), wakes_at_target: false }
+        self.skipped_to_frame_end(true)
+    }
+
+    /// The same at the end of a message: what follows is the next one, for which the code is called when it comes.
+    pub(super) fn end_message(&self) -> impl Future<Output = Result<(), Stop>> + use<> {
+        self.skipped_to_frame_end(false)
+    }
+
+    fn skipped_to_frame_end(&self, wakes_at_target: bool) -> Skipped {
+        let end = self.0.frame_end.get();
+        let target = if end == NO_END { self.offset() } else { end.max(self.offset()) };
+        Skipped { stream: self.clone(), target, wakes_at_target }
+    }
+
+    /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
+    /// begins; this is for code that emits many facts, or several messages, while it reads. (It cannot wait where
+    /// nothing was read since it last did: what then has no room is left out, and the last message says so.)
+    pub fn room(&self) -> impl Future<Output = ()> + use<> {
+        Room { stream: self.clone() }
     }
 
     /// Emits messages and facts. A message starts where this message's code began and ends at the frame's end or,
@@ -197,13 +213,6 @@ impl Stream {
     #[must_use]
     pub fn pending_front(&self) -> Option<host::Context> {
         self.0.output.borrow().as_ref().and_then(Output::pending_front)
-    }
-
-    /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
-    /// begins; this is for code that emits many facts, or several messages, while it reads. (It cannot wait where
-    /// nothing was read since it last did: what then has no room is left out, and the last message says so.)
-    pub fn room(&self) -> impl Future<Output = ()> + use<> {
-        Room { stream: self.clone() }
     }
 
     /// Waits for the first byte of a message and for room in the answer; returns the message's start.

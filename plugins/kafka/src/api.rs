@@ -334,3 +334,43 @@ pub(crate) static APIS: &[Api] = &[
         .response(body!("throttle error text [ text 16 error text ]")),
     api(93, "GetReplicaLogInfo", 0, 0),
 ];
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::ApiKey;
+
+    use super::{APIS, Api};
+
+    /// Versions of Kafka 4.2 that the crate, which is of 4.1, does not know.
+    const NEWER: &[&str] = &["ListOffsets", "WriteTxnMarkers", "ShareFetch", "ShareAcknowledge"];
+
+    #[test]
+    fn names_and_versions_are_those_of_the_specs() {
+        for key in ApiKey::iter() {
+            let api = Api::find(key as i16).unwrap();
+            let newest = key.valid_versions().max + i16::from(NEWER.contains(&api.name));
+            assert_eq!((api.name, api.max_version), (format!("{key:?}").as_str(), newest));
+        }
+    }
+
+    #[test]
+    fn header_versions_are_those_of_the_specs() {
+        for key in ApiKey::iter() {
+            let api = Api::find(key as i16).unwrap();
+            let versions = key.valid_versions();
+            for version in versions.min..=versions.max {
+                let ours = (api.request_header_version(version), api.response_header_version(version));
+                let theirs = (key.request_header_version(version), key.response_header_version(version));
+                assert_eq!(ours, theirs, "{key:?} {version}");
+            }
+        }
+        let header_version = |key, version| Api::find(key).map(|api| api.request_header_version(version));
+        assert_eq!([0, 1, 2, 3].map(|version| header_version(7, version)), [Some(0), Some(1), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn an_index_is_a_key() {
+        assert!(APIS.iter().zip(0..).all(|(api, key)| api.key == key));
+        assert_eq!((Api::find(-1), Api::find(94), Api::find(i16::MAX)), (None, None, None));
+    }
+}

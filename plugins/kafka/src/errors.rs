@@ -181,3 +181,32 @@ pub(crate) static ERRORS: &[(&str, Status)] = &[
     /* 132 */ client("STREAMS_TOPOLOGY_FENCED"),
     /* 133 */ server("SHARE_SESSION_LIMIT_REACHED"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::ResponseError;
+    use protap_plugin::Status;
+
+    use super::{ERRORS, name, status};
+
+    #[test]
+    fn names_are_those_of_the_specs() {
+        for code in (-1..=133).filter(|code| *code != 0) {
+            let theirs = ResponseError::try_from_code(code).unwrap().to_string();
+            let ours = name(code).unwrap();
+            // The crate has them in camel case.
+            assert_eq!(ours.replace('_', "").to_lowercase(), theirs.to_lowercase(), "{code}");
+        }
+        assert_eq!((ERRORS.len(), name(0), name(-2), name(134)), (135, Some("NONE"), None, None));
+    }
+
+    #[test]
+    fn blame_is_put_on_one_side() {
+        let cases = [(0, Status::Ok), (-1, Status::ServerError), (3, Status::ClientError), (6, Status::ServerError)];
+        let more =
+            [(7, Status::Timeout), (29, Status::ClientError), (56, Status::ServerError), (999, Status::ServerError)];
+        for (code, blame) in cases.into_iter().chain(more) {
+            assert_eq!(status(code), blame, "{code}");
+        }
+    }
+}

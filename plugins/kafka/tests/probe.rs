@@ -1,0 +1,138 @@
+//! What the plugin takes for Kafka, and what it does not.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+
+use protap_plugin::testing::{probe, probe_heads};
+use protap_plugin::{Client, Heads, Transport, Verdict};
+
+type Kafka = kafka::Plugin;
+
+fn request(key: i16, version: i16, id: u32, client_id: &[u8], body: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(client_id.len()).unwrap();
+    let (key, version, id) = (key.to_be_bytes(), version.to_be_bytes(), id.to_be_bytes());
+    let frame = [&key[..], &version, &id, &len.to_be_bytes(), client_id, body].concat();
+    [&u32::try_from(frame.len()).unwrap().to_be_bytes()[..], &frame].concat()
+}
+
+fn response(id: u32, body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(4 + body.len()).unwrap().to_be_bytes()[..], &id.to_be_bytes(), body].concat()
+}
+
+/// The heads of a flow of which the beginning was not captured.
+fn middle(a: &[u8], b: &[u8]) -> Verdict {
+    probe_heads::<Kafka>(&Heads {
+        a,
+        b,
+        a_port: 50_000,
+        b_port: 50_001,
+        transport: Transport::Tcp,
+        a_opened: false,
+        a_is_mid_stream: true,
+        b_is_mid_stream: true,
+        is_complete: true,
+    })
+}
+
+fn is_claimed(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Likely(_) | Verdict::Certain(_))
+}
+
+#[test]
+fn a_first_request_with_a_client_id_is_certain_as_soon_as_its_header_is_there() {
+    let first = request(18, 3, 0, b"consumer-1", b"\0\x09a-client\x061.2.3\0");
+    for len in 0..first.len() {
+        match probe::<Kafka>(&first[..len], &[]) {
+            Verdict::More(wanted) => assert!(len < 24 && wanted as usize > len, "{wanted} at {len}"),
+            verdict => assert!(len >= 24 && verdict == Verdict::Certain(Client::A), "{verdict:?} at {len}"),
+        }
+    }
+    assert_eq!(probe::<Kafka>(&first, &response(0, &[0; 20])), Verdict::Certain(Client::A));
+    assert_eq!(probe::<Kafka>(&request(3, 16, 0, b"newer", &[]), &[]), Verdict::Likely(Client::A));
+}
+
+#[test]
+fn without_a_client_id_the_body_must_make_sense() {
+    let bodies: [(i16, i16, &[u8]); 6] = [
+        (18, 0, b""),
+        (18, 3, b"\0\x09a-client\x061.2.3\0"),
+        (17, 1, b"\0\x05PLAIN"),
+        (3, 1, b"\0\0\0\x01\0\x06orders"),
+        (0, 2, b"\0\x01\0\0\x05\xdc\0\0\0\x01\0\x06orders\0\0\0\x01"),
+        (1, 2, b"\xff\xff\xff\xff\0\0\0\x64\0\0\0\x01\0\0\0\x01\0\x06orders\0\0\0\x01"),
+    ];
+    for (key, version, body) in bodies {
+        let first = request(key, version, 1, b"", body);
+        assert_eq!(probe::<Kafka>(&first, &[]), Verdict::Likely(Client::A), "{key}");
+        let wrong = request(key, version, 1, b"", &[body, b"\x01"].concat());
+        let is_exact = matches!((key, version), (17 | 3, _) | (18, 0));
+        assert_eq!(is_claimed(probe::<Kafka>(&wrong, &[])), !is_exact, "{key}");
+    }
+}
+
+#[test]
+fn an_answer_with_another_id_is_a_contradiction() {
+    let first = request(18, 2, 5, b"consumer-1", b"");
+    assert_eq!(probe::<Kafka>(&first, &response(6, &[0; 20])), Verdict::No);
+    assert_eq!(probe::<Kafka>(&first, b"HTTP/1.1 400 Bad Request"), Verdict::No);
+}
+
+#[test]
+fn requests_are_recognised_in_the_middle_of_a_connection_from_either_end() {
+    let requests = [request(12, 4, 7, b"rdkafka", b"\0\x02g\0\0\0\0\x01\0\0"), request(1, 11, 8, b"rdkafka", &[0; 60])];
+    let requests = requests.concat();
+    let responses = [response(7, &[0; 7]), response(8, &[0; 900])].concat();
+    assert_eq!(middle(&requests, &responses), Verdict::Certain(Client::A));
+    assert_eq!(middle(&responses, &requests), Verdict::Certain(Client::B));
+    // The head begins inside of a request.
+    let inside = [&[0; 99], &requests[..]].concat();
+    assert_eq!(middle(&responses, &inside), Verdict::Likely(Client::B));
+    assert_eq!(middle(&responses, &[]), Verdict::No, "responses alone could be anything");
+    assert_eq!(middle(&inside[..99], &[]), Verdict::No);
+}
+
+#[test]
+fn other_protocols_are_not_claimed() {
+    let postgres =
+        b"\0\0\0\x54\0\x03\0\0user\0postgres\0database\0postgres\0application_name\0psql\0client_encoding\0UTF8\0\0";
+    let zookeeper =
+        b"\0\0\0\x2c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x75\x30\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let zookeeper_answer =
+        b"\0\0\0\x24\0\0\0\0\0\0\x75\x30\x01\0\x12\x34\0\0\0\x01\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let cases: [(&[u8], &[u8]); 8] = [
+        (postgres, b"R\0\0\0\x08\0\0\0\0"),
+        (zookeeper, zookeeper_answer),
+        (b"\0\0\0\x08\x04\xd2\x16\x2f", b"N"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
+        (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", b"\x16\x03\x03"),
+        (b"\0\0\0\x55\xffSMBr\0\0\0\0\x18\x53\xc8", b""),
+        (&[0; 4096], &[0; 4096]),
+        (b"\0\0\0\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", b""),
+    ];
+    for (a, b) in cases {
+        assert!(!is_claimed(probe::<Kafka>(a, b)), "{a:?}");
+        assert!(!is_claimed(probe::<Kafka>(a, &[])), "{a:?} alone");
+        assert!(!is_claimed(middle(a, b)), "the middle of {a:?}");
+        assert!(!is_claimed(middle(b, a)), "the middle of {b:?}");
+    }
+}
+
+#[test]
+fn random_bytes_are_not_claimed() {
+    let mut state = 1_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..2000 {
+        // Half of them with many zeros, as binary protocols have.
+        let mut byte = || match next() {
+            bits if round % 2 == 0 && bits & 0x300 != 0 => 0,
+            bits => u8::try_from(bits >> 32 & 0xff).unwrap(),
+        };
+        let head: Vec<u8> = (0..1000).map(|_| byte()).collect();
+        assert!(!is_claimed(probe::<Kafka>(&head, &[])));
+        assert!(!is_claimed(middle(&head, &head)));
+    }
+}
