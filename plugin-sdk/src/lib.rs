@@ -78,7 +78,6 @@
 //! # impl Sequential for Upload {
 //! #     const MANIFEST: Manifest = Manifest::new("upload", "0.1.0");
 //! #     type Flow = ();
-//! #     fn probe(&self, _heads: &Heads<'_>) -> Verdict { Verdict::No }
 //! #     fn frame(&self, _direction: Direction, _bytes: &[u8]) -> Frame { Frame::Invalid("lines have no mark") }
 //! /// A name, up to a zero byte; a size; as many bytes; a checksum. The server answers with one byte.
 //! async fn message(_plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
@@ -169,6 +168,7 @@ pub mod host;
 mod manifest;
 mod output;
 mod plugin;
+mod probe;
 mod raw;
 mod reader;
 mod resync;
@@ -181,16 +181,17 @@ pub use self::guest::{Guest, Parser, ParserCall};
 pub use self::manifest::{AttributeDef, Facts, Key, Manifest, OptionDef, Transport};
 pub use self::output::{Kind, MessageWriter, Output, Status};
 pub use self::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict};
+pub use self::probe::probe_by_frames;
 pub use self::raw::{AsRaw, Raw};
 pub use self::reader::{ReadError, Reader};
 pub use self::resync::resync_by_frames;
-pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Stream, Text, Texts};
+pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Stream, Text, Texts, read_head};
 
 /// What a plugin's source needs.
 pub mod prelude {
     pub use crate::{
-        Client, Direction, Facts, Frame, FrameBytes, Frames, Heads, Input, Key, Kind, Manifest, MessageWriter, Output,
-        Progress, Raw, ReadError, Reader, Resync, Sequential, Status, Stop, Stream, Text, Texts, Transport, Verdict,
-        attributes, export, host,
+        Client, Direction, Facts, Frame, FrameBytes, Frames, Heads, Input, Key, Kind, Manifest, MessageWriter,
+        OptionDef, Output, Progress, Raw, ReadError, Reader, Resync, Sequential, Status, Stop, Stream, Text, Texts,
+        Transport, Verdict, attributes, export, host,
     };
 }

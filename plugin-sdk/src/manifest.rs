@@ -178,6 +178,13 @@ impl Manifest {
         bytes
     }
 
+    /// The JSON form, made at run time.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let json = self.render();
+        String::from_utf8_lossy(json.bytes.get(..json.len).unwrap_or_default()).into_owned()
+    }
+
     const fn render(&self) -> Json {
         let mut json = Json { bytes: [0; MAX_JSON], len: 0 };
         json.raw("{\"contract\":").string(contract::VERSION);

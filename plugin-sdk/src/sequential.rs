@@ -3,7 +3,7 @@
 //! with each window. Nothing else is asynchronous here: no executor, no I/O, no time.
 
 use core::fmt;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
 
@@ -11,6 +11,7 @@ use crate::guest::{Parser, ParserCall};
 use crate::host;
 use crate::manifest::Manifest;
 use crate::plugin::{Direction, Frame, Heads, Input, Progress, Resync, Verdict};
+use crate::probe::probe_by_frames;
 use crate::resync::resync_by_frames;
 
 pub use self::stream::{Stream, Text, Texts};
@@ -24,14 +25,19 @@ pub trait Sequential: Default + 'static {
     /// What is kept for a flow, shared by both directions (use [`Cell`](core::cell::Cell)). It must be small and
     /// bounded; after a loss it may be gone.
     type Flow: Default + 'static;
+    /// Whether [`frame`](Self::frame) is so strict that nothing else looks like one: then the first frame found after
+    /// a loss is believed without a second one behind it.
+    const FRAME_IS_PROOF: bool = false;
 
     /// Takes one option; an error refuses it.
     fn configure(&mut self, _key: &str, _value: &str) -> Result<(), &'static str> {
         Err("the plugin has no such option")
     }
 
-    /// Whose protocol is this?
-    fn probe(&self, heads: &Heads<'_>) -> Verdict;
+    /// Whose protocol is this? Unless written otherwise, what [`probe_by_frames`] says.
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        probe_by_frames(heads, |direction, bytes| self.frame(direction, bytes))
+    }
 
     /// Reads one message from the stream and emits what it means. Called again for the next one. An error that the
     /// code does not handle itself ends the message: bytes that were lost are bridged if the frame's end is known
@@ -42,7 +48,8 @@ pub trait Sequential: Default + 'static {
         stream: Stream,
     ) -> impl Future<Output = Result<(), Stop>> + 'static;
 
-    /// What frame begins here? Only to find the next one after a loss: be strict.
+    /// What frame begins here? Only to find the next one after a loss and, unless [`probe`](Self::probe) is written, to
+    /// recognise the protocol: be strict.
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
 
     /// Correlation id of the frame that begins here, if the protocol has one: after a loss, a frame that answers a
@@ -162,9 +169,25 @@ impl<P: Sequential> Parser for AsSequential<P> {
         resync_by_frames(
             &input,
             |bytes| self.0.frame(input.direction, bytes),
-            |bytes| self.0.frame_id(input.direction, bytes).is_some_and(|id| host::pending(id).is_some()),
+            |bytes| {
+                let id = |bytes| self.0.frame_id(input.direction, bytes);
+                P::FRAME_IS_PROOF || id(bytes).is_some_and(|id| host::pending(id).is_some())
+            },
         )
     }
+}
+
+/// Runs a message's code over bytes outside of any flow, to see whether they make sense to it: for probes. Gives what
+/// the code returned, or `None` if it waits for more bytes; and the stream, which has the strings that were read.
+/// Nothing that the code emits is kept.
+pub fn read_head<T>(direction: Direction, bytes: &[u8], read: impl AsyncFnOnce(Stream) -> T) -> (Option<T>, Stream) {
+    let stream = Stream::over(direction, bytes);
+    let polled = pin!(read(stream.clone())).poll(&mut Context::from_waker(Waker::noop()));
+    let done = match polled {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    };
+    (done, stream)
 }
 
 /// Reads message after message; ends with the error that a message did not handle.

@@ -1,6 +1,17 @@
-//! A captured packet in, a TCP segment or UDP datagram out.
+//! A captured packet in, a TCP segment or UDP datagram out. A packet stands alone here: neither IP fragments nor streams
+//! are reassembled, and no checksum is verified. What is not decoded is [`Ignored`] for a reason that can be counted.
+
+mod ignored;
+mod ip;
+mod link;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod transport;
 
 use std::net::IpAddr;
+
+pub use ignored::{Ignored, IgnoredCounts};
 
 /// Nanoseconds since the Unix epoch, in capture time: the only clock of the data path.
 pub type Timestamp = u64;
@@ -78,4 +89,54 @@ pub struct TcpFields {
     pub fin: bool,
     /// RST bit.
     pub rst: bool,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// It carries TCP or UDP.
+    Segment(Segment<'a>),
+    /// It goes no further.
+    Ignored(Ignored),
+}
+
+/// IP protocol numbers.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Decodes a packet as far as its transport payload.
+pub fn decode<'a>(packet: &RawPacket<'a>) -> Decoded<'a> {
+    match decode_segment(packet) {
+        Ok(segment) => Decoded::Segment(segment),
+        Err(reason) => Decoded::Ignored(reason),
+    }
+}
+
+fn decode_segment<'a>(packet: &RawPacket<'a>) -> Result<Segment<'a>, Ignored> {
+    let (version, mut reader) = link::strip(packet)?;
+    let ip = ip::read(version, &mut reader)?;
+    let (transport, ports, tcp) = match ip.protocol {
+        TCP => {
+            let (ports, fields) = transport::read_tcp(&mut reader)?;
+            (Transport::Tcp, ports, fields)
+        }
+        UDP => (Transport::Udp, transport::read_udp(&mut reader)?, TcpFields::default()),
+        _ => return Err(Ignored::OtherTransport),
+    };
+    Ok(Segment {
+        transport,
+        source: Endpoint { ip: ip.source, port: ports.source },
+        destination: Endpoint { ip: ip.destination, port: ports.destination },
+        tcp,
+        payload: reader.kept(),
+        payload_len: reader.wire(),
+        at: packet.at,
+        packet: packet.number,
+    })
+}
+
+/// The IP packet that `packet` carries: without link header, VLAN tags and padding.
+pub(crate) fn ip_packet<'a>(packet: &RawPacket<'a>) -> Option<&'a [u8]> {
+    let (version, reader) = link::strip(packet).ok()?;
+    ip::packet_bytes(version, reader).ok()
 }

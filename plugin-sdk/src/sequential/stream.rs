@@ -83,6 +83,25 @@ impl Stream {
         }))
     }
 
+    /// A stream over bytes that are there already, such as what was found compressed in this one. It ends where they
+    /// end, has texts of its own, and emits nothing: its messages are emitted on this stream.
+    #[must_use]
+    pub fn nested(&self, bytes: Vec<u8>) -> Self {
+        let nested = Self::new(self.0.direction, u32::MAX);
+        nested.0.len.set(bytes.len());
+        nested.0.tail.set(Tail::End);
+        nested.0.window.replace(bytes);
+        nested
+    }
+
+    /// A stream of which nothing but these bytes is there yet, and no answer to write into.
+    pub(super) fn over(direction: Direction, bytes: &[u8]) -> Self {
+        let stream = Self::new(direction, u32::MAX);
+        *stream.0.window.borrow_mut() = bytes.to_vec();
+        stream.0.len.set(bytes.len());
+        stream
+    }
+
     /// Which way the bytes go.
     #[must_use]
     pub fn direction(&self) -> Direction {

@@ -1,5 +1,7 @@
 //! Strings read from a stream: copied aside, as the window is gone when the message's code goes on.
 
+use core::ops::Range;
+
 use super::{BEYOND_FRAME, Stream};
 use crate::sequential::Stop;
 
@@ -13,6 +15,23 @@ const MAX_TEXTS: usize = 32 << 10;
 pub struct Text {
     at: u32,
     len: u32,
+}
+
+impl Text {
+    /// The bytes in that range, as far as the string has them.
+    #[must_use]
+    pub fn part(self, range: Range<usize>) -> Self {
+        let len = self.len as usize;
+        let start = range.start.min(len);
+        let end = range.end.clamp(start, len);
+        Self { at: self.at + start as u32, len: (end - start) as u32 }
+    }
+
+    /// Whether there are no bytes in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
 }
 
 /// The strings read so far in this message.

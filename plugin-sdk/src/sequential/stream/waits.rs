@@ -77,24 +77,6 @@ impl Future for Skipped {
     }
 }
 
-/// Waits for room in the answer.
-pub(super) struct Room {
-    pub(super) stream: Stream,
-}
-
-impl Future for Room {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let state = &self.stream.0;
-        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
-            return Poll::Ready(());
-        }
-        state.wanted.set(Wanted::Room);
-        Poll::Pending
-    }
-}
-
 /// Waits for the beginning of a message.
 pub(super) struct Begun {
     pub(super) stream: Stream,
@@ -113,5 +95,23 @@ impl Future for Begun {
         let start = self.stream.offset();
         state.start.set(start);
         Poll::Ready(start)
+    }
+}
+
+/// Waits for room in the answer.
+pub(super) struct Room {
+    pub(super) stream: Stream,
+}
+
+impl Future for Room {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let state = &self.stream.0;
+        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
+            return Poll::Ready(());
+        }
+        state.wanted.set(Wanted::Room);
+        Poll::Pending
     }
 }

@@ -1,0 +1,59 @@
+# The front door. Every target first runs `setup`, which looks for what it needs (0.1 s) and installs what is missing.
+
+CARGO ?= cargo
+# Tests run optimised but with overflow checks and debug assertions; the dependencies are those of `make build`.
+CHECKED := --release --config tests/checked.toml
+# Packages outside the workspace.
+EXAMPLES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
+EXAMPLE_PLUGINS := $(foreach e,$(EXAMPLES),$(if $(shell grep -l cdylib $(e)/Cargo.toml),$(e)))
+CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
+FUZZ_SECONDS ?= 30
+
+.PHONY: help setup plugins example-plugins build demo test bench fmt fmt-check clippy doc fuzz clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## Install what is missing: libpcap, a C compiler, the Wasm target
+	@.ci/setup.sh
+
+plugins: setup ## Build every plugin in plugins/ to target/plugins/NAME.wasm
+	@.ci/plugins.sh target/plugins plugins/*
+
+example-plugins: setup ## Build the example plugins to target/example-plugins/NAME.wasm
+	@.ci/plugins.sh target/example-plugins $(EXAMPLE_PLUGINS)
+
+build: setup ## Build target/release/protap
+	$(CARGO) build --release -p protap
+
+demo: build plugins ## Replay the recorded traffic in tests/captures/ through the plugins
+	@.ci/demo.sh $(CAPTURES)
+
+test: plugins example-plugins ## Run all tests
+	$(CARGO) build $(CHECKED) -p protap
+	$(CARGO) test $(CHECKED) --workspace --all-features
+
+bench: build plugins ## Run the benchmarks
+	$(CARGO) bench --workspace
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+	@for e in $(EXAMPLES); do $(CARGO) fmt --manifest-path $$e/Cargo.toml || exit; done
+
+fmt-check: ## Check the format of the sources
+	$(CARGO) fmt --all --check
+	@for e in $(EXAMPLES); do $(CARGO) fmt --check --manifest-path $$e/Cargo.toml || exit; done
+
+clippy: setup ## Lint everything; warnings are errors
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	@for e in $(EXAMPLES); do \
+		$(CARGO) clippy --manifest-path $$e/Cargo.toml --target-dir target/outside --all-targets -- -D warnings || exit; done
+
+doc: setup ## Build the API documentation; warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps
+
+fuzz: setup ## Fuzz each target for FUZZ_SECONDS (30); needs nightly Rust and cargo-fuzz
+	@.ci/fuzz.sh $(FUZZ_SECONDS)
+
+clean: ## Remove everything that was built
+	$(CARGO) clean

@@ -1,0 +1,266 @@
+//! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
+
+use core::fmt::Write;
+
+use protap_plugin::{MessageWriter, Output, Status, Stop, Texts};
+
+use crate::context::Context;
+use crate::error_codes::{self, Class};
+use crate::header::OpCode;
+use crate::message::Message;
+use crate::reply::Error;
+use crate::request::Request;
+use crate::response::Response;
+use crate::{
+    APP_NAME, BATCH_SIZE, COLLECTION, COMPRESSOR, CURSOR_ID, ERROR_TYPE, IN_TRANSACTION, N, N_MODIFIED, NAMESPACE,
+    OP_CODE, OPERATION, RETURNED_ROWS, STATUS_CODE, SYSTEM, WRITE_CONCERN_ERROR, WRITE_ERRORS,
+};
+
+const SYSTEM_NAME: &str = "mongodb";
+
+/// Emits a request or a one-way message.
+pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Stop>) {
+    let reason = reason(read).or(message.note);
+    message.body.with_texts(|texts| {
+        message.stream.emit(|out, _| {
+            let name = request.command.name.map(|name| texts.get(name));
+            let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(message.op_code.name().as_bytes());
+            let mut writer = begin_request(out, message, request).type_name(name).id(message.header.request_id.into());
+            writer = writer.context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
+            if request.is_known() {
+                writer = writer.str(OPERATION, name);
+            }
+            writer = namespace(writer, texts, request);
+            writer = request_attributes(writer, texts, message, request);
+            incomplete(writer, reason, request.is_known()).emit();
+        })
+    });
+}
+
+/// Emits a response.
+pub(crate) fn response(message: &Message, response: &Response, context: Context, read: Result<(), Stop>) {
+    let reply = &response.reply;
+    let reason = reason(read).or(message.note);
+    let reason = reason.or(reply.ok.is_none().then_some("no ok in the reply"));
+    let reason = reason.or((!context.is_known()).then_some("request not known"));
+    message.body.with_texts(|texts| {
+        message.stream.emit(|out, _| {
+            let mut writer = match reply.failure() {
+                Some(error) => failure(out, texts, error),
+                None if reply.ok == Some(true) => out.response(Status::Ok).code(0),
+                None => out.response(Status::Unknown),
+            };
+            writer = writer.id(message.header.response_to.into());
+            if response.more_to_come {
+                // A server may answer each of these replies with the next one, or all of them to the request.
+                writer = writer.next_id(message.header.request_id.into());
+            }
+            writer = reply_attributes(writer, texts, response, context);
+            incomplete(writer, reason, reply.ok.is_some()).emit();
+        })
+    });
+}
+
+fn begin_request<'a>(out: &'a mut Output, message: &Message, request: &Request) -> MessageWriter<'a> {
+    if request.more_to_come || message.op_code.is_one_way() {
+        out.one_way("")
+    } else if request.command.is_long_poll() {
+        out.request("").long_poll()
+    } else {
+        out.request("")
+    }
+}
+
+fn namespace<'a>(writer: MessageWriter<'a>, texts: Texts<'_>, request: &Request) -> MessageWriter<'a> {
+    let namespace = request.command.namespace;
+    in_namespace(
+        writer,
+        namespace.database.map(|text| texts.get(text)),
+        namespace.collection.map(|text| texts.get(text)),
+    )
+}
+
+fn in_namespace<'a>(
+    mut writer: MessageWriter<'a>,
+    database: Option<&[u8]>,
+    collection: Option<&[u8]>,
+) -> MessageWriter<'a> {
+    if let Some(database) = database {
+        writer = writer.domain(database).str(NAMESPACE, database);
+    }
+    if let Some(collection) = collection {
+        writer = writer.resource(collection).str(COLLECTION, collection);
+    }
+    if let (Some(database), Some(collection)) = (database, collection) {
+        let mut endpoint = Line::default();
+        endpoint.push(database);
+        endpoint.push(b".");
+        endpoint.push(collection);
+        writer = writer.endpoint(endpoint.as_bytes());
+    }
+    writer
+}
+
+fn request_attributes<'a>(
+    mut writer: MessageWriter<'a>,
+    texts: Texts<'_>,
+    message: &Message,
+    request: &Request,
+) -> MessageWriter<'a> {
+    let command = &request.command;
+    if message.op_code != OpCode::Msg {
+        writer = writer.str(OP_CODE, message.op_code.name());
+    }
+    if let Some(compressor) = message.compressor {
+        writer = writer.str(COMPRESSOR, compressor.name());
+    }
+    // OpenTelemetry: only two and more are a batch.
+    if command.operations > 1 {
+        writer = writer.i64(BATCH_SIZE, saturate(command.operations));
+    }
+    if let Some(cursor_id) = command.cursor_id {
+        writer = writer.i64(CURSOR_ID, cursor_id);
+    }
+    if let Some(app_name) = command.app_name {
+        writer = writer.str(APP_NAME, texts.get(app_name));
+    }
+    if command.is_in_transaction {
+        writer = writer.bool(IN_TRANSACTION, true);
+    }
+    writer
+}
+
+fn reply_attributes<'a>(
+    mut writer: MessageWriter<'a>,
+    texts: Texts<'_>,
+    response: &Response,
+    context: Context,
+) -> MessageWriter<'a> {
+    let reply = &response.reply;
+    if !context.is_known() {
+        // No request says these.
+        writer = writer.str(SYSTEM, SYSTEM_NAME);
+        if let Some(namespace) = reply.namespace.map(|text| texts.get(text)) {
+            let mut parts = namespace.splitn(2, |byte| *byte == b'.');
+            writer = in_namespace(writer, parts.next(), parts.next());
+        }
+    }
+    if let Some(cursor_id) = reply.cursor_id.filter(|id| *id != 0 && !context.is_get_more()) {
+        writer = writer.i64(CURSOR_ID, cursor_id);
+    }
+    if let Some(rows) = reply.rows {
+        writer = writer.i64(RETURNED_ROWS, saturate(rows));
+    }
+    if let Some(n) = reply.n {
+        writer = writer.i64(N, n);
+    }
+    if let Some(n_modified) = reply.n_modified {
+        writer = writer.i64(N_MODIFIED, n_modified);
+    }
+    if reply.write_errors > 0 {
+        writer = writer.i64(WRITE_ERRORS, saturate(reply.write_errors));
+    }
+    if let Some(error) = reply.write_concern_error {
+        writer = writer.str(WRITE_CONCERN_ERROR, error_name(texts, error).as_bytes());
+    }
+    writer
+}
+
+/// Begins the response to a request that failed.
+fn failure<'a>(out: &'a mut Output, texts: Texts<'_>, error: Error) -> MessageWriter<'a> {
+    let status = match error_codes::class(error.code) {
+        Class::Client => Status::ClientError,
+        Class::Server => Status::ServerError,
+        Class::Timeout => Status::Timeout,
+    };
+    let name = error_name(texts, error);
+    let mut writer = out.response(status);
+    if !name.as_bytes().is_empty() {
+        writer = writer.exception(name.as_bytes()).str(ERROR_TYPE, name.as_bytes());
+    }
+    if let Some(code) = error.code {
+        writer = writer.code(code).str(STATUS_CODE, Line::of(code).as_bytes());
+    }
+    writer
+}
+
+/// The error's name: as the server says it, or as it is known, or as the server would call it.
+fn error_name(texts: Texts<'_>, error: Error) -> Line {
+    let mut line = Line::default();
+    let said = error.name.map(|name| texts.get(name)).filter(|name| name.iter().all(u8::is_ascii_alphanumeric));
+    match (said.filter(|name| !name.is_empty()), error.code) {
+        (Some(name), _) => line.push(name),
+        (None, Some(code)) => match error_codes::name(code) {
+            Some(name) => line.push(name.as_bytes()),
+            None => {
+                line.push(b"Location");
+                line.push(Line::of(code).as_bytes());
+            }
+        },
+        (None, None) => {}
+    }
+    line
+}
+
+fn reason(read: Result<(), Stop>) -> Option<&'static str> {
+    match read.err()? {
+        Stop::Malformed(reason) | Stop::Reject(reason) | Stop::Opaque(reason) | Stop::Handover(_, reason) => {
+            Some(reason)
+        }
+        Stop::Lost => Some("bytes lost"),
+    }
+}
+
+fn incomplete<'a>(writer: MessageWriter<'a>, reason: Option<&str>, is_known: bool) -> MessageWriter<'a> {
+    match reason {
+        None => writer,
+        Some(reason) if is_known => writer.partial(reason),
+        Some(reason) => writer.header_only(reason),
+    }
+}
+
+fn saturate(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A short text that is put together without an allocation; what does not fit is cut off.
+#[derive(Clone, Copy)]
+struct Line {
+    bytes: [u8; Line::MAX],
+    len: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { bytes: [0; Self::MAX], len: 0 }
+    }
+}
+
+impl Line {
+    const MAX: usize = 512;
+
+    fn of(number: i64) -> Self {
+        let mut line = Self::default();
+        // Writing to a line cannot fail.
+        let _ = write!(line, "{number}");
+        line
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
+            *slot = *byte;
+            self.len += 1;
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}

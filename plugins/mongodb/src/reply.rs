@@ -1,0 +1,191 @@
+//! A command's reply: whether it succeeded, the error if not, and how many documents came back. Error texts and
+//! documents are passed over unread, as they are the user's.
+
+use protap_plugin::{Stop, Stream, Text};
+
+use crate::bson::{Document, Element};
+use crate::command::MAX_NAMESPACE;
+use crate::context::Context;
+
+/// Longest error name.
+const MAX_CODE_NAME: u64 = 64;
+
+/// The elements of a reply that are looked at, at any depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Ok,
+    Code,
+    CodeName,
+    Err,
+    WriteErrors,
+    WriteConcernError,
+    Errors,
+    Cursor,
+    CursorId,
+    CursorNamespace,
+    Batch,
+    Values,
+    N,
+    NModified,
+    Other,
+}
+
+impl Field {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"ok" => Self::Ok,
+            b"code" => Self::Code,
+            b"codeName" => Self::CodeName,
+            b"err" => Self::Err,
+            b"writeErrors" => Self::WriteErrors,
+            b"writeConcernError" => Self::WriteConcernError,
+            b"nErrors" => Self::Errors,
+            b"cursor" => Self::Cursor,
+            b"id" => Self::CursorId,
+            b"ns" => Self::CursorNamespace,
+            b"firstBatch" | b"nextBatch" => Self::Batch,
+            b"values" => Self::Values,
+            b"n" => Self::N,
+            b"nModified" => Self::NModified,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// An error as replies report it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Error {
+    pub(crate) code: Option<i64>,
+    pub(crate) name: Option<Text>,
+}
+
+/// What a reply says.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) ok: Option<bool>,
+    /// Of the command as a whole.
+    pub(crate) error: Error,
+    /// Of the first operation that failed.
+    pub(crate) write_error: Option<Error>,
+    /// Operations that failed.
+    pub(crate) write_errors: u64,
+    pub(crate) write_concern_error: Option<Error>,
+    pub(crate) cursor_id: Option<i64>,
+    /// Database and collection of the cursor.
+    pub(crate) namespace: Option<Text>,
+    /// Documents in the batch.
+    pub(crate) rows: Option<u64>,
+    pub(crate) n: Option<i64>,
+    pub(crate) n_modified: Option<i64>,
+    /// `getLastError` succeeds when it reports an error.
+    has_last_error: bool,
+}
+
+impl Reply {
+    /// The error that the request came to, if any.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        match self.ok {
+            Some(false) => Some(self.error),
+            _ if self.has_last_error => Some(self.error),
+            _ if self.write_errors > 0 => Some(self.write_error.unwrap_or_default()),
+            _ => self.write_concern_error,
+        }
+    }
+
+    /// Reads the reply that the document beginning here is.
+    pub(crate) async fn read(&mut self, stream: &Stream, limit: u64, context: Context) -> Result<(), Stop> {
+        let mut document = Document::open(stream, limit).await?;
+        while let Some(element) = document.next(Field::of).await? {
+            self.field(&document, &element, context).await?;
+        }
+        Ok(())
+    }
+
+    async fn field(&mut self, document: &Document<'_>, element: &Element<Field>, context: Context) -> Result<(), Stop> {
+        match element.key {
+            Field::Ok => self.ok = document.truth(element).await?,
+            Field::Code | Field::CodeName => self.error.field(document, element).await?,
+            Field::Err => self.has_last_error = element.is_string(),
+            Field::WriteErrors if element.is_array() => {
+                self.write_errors(document, element).await?;
+            }
+            Field::WriteConcernError if element.is_document() => {
+                self.write_concern_error = Some(Error::read(document, element).await?.0);
+            }
+            Field::Errors => {
+                let errors = document.number(element).await?.and_then(|errors| u64::try_from(errors).ok());
+                self.write_errors = errors.unwrap_or_default();
+            }
+            Field::Cursor if element.is_document() => self.cursor(document, element, context).await?,
+            Field::Values if element.is_array() => self.rows = Some(document.count(element).await?),
+            Field::N => self.n = document.number(element).await?,
+            Field::NModified => self.n_modified = document.number(element).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn write_errors<K>(&mut self, document: &Document<'_>, errors: &Element<K>) -> Result<(), Stop> {
+        let mut errors = document.open_value(errors).await?;
+        while let Some(error) = errors.next(|_| ()).await? {
+            self.write_errors += 1;
+            if self.write_error.is_none() && error.is_document() {
+                self.write_error = Some(Error::read(&errors, &error).await?.0);
+            }
+        }
+        Ok(())
+    }
+
+    async fn cursor<K>(&mut self, document: &Document<'_>, cursor: &Element<K>, context: Context) -> Result<(), Stop> {
+        let mut cursor = document.open_value(cursor).await?;
+        while let Some(element) = cursor.next(Field::of).await? {
+            match element.key {
+                Field::CursorId => self.cursor_id = cursor.number(&element).await?,
+                Field::CursorNamespace => self.namespace = cursor.text(&element, MAX_NAMESPACE).await?,
+                Field::Batch if !element.is_array() => {}
+                Field::Batch if context.is_bulk_write() => self.operations(&cursor, &element).await?,
+                Field::Batch => self.rows = Some(cursor.count(&element).await?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what became of the operations of a `bulkWrite`, up to the first that failed.
+    async fn operations<K>(&mut self, document: &Document<'_>, batch: &Element<K>) -> Result<(), Stop> {
+        let mut batch = document.open_value(batch).await?;
+        while let Some(operation) = batch.next(|_| ()).await? {
+            if operation.is_document()
+                && let (error, Some(false)) = Error::read(&batch, &operation).await?
+            {
+                self.write_error = Some(error);
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// Reads the error that the value of `element` reports, and the `ok` beside it.
+    async fn read<K>(document: &Document<'_>, element: &Element<K>) -> Result<(Self, Option<bool>), Stop> {
+        let (mut error, mut ok) = (Self::default(), None);
+        let mut document = document.open_value(element).await?;
+        while let Some(element) = document.next(Field::of).await? {
+            match element.key {
+                Field::Ok => ok = document.truth(&element).await?,
+                _ => error.field(&document, &element).await?,
+            }
+        }
+        Ok((error, ok))
+    }
+
+    async fn field(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+        match element.key {
+            Field::Code => self.code = document.number(element).await?,
+            Field::CodeName => self.name = document.text(element, MAX_CODE_NAME).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+}

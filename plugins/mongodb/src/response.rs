@@ -1,0 +1,98 @@
+//! A response of any op code: a command's reply, or an OP_REPLY with the user's documents.
+//!
+//! ```text
+//! OP_REPLY  u32 flags: 0 cursor not found, 1 query failure; i64 cursor id; i32 starting from; i32 number; documents
+//! ```
+
+use protap_plugin::{Stop, Stream};
+
+use crate::bson::pass_to;
+use crate::compressed::Collected;
+use crate::context::Context;
+use crate::header::OpCode;
+use crate::message::Message;
+use crate::op_msg::{Flags, Section, next_section};
+use crate::reply::Reply;
+
+const CURSOR_NOT_FOUND_FLAG: u32 = 1;
+const QUERY_FAILURE: u32 = 1 << 1;
+/// Error code of a cursor that is not there.
+const CURSOR_NOT_FOUND: i64 = 43;
+
+/// What a response says.
+#[derive(Debug, Default)]
+pub(crate) struct Response {
+    pub(crate) reply: Reply,
+    /// Another one follows it.
+    pub(crate) more_to_come: bool,
+}
+
+impl Response {
+    /// Reads the message's body.
+    pub(crate) async fn read(
+        &mut self,
+        message: &mut Message,
+        collected: &Collected,
+        context: Context,
+    ) -> Result<(), Stop> {
+        message.decompress(collected).await?;
+        let (stream, limit) = (&message.body, message.limit);
+        match message.op_code {
+            OpCode::Msg => self.msg(stream, limit, context).await,
+            // Without its request, a command's reply and a user's document look the same.
+            OpCode::Reply if !context.is_known() => {
+                message.note = Some("request not known");
+                Ok(())
+            }
+            OpCode::Reply => self.op_reply(stream, limit, context).await,
+            _ => {
+                message.note.get_or_insert("op code not decoded");
+                Ok(())
+            }
+        }
+    }
+
+    async fn msg(&mut self, stream: &Stream, limit: u64, context: Context) -> Result<(), Stop> {
+        let flags = Flags::new(stream.u32_le().await?);
+        self.more_to_come = flags.more_to_come();
+        if flags.are_unknown() {
+            return Err(Stop::Malformed("unknown flag bits"));
+        }
+        let limit = limit.saturating_sub(flags.trailer());
+        let mut has_body = false;
+        while let Some(section) = next_section(stream, limit).await? {
+            match section {
+                Section::Body if has_body => return Err(Stop::Malformed("two bodies")),
+                Section::Body => {
+                    has_body = true;
+                    self.reply.read(stream, limit, context).await?;
+                }
+                Section::Sequence { end, .. } => pass_to(stream, end).await?,
+            }
+        }
+        if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }
+    }
+
+    async fn op_reply(&mut self, stream: &Stream, limit: u64, context: Context) -> Result<(), Stop> {
+        let flags = stream.u32_le().await?;
+        let cursor_id = stream.i64_le().await?;
+        stream.skip(4).await?;
+        let number = u64::from(stream.u32_le().await?);
+        let reply = &mut self.reply;
+        self.more_to_come = context.is_exhaust() && cursor_id != 0;
+        if flags & CURSOR_NOT_FOUND_FLAG != 0 {
+            (reply.ok, reply.error.code) = (Some(false), Some(CURSOR_NOT_FOUND));
+        } else if flags & QUERY_FAILURE != 0 {
+            // The document says why: `$err`, which is the user's, and `code`.
+            if number > 0 {
+                reply.read(stream, limit, Context::default()).await?;
+            }
+            reply.ok = Some(false);
+        } else if context.wants_documents() {
+            (reply.ok, reply.rows, reply.cursor_id) = (Some(true), Some(number), Some(cursor_id));
+        } else {
+            reply.read(stream, limit, context).await?;
+        }
+        Ok(())
+    }
+}

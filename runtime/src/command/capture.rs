@@ -1,0 +1,323 @@
+//! `protap read` and `protap live`: from arguments to a source, plugins and a sink, through the pipeline, to records
+//! on standard output and a summary on standard error.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use protap::capture::{CaptureSource, FileSource, LiveOptions, LiveSource, PcapngWriter, list_interfaces};
+use protap::emit::{JsonSink, Sink, TextSink, TextStyle};
+use protap::packet::{RawPacket, Transport};
+use protap::pipeline::{Observer, RunError, RunOptions, RunReport, run};
+use protap::plugin::PluginSet;
+use protap::plugin::wasm::Deadline;
+use protap::shard::{DecodeAs, FlowOptions, Limits, SHARDS};
+use protap::summary::{Counters, Progress};
+
+use super::Failure;
+use super::plugins::PluginArguments;
+
+#[derive(Debug, Args)]
+pub(super) struct ReadArguments {
+    /// Capture files, read one after the other
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LiveArguments {
+    /// Interface to capture from; any is all of them
+    #[arg(short, long, value_name = "IFACE", required_unless_present = "list_interfaces")]
+    interface: Option<String>,
+    /// Filter expression, as for tcpdump (pcap-filter(7))
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
+    /// List the interfaces and exit
+    #[arg(short = 'D', long)]
+    list_interfaces: bool,
+    /// Most bytes kept of a packet
+    #[arg(short, long, default_value_t = 262_144, value_name = "BYTES")]
+    snaplen: u32,
+    /// Size of the kernel's buffer, in MiB
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=2047))]
+    buffer: u32,
+    /// Do not put the interface into promiscuous mode
+    #[arg(long)]
+    no_promiscuous: bool,
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+    #[command(flatten)]
+    common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+struct CommonArguments {
+    #[command(flatten)]
+    plugins: PluginArguments,
+    /// Form of the records [default: text on a terminal, else json]
+    #[arg(short, long, value_enum)]
+    output: Option<OutputForm>,
+    /// Parse a port with a plugin, whatever its bytes, repeatable
+    #[arg(short, long = "decode-as", value_name = "tcp.port==N,PLUGIN")]
+    decode_as: Vec<String>,
+    /// Stop after so many packets
+    #[arg(short, long, value_name = "N")]
+    count: Option<u64>,
+    /// Threads that parse; the output is the same for any number
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=SHARDS as i64))]
+    workers: u16,
+    /// Also write the packets to a pcapng file
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Write the summary as JSON to a file
+    #[arg(long, value_name = "FILE")]
+    stats_json: Option<PathBuf>,
+    /// Say what was seen of a server port and why there are no records of it
+    #[arg(long, value_name = "PORT")]
+    explain: Vec<u16>,
+    /// One record for each response, not one for each request
+    #[arg(long)]
+    each_response: bool,
+    /// Flows followed at a time; the least recently used gives way
+    #[arg(long, default_value_t = Limits::default().flows, value_name = "N")]
+    max_flows: usize,
+    /// Do not print the summary
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputForm {
+    /// JSON Lines
+    Json,
+    /// A table for people
+    Text,
+}
+
+pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
+    let common = &arguments.common;
+    let plugins = common.plugins.load(Deadline::Fuel)?;
+    let mut source = FileSource::new(arguments.files.iter().cloned());
+    let size = arguments.files.iter().map(|file| std::fs::metadata(file).ok().map(|meta| meta.len())).sum();
+    let (stop, options) = common.run_options(&plugins, None)?;
+    stop_on_signal(&stop, false)?;
+    let progress = (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(size);
+    common.run(&mut source, plugins, &options, progress)
+}
+
+pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
+    if arguments.list_interfaces {
+        return print_interfaces();
+    }
+    let common = &arguments.common;
+    let plugins = common.plugins.load(Deadline::CpuTime)?;
+    let (stop, options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
+    let filter = arguments.filter.join(" ");
+    let live = LiveOptions {
+        filter: (!filter.is_empty()).then_some(filter),
+        snaplen: arguments.snaplen,
+        buffer_bytes: arguments.buffer << 20,
+        promiscuous: !arguments.no_promiscuous,
+        ..LiveOptions::new(arguments.interface.clone().unwrap_or_default())
+    };
+    let mut source = LiveSource::open(&live, stop.clone())?;
+    stop_on_signal(&stop, true)?;
+    if io::stderr().is_terminal() {
+        eprintln!("capturing on {}; Ctrl-C ends", live.interface);
+    }
+    common.run(&mut source, plugins, &options, None)
+}
+
+impl CommonArguments {
+    fn run_options(
+        &self,
+        plugins: &PluginSet,
+        duration: Option<Duration>,
+    ) -> Result<(Arc<AtomicBool>, RunOptions), Failure> {
+        let decode_as = self.decode_as.iter().map(|order| parse_decode_as(order, plugins));
+        let stop = Arc::new(AtomicBool::new(false));
+        let options = RunOptions {
+            workers: self.workers.into(),
+            flows: FlowOptions {
+                limits: Limits { flows: self.max_flows, ..Limits::default() },
+                decode_as: decode_as.collect::<Result<_, _>>()?,
+                has_each_response: self.each_response,
+            },
+            max_packets: self.count,
+            duration,
+            stop: stop.clone(),
+        };
+        Ok((stop, options))
+    }
+
+    fn run(
+        &self,
+        source: &mut dyn CaptureSource,
+        plugins: PluginSet,
+        options: &RunOptions,
+        progress: Option<Option<u64>>,
+    ) -> Result<ExitCode, Failure> {
+        let mut sink = self.sink();
+        let mut watcher = Watcher::new(self.write.as_deref(), progress)?;
+        let result = run(source, &Arc::new(plugins), options, &mut *sink, &mut watcher);
+        watcher.finish()?;
+        match result {
+            Ok(report) => self.report(&report),
+            Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sink(&self) -> Box<dyn Sink + Send> {
+        let out = io::stdout();
+        let default = if out.is_terminal() { OutputForm::Text } else { OutputForm::Json };
+        match self.output.unwrap_or(default) {
+            OutputForm::Json => Box::new(JsonSink::new(out, "pcap")),
+            OutputForm::Text => {
+                let style = TextStyle::detect(&out);
+                Box::new(TextSink::new(out, style))
+            }
+        }
+    }
+
+    /// Tells what there is to tell after a run, and whether it was a success.
+    fn report(&self, report: &RunReport) -> Result<ExitCode, Failure> {
+        let mut err = io::stderr().lock();
+        let has_colour = TextStyle::detect(&io::stderr()).has_colour;
+        if !self.quiet {
+            report.summary.write_text(&mut err, has_colour)?;
+        }
+        for port in &self.explain {
+            explain(&mut err, *port, report)?;
+        }
+        if let Some(path) = &self.stats_json {
+            let text = serde_json::to_string_pretty(&report.summary.to_json())?;
+            std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        for error in &report.errors {
+            writeln!(err, "protap: {error}")?;
+        }
+        Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// `tcp.port==9093,name`.
+fn parse_decode_as(order: &str, plugins: &PluginSet) -> Result<DecodeAs, Failure> {
+    let usage = |why: &str| Failure::Usage(anyhow!("--decode-as {order}: {why}"));
+    let parts = order.split_once(',').and_then(|(port, plugin)| Some((port.split_once("==")?, plugin)));
+    let Some(((field, port), name)) = parts else { return Err(usage("expected tcp.port==N,PLUGIN")) };
+    let transport = match field.trim() {
+        "tcp.port" => Transport::Tcp,
+        "udp.port" => Transport::Udp,
+        _ => return Err(usage("expected tcp.port or udp.port")),
+    };
+    let port = port.trim().parse().map_err(|_| usage("the port is not a number from 0 to 65535"))?;
+    let plugin = plugins.as_slice().iter().position(|plugin| plugin.identity.name == name.trim());
+    let plugin = plugin.ok_or_else(|| usage("no loaded plugin has that name"))?;
+    Ok(DecodeAs { transport, port, plugin })
+}
+
+/// What was seen of a port, and what follows from it.
+fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()> {
+    let flows = &report.summary.flows;
+    let unclaimed: Vec<_> = flows.unclaimed.sorted().into_iter().filter(|(key, _)| key.port == port).collect();
+    if unclaimed.is_empty() {
+        return writeln!(
+            out,
+            "port {port}: no unclaimed flow. Either a plugin parsed all of them, or none was captured."
+        );
+    }
+    for (key, count) in unclaimed {
+        let advice = match key.reason {
+            "tls" => "encrypted; a packet capture cannot see inside",
+            "no data" => "only connection attempts or empty segments; was the server reachable?",
+            "too short to tell" => "the plugins wanted more bytes than came",
+            "opaque" => "its plugin recognised it and cannot read on (encrypted)",
+            "no plugin loaded" => "load one with -p",
+            _ => "load the plugin of its protocol, or order one with -d",
+        };
+        writeln!(out, "port {port}: {count} flows, {}: {advice}", key.reason)?;
+    }
+    Ok(())
+}
+
+fn print_interfaces() -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    for interface in list_interfaces()? {
+        let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
+        let state = if interface.is_up { "up" } else { "down" };
+        writeln!(out, "{:<16} {state:<5} {}", interface.name, addresses.join(", "))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first Ctrl-C or SIGTERM ends the run in good order, the second one at once.
+fn stop_on_signal(stop: &Arc<AtomicBool>, _is_live: bool) -> Result<(), Failure> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(())
+}
+
+/// Writes the packets to a file and shows progress.
+struct Watcher {
+    writer: Option<PcapngWriter<BufWriter<File>>>,
+    progress: Option<Progress<io::Stderr>>,
+    seen: Counters,
+}
+
+impl Watcher {
+    fn new(file: Option<&std::path::Path>, progress: Option<Option<u64>>) -> Result<Self, Failure> {
+        let writer = match file {
+            Some(path) => {
+                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                Some(PcapngWriter::new(BufWriter::new(file))?)
+            }
+            None => None,
+        };
+        let width = TextStyle::detect(&io::stderr()).width;
+        let progress = progress.map(|total| Progress::new(io::stderr(), total, width, Instant::now()));
+        Ok(Self { writer, progress, seen: Counters::default() })
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        if let Some(progress) = &mut self.progress {
+            progress.clear()?;
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.finish()?.flush()?;
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Watcher {
+    fn packet(&mut self, packet: &RawPacket<'_>) -> io::Result<()> {
+        if let Some(writer) = &mut self.writer {
+            writer.write(packet)?;
+        }
+        if let Some(progress) = &mut self.progress {
+            // Looking at the clock for every packet would cost more than most packets.
+            self.seen.packets = packet.number;
+            self.seen.bytes += packet.data.len() as u64 + 16;
+            if packet.number.is_multiple_of(4096) {
+                progress.update(Instant::now(), self.seen)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), PcapngWriter::flush)
+    }
+}

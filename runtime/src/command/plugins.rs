@@ -1,0 +1,184 @@
+//! `protap plugins`, and where plugins are looked for.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use protap::plugin::module::inspect;
+use protap::plugin::wasm::{Deadline, WasmEngine};
+use protap::plugin::{LoadError, Plugin, PluginOptions, PluginSet, module, module_files};
+
+use super::Failure;
+
+/// Where distributions put plugins.
+const SYSTEM_FOLDER: &str = "/usr/lib/protap/plugins";
+
+#[derive(Debug, Args)]
+pub(super) struct PluginArguments {
+    /// Plugin file or folder of plugins, repeatable [default: PROTAP_PLUGIN_PATH (colon-separated), else
+    /// ~/.local/share/protap/plugins and /usr/lib/protap/plugins]
+    #[arg(short, long = "plugin", value_name = "PATH")]
+    plugin: Vec<PathBuf>,
+    /// Set an option of a plugin, repeatable
+    #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
+    plugin_opt: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginsCommand {
+    /// List the plugins that would be used
+    List {
+        #[command(flatten)]
+        plugins: PluginArguments,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a plugin file says of itself and what it needs
+    Inspect {
+        /// The .wasm file
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(command: &PluginsCommand) -> Result<ExitCode, Failure> {
+    match command {
+        PluginsCommand::List { plugins, json } => list(plugins, *json),
+        PluginsCommand::Inspect { file } => show(file),
+    }
+}
+
+impl PluginArguments {
+    /// Loads the plugins that the arguments and the environment name.
+    pub(super) fn load(&self, deadline: Deadline) -> Result<PluginSet, Failure> {
+        let engine = WasmEngine::new(deadline)?;
+        let mut set = PluginSet::default();
+        for file in self.files()? {
+            let plugin = Plugin::load(&engine, &file)?;
+            let name = plugin.identity.name.clone();
+            if let Some(first) = set.add(plugin) {
+                let (file, first) = (file.display(), first.path.display());
+                tracing::warn!("{file} is not used: {first} is called {name} too and came first");
+            }
+        }
+        for (plugin, options) in self.options()? {
+            if !set.set_options(&plugin, options) {
+                return Err(Failure::Usage(anyhow!("--plugin-opt names plugin {plugin}, which is not loaded")));
+            }
+        }
+        set.check()?;
+        Ok(set)
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut files = Vec::new();
+        if !self.plugin.is_empty() {
+            for path in &self.plugin {
+                files.extend(module_files(path)?);
+            }
+            return Ok(files);
+        }
+        if let Some(paths) = std::env::var_os("PROTAP_PLUGIN_PATH") {
+            for path in std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()) {
+                files.extend(module_files(&path)?);
+            }
+            return Ok(files);
+        }
+        let folders: Vec<PathBuf> = user_folder().into_iter().chain([PathBuf::from(SYSTEM_FOLDER)]).collect();
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            match module_files(folder) {
+                Ok(found) => files.extend(found),
+                Err(LoadError::EmptyFolder { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if files.is_empty() {
+            let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            let folders = folders.join(" or ");
+            return Err(Failure::Usage(anyhow!("no plugin in {folders}; name a .wasm file or a folder with -p")));
+        }
+        Ok(files)
+    }
+
+    fn options(&self) -> Result<Vec<(String, PluginOptions)>, Failure> {
+        let mut options: Vec<(String, PluginOptions)> = Vec::new();
+        for text in &self.plugin_opt {
+            let parsed = text.split_once('=').and_then(|(name, value)| Some((name.split_once('.')?, value)));
+            let Some(((plugin, key), value)) = parsed else {
+                return Err(Failure::Usage(anyhow!("--plugin-opt {text}: expected PLUGIN.KEY=VALUE")));
+            };
+            let option = (key.to_owned(), value.to_owned());
+            match options.iter_mut().find(|(name, _)| name == plugin) {
+                Some((_, of_plugin)) => of_plugin.push(option),
+                None => options.push((plugin.to_owned(), vec![option])),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn user_folder() -> Option<PathBuf> {
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".local/share")))?;
+    Some(data.join("protap/plugins"))
+}
+
+fn list(plugins: &PluginArguments, is_json: bool) -> Result<ExitCode, Failure> {
+    let set = plugins.load(Deadline::Fuel)?;
+    let mut out = std::io::stdout().lock();
+    if is_json {
+        let rows: Vec<serde_json::Value> = set
+            .as_slice()
+            .iter()
+            .map(|plugin| serde_json::json!({"file": plugin.path, "manifest": plugin.manifest}))
+            .collect();
+        writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for plugin in set.as_slice() {
+        let manifest = &plugin.manifest;
+        let (name, version, file) = (&manifest.name, &manifest.version, plugin.path.display());
+        writeln!(
+            out,
+            "{name:<12} {version:<8} contract {}  {:<20} {file}",
+            manifest.contract,
+            manifest.protocols.join(",")
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(file: &Path) -> Result<ExitCode, Failure> {
+    let bytes = module::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
+    let inspected = inspect(&bytes).map_err(|source| LoadError::Module { path: file.to_owned(), source })?;
+    let plugin = Plugin::load(&WasmEngine::new(Deadline::Fuel)?, file)?;
+    let manifest = &plugin.manifest;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} {} (contract {})", manifest.name, manifest.version, manifest.contract)?;
+    let ports: Vec<String> = manifest.ports.iter().map(ToString::to_string).collect();
+    let imports: Vec<String> = inspected.imports.iter().map(|(module, field)| format!("{module}.{field}")).collect();
+    let transports: Vec<String> = manifest.transports.iter().map(|t| format!("{t:?}").to_lowercase()).collect();
+    for (title, text) in [
+        ("protocols", manifest.protocols.join(", ")),
+        ("transports", transports.join(", ")),
+        ("ports", ports.join(", ")),
+        ("window", format!("{} bytes", manifest.window)),
+        ("facts", manifest.facts.join(", ")),
+        ("imports", imports.join(", ")),
+        ("module", format!("{} bytes, {} functions", inspected.bytes, inspected.functions)),
+    ] {
+        writeln!(out, "  {title:<11} {}", if text.is_empty() { "none" } else { &text })?;
+    }
+    for line in &manifest.decodes {
+        writeln!(out, "  decodes     {line}")?;
+    }
+    for option in &manifest.options {
+        writeln!(out, "  option      {}={}  {}", option.key, option.default, option.help)?;
+    }
+    for attribute in &manifest.attributes {
+        writeln!(out, "  attribute   {} ({})", attribute.name, attribute.value_type)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

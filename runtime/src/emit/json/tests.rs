@@ -1,0 +1,262 @@
+//! The JSON lines against the design's example, and against a second way to build them.
+
+use proptest::prelude::{ProptestConfig, proptest};
+use serde_json::{Map, Value as Json, json};
+
+use crate::emit::samples::{any_record, endpoint, failed_fetch, plain, produce, unanswered};
+use crate::emit::{FactTable, JsonSink, Sink};
+use crate::packet::Transport;
+use crate::record::{Completeness, Part, Record, RecordKind, Status, Text, Value};
+
+fn line(record: &Record) -> String {
+    let (mut out, mut facts) = (Vec::new(), FactTable::default());
+    facts.learn(&record.plugin, 0, "known", "seen \"elsewhere\"");
+    let mut sink = JsonSink::new(&mut out, "pcap");
+    sink.record(record, &mut facts).unwrap();
+    sink.flush().unwrap();
+    drop(sink);
+    assert_eq!(out.pop(), Some(b'\n'));
+    String::from_utf8(out).unwrap()
+}
+
+/// A line with its parts on lines of their own, as the design prints it.
+fn broken(record: &Record) -> String {
+    let mut text = line(record);
+    for key in ["flow", "request", "response", "latency_ns", "completeness", "attributes", "capture"] {
+        text = text.replace(&format!(",\"{key}\":"), &format!(",\n \"{key}\":"));
+    }
+    text
+}
+
+#[test]
+fn session_is_written_as_the_design_says() {
+    insta::assert_snapshot!(broken(&produce()), @r#"
+    {"ts":"2026-11-22T12:00:00.123456789Z","schema":0,"protocol":"kafka","kind":"session","plugin":"kafka 0.1.0",
+     "flow":{"transport":"tcp","client":"10.0.0.1:51514","server":"10.0.0.2:9092"},
+     "request":{"type":"Produce","version":"9","resource":"orders","endpoint":"orders","id":42,"bytes":1234},
+     "response":{"status":"ok","code":0,"bytes":60,"count":1},
+     "latency_ns":812345,"duration_ns":901234,
+     "completeness":"full",
+     "attributes":{"messaging.system":"kafka","messaging.destination.name":"orders"},
+     "capture":"pcap"}
+    "#);
+}
+
+#[test]
+fn request_without_response_says_how_it_ended() {
+    insta::assert_snapshot!(broken(&unanswered("timeout")), @r#"
+    {"ts":"2026-11-22T12:00:00.123456789Z","schema":0,"protocol":"kafka","kind":"request","plugin":"kafka 0.1.0",
+     "flow":{"transport":"tcp","client":"10.0.0.1:51514","server":"10.0.0.2:9092"},
+     "request":{"type":"Produce","version":"9","resource":"orders","endpoint":"orders","id":42,"bytes":1234},
+     "response":{"status":"timeout"},"reason":"timeout",
+     "completeness":"full",
+     "attributes":{"messaging.system":"kafka","messaging.destination.name":"orders"},
+     "capture":"pcap"}
+    "#);
+    insta::assert_snapshot!(broken(&unanswered("closed")), @r#"
+    {"ts":"2026-11-22T12:00:00.123456789Z","schema":0,"protocol":"kafka","kind":"request","plugin":"kafka 0.1.0",
+     "flow":{"transport":"tcp","client":"10.0.0.1:51514","server":"10.0.0.2:9092"},
+     "request":{"type":"Produce","version":"9","resource":"orders","endpoint":"orders","id":42,"bytes":1234},
+     "response":{"status":"unknown"},"reason":"closed",
+     "completeness":"full",
+     "attributes":{"messaging.system":"kafka","messaging.destination.name":"orders"},
+     "capture":"pcap"}
+    "#);
+}
+
+#[test]
+fn failed_response_over_ipv6_has_every_optional_key() {
+    insta::assert_snapshot!(broken(&failed_fetch()), @r#"
+    {"ts":"2026-11-22T12:00:00.123456789Z","schema":0,"protocol":"kafka","kind":"session","plugin":"kafka 0.1.0",
+     "flow":{"transport":"tcp","client":"[2001:db8:85a3::8a2e:370:7334]:51514","server":"[::1]:9092"},
+     "request":{"type":"Fetch","version":"9","resource":"AAAA-1","endpoint":"orders","id":42,"bytes":1234},
+     "response":{"status":"server_error","code":6,"exception":"NOT_LEADER_OR_FOLLOWER","bytes":1048576,"count":10},
+     "latency_ns":500123456,"duration_ns":901234,"late":true,
+     "completeness":"partial","completeness_reason":"truncated",
+     "attributes":{"messaging.system":"kafka","messaging.destination.name":"orders"},
+     "capture":"pcap"}
+    "#);
+}
+
+#[test]
+fn one_way_message_from_the_server_has_no_response() {
+    let mut record = Record { kind: RecordKind::OneWay, is_from_server: true, response: None, ..produce() };
+    record.request.as_mut().unwrap().content.attributes.clear();
+    insta::assert_snapshot!(broken(&record), @r#"
+    {"ts":"2026-11-22T12:00:00.123456789Z","schema":0,"protocol":"kafka","kind":"oneway","plugin":"kafka 0.1.0",
+     "flow":{"transport":"tcp","client":"10.0.0.1:51514","server":"10.0.0.2:9092"},"from":"server",
+     "request":{"type":"Produce","version":"9","resource":"orders","endpoint":"orders","id":42,"bytes":1234},
+     "latency_ns":812345,"duration_ns":901234,
+     "completeness":"full",
+     "capture":"pcap"}
+    "#);
+}
+
+#[test]
+fn response_without_request_stands_alone() {
+    let record = Record { kind: RecordKind::Response, request: None, latency_ns: None, ..produce() };
+    insta::assert_snapshot!(broken(&record), @r#"
+    {"ts":"2026-11-22T12:00:00.123456789Z","schema":0,"protocol":"kafka","kind":"response","plugin":"kafka 0.1.0",
+     "flow":{"transport":"tcp","client":"10.0.0.1:51514","server":"10.0.0.2:9092"},
+     "response":{"status":"ok","code":0,"bytes":60,"count":1},"duration_ns":901234,
+     "completeness":"full",
+     "capture":"pcap"}
+    "#);
+}
+
+#[test]
+fn attributes_are_merged_at_the_request_s_place() {
+    let mut record = produce();
+    record.request.as_mut().unwrap().content.attributes =
+        vec![(2, Value::I64(1)), (99, Value::Bool(true)), (0, Value::Str(plain("kafka"))), (3, Value::F64(f64::NAN))];
+    record.response.as_mut().unwrap().content.attributes =
+        vec![(4, Value::List(vec![plain("a"), Text::Ref(0, "known".into())])), (2, Value::I64(i64::MIN))];
+    let text = line(&record);
+    let (_, attributes) = text.split_once("\"attributes\":").unwrap();
+    insta::assert_snapshot!(attributes, @r#"{"messaging.batch.message_count":"-9223372036854775808","messaging.system":"kafka","ratio":null,"topics":["a","seen \"elsewhere\""]},"capture":"pcap"}"#);
+}
+
+#[test]
+fn merging_leaves_nothing_behind_for_the_next_record() {
+    let (mut out, mut facts) = (Vec::new(), FactTable::default());
+    let mut sink = JsonSink::new(&mut out, "pcap");
+    for record in [produce(), failed_fetch(), produce()] {
+        sink.record(&record, &mut facts).unwrap();
+    }
+    sink.flush().unwrap();
+    drop(sink);
+    let text = String::from_utf8(out).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], lines[2]);
+}
+
+#[test]
+fn error_of_the_output_reaches_the_caller() {
+    let mut full = [0_u8; 16];
+    let mut sink = JsonSink::new(full.as_mut_slice(), "pcap");
+    sink.record(&produce(), &mut FactTable::default()).unwrap();
+    assert_eq!(sink.flush().unwrap_err().kind(), std::io::ErrorKind::WriteZero);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_record_reads_back_as_what_it_is(record in any_record()) {
+        let text = line(&record);
+        assert!(!text.contains(char::is_control));
+        let mut read: Json = serde_json::from_str(&text).unwrap();
+        // The calendar has tests of its own.
+        read.as_object_mut().unwrap().remove("ts");
+        assert_eq!(read, expected(&record));
+    }
+}
+
+/// The record as a tree, built without any of the sink's code.
+fn expected(record: &Record) -> Json {
+    let parts: Vec<&Part> = [&record.request, &record.response].into_iter().flatten().collect();
+    let worst = parts.iter().map(|part| part.content.completeness).max().unwrap_or_default();
+    let reason = parts.iter().find(|part| part.content.completeness == worst).and_then(|p| p.content.reason.clone());
+    let (asked, answered) = match record.kind {
+        RecordKind::OneWay => (record.request.as_ref().or(record.response.as_ref()), None),
+        RecordKind::Request => (record.request.as_ref(), None),
+        _ => (record.request.as_ref(), record.response.as_ref()),
+    };
+    let flow = &record.flow;
+    let transport = if flow.transport == Transport::Tcp { "tcp" } else { "udp" };
+    let protocol = if record.protocol == 0 { "kafka" } else { record.plugin.name.as_str() };
+    let kind = ["session", "request", "response", "oneway"][record.kind as usize];
+    let ends = [flow.client, flow.server].map(|end| std::net::SocketAddr::new(end.ip, end.port).to_string());
+    let completeness = ["full", "partial", "header"][worst as usize];
+    let all = json!({
+        "schema": 0,
+        "protocol": protocol,
+        "kind": kind,
+        "plugin": "kafka 0.1.0",
+        "flow": {"transport": transport, "client": ends[0], "server": ends[1]},
+        "from": record.is_from_server.then_some("server"),
+        "request": asked.map(expected_request),
+        "response": expected_response(record, answered),
+        "latency_ns": record.latency_ns.map(exact),
+        "duration_ns": record.duration_ns.map(exact),
+        "late": record.is_late.then_some(true),
+        "reason": record.reason,
+        "completeness": completeness,
+        "completeness_reason": reason.filter(|_| worst != Completeness::Full),
+        "capture": "pcap",
+    });
+    present(all, expected_attributes(&parts, record))
+}
+
+fn expected_request(part: &Part) -> Json {
+    let content = &part.content;
+    let all = json!({
+        "type": content.type_name, "version": content.version, "domain": content.domain,
+        "resource": content.resource.as_ref().map(known), "endpoint": content.endpoint.as_ref().map(known),
+        "id": content.id.map(exact), "bytes": exact(part.bytes),
+    });
+    present(all, None)
+}
+
+fn expected_response(record: &Record, answered: Option<&Part>) -> Option<Json> {
+    let status = match (record.kind, answered) {
+        (RecordKind::OneWay, _) => return None,
+        (_, Some(part)) => part.content.status,
+        (_, None) if record.request.is_none() => return None,
+        (RecordKind::Request, None) if record.reason == Some("timeout") => Status::Timeout,
+        (_, None) => Status::Unknown,
+    };
+    let name = ["unknown", "ok", "client_error", "server_error", "timeout"][status as usize];
+    let Some(part) = answered else { return Some(json!({ "status": name })) };
+    let content = &part.content;
+    let code = content.code.map(expected_integer);
+    let all = json!({
+        "status": name, "code": code, "exception": content.exception, "result": content.result,
+        "bytes": exact(part.bytes), "count": part.count,
+    });
+    Some(present(all, None))
+}
+
+fn expected_attributes(parts: &[&Part], record: &Record) -> Option<(String, Json)> {
+    let mut attributes = Map::new();
+    for (index, value) in parts.iter().flat_map(|part| &part.content.attributes) {
+        let Some(name) = record.plugin.attributes.get(usize::from(*index)) else { continue };
+        let value = match value {
+            Value::Str(text) => known(text),
+            Value::I64(value) => expected_integer(*value),
+            Value::F64(value) => json!(value),
+            Value::Bool(value) => json!(value),
+            Value::List(texts) => texts.iter().map(known).collect(),
+        };
+        attributes.insert(name.clone(), value);
+    }
+    (!attributes.is_empty()).then(|| ("attributes".into(), attributes.into()))
+}
+
+/// Without what is absent, but with `more`.
+fn present(all: Json, more: Option<(String, Json)>) -> Json {
+    let Json::Object(all) = all else { panic!("an object") };
+    all.into_iter().filter(|(_, value)| !value.is_null()).chain(more).collect()
+}
+
+fn known(text: &Text) -> Json {
+    match text {
+        Text::Ref(0, key) if key == "known" => json!("seen \"elsewhere\""),
+        Text::Plain(text) | Text::Ref(_, text) => json!(text),
+    }
+}
+
+fn exact(value: u64) -> Json {
+    if value <= 1 << 53 { json!(value) } else { json!(value.to_string()) }
+}
+
+fn expected_integer(value: i64) -> Json {
+    if value.unsigned_abs() <= 1 << 53 { json!(value) } else { json!(value.to_string()) }
+}
+
+#[test]
+fn mapped_addresses_stay_ipv6() {
+    let mut record = produce();
+    record.flow.client = endpoint("::ffff:10.0.0.1", 1);
+    assert!(line(&record).contains("\"client\":\"[::ffff:10.0.0.1]:1\""));
+}

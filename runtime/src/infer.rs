@@ -1,0 +1,266 @@
+//! Inference: the first bytes of a flow in, the plugin that claims it out. The bytes are kept until somebody claims
+//! them and has proven it with a message, so that they can be given to the next plugin if the first one rejects them.
+//! Ports order the candidates and lower no evidence.
+
+use protap_plugin::contract::{flag, probe};
+
+use crate::packet::{Timestamp, Transport};
+use crate::plugin::instance::ProbeCall;
+use crate::plugin::manifest::{HEAD, TransportName};
+use crate::reassembly::Direction;
+use crate::running::RunningPlugins;
+
+/// The beginning of a flow: what both ends sent, in the order in which it came.
+#[derive(Debug, Default)]
+pub struct Head {
+    to_server: HeadStream,
+    to_client: HeadStream,
+    pieces: Vec<Piece>,
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug, Default)]
+struct HeadStream {
+    bytes: Vec<u8>,
+    base: u64,
+    is_mid_stream: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    direction: Direction,
+    len: usize,
+    at: Timestamp,
+}
+
+/// What a plugin said of the head so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answer {
+    is_out: bool,
+    /// It is not asked again before a head has that many bytes.
+    more: usize,
+}
+
+/// A plugin's claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Index of the plugin.
+    pub plugin: usize,
+    /// Which end is the client; `None` if the bytes do not tell.
+    pub client_sends: Option<Direction>,
+}
+
+/// What inference came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A plugin claims the flow.
+    Claimed(Claim),
+    /// More bytes are needed.
+    NeedMore,
+    /// Nobody claims it.
+    Unclaimed,
+}
+
+/// What is known of a flow beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowFacts {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Ports of the ends; the first is that of the end which sends [`Direction::ToServer`].
+    pub ports: (u16, u16),
+    /// The handshake was seen.
+    pub is_opened: bool,
+}
+
+impl Head {
+    /// The beginning of a flow that is caught in its middle, as far as is known.
+    #[must_use]
+    pub fn mid_stream() -> Self {
+        let mut head = Self::default();
+        head.to_server.is_mid_stream = true;
+        head.to_client.is_mid_stream = true;
+        head
+    }
+
+    /// Takes the next bytes of a direction.
+    pub fn push(&mut self, direction: Direction, offset: u64, bytes: &[u8], at: Timestamp) {
+        let stream = self.stream_mut(direction);
+        if stream.bytes.is_empty() {
+            stream.base = offset;
+        }
+        stream.bytes.extend_from_slice(bytes);
+        self.pieces.push(Piece { direction, len: bytes.len(), at });
+    }
+
+    /// Bytes of a direction are missing: what came before them is of no use for inference.
+    pub fn forget(&mut self, direction: Direction) {
+        *self.stream_mut(direction) = HeadStream { is_mid_stream: true, ..HeadStream::default() };
+        self.pieces.retain(|piece| piece.direction != direction);
+    }
+
+    /// Whether the direction begins in the middle of a stream.
+    pub fn set_mid_stream(&mut self, direction: Direction, is_mid_stream: bool) {
+        self.stream_mut(direction).is_mid_stream = is_mid_stream;
+    }
+
+    /// Bytes collected.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.to_server.bytes.len() + self.to_client.bytes.len()
+    }
+
+    /// Whether the direction begins in the middle of a stream.
+    #[must_use]
+    pub fn is_mid_stream(&self, direction: Direction) -> bool {
+        self.stream(direction).is_mid_stream
+    }
+
+    /// Whether as much was collected as is ever kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.to_server.bytes.len() >= HEAD || self.to_client.bytes.len() >= HEAD || self.pieces.len() >= HEAD
+    }
+
+    /// Whether nothing was collected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Stream offset of the first byte of a direction.
+    #[must_use]
+    pub fn base(&self, direction: Direction) -> u64 {
+        self.stream(direction).base
+    }
+
+    /// First bytes of a direction.
+    #[must_use]
+    pub fn bytes(&self, direction: Direction) -> &[u8] {
+        &self.stream(direction).bytes
+    }
+
+    /// The plugin is out of the question for this flow.
+    pub fn exclude(&mut self, plugin: usize) {
+        if let Some(answer) = self.answers.get_mut(plugin) {
+            answer.is_out = true;
+        }
+    }
+
+    /// The collected bytes, piece by piece, in the order in which they came.
+    pub fn replay(&self) -> impl Iterator<Item = (Direction, &[u8], Timestamp)> {
+        let (mut to_server, mut to_client) = (self.to_server.bytes.as_slice(), self.to_client.bytes.as_slice());
+        self.pieces.iter().map(move |piece| {
+            let rest = if piece.direction == Direction::ToServer { &mut to_server } else { &mut to_client };
+            let (bytes, after) = rest.split_at(piece.len.min(rest.len()));
+            *rest = after;
+            (piece.direction, bytes, piece.at)
+        })
+    }
+
+    /// Asks the plugins that are still in question. `is_complete` if no more bytes will come.
+    pub fn infer(&mut self, plugins: &mut RunningPlugins, facts: &FlowFacts, is_complete: bool) -> Verdict {
+        self.answers.resize(plugins.len(), Answer::default());
+        let is_complete = is_complete || self.is_full();
+        let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
+        let mut likely = None;
+        let mut waits = false;
+        for index in 0..plugins.len() {
+            let answer = self.answers.get(index).copied().unwrap_or_default();
+            let is_candidate = plugins.plugin(index).is_some_and(|plugin| {
+                plugin.manifest.transports.iter().any(|name| match name {
+                    TransportName::Tcp => facts.transport == Transport::Tcp,
+                    TransportName::Udp => facts.transport == Transport::Udp,
+                })
+            });
+            if !is_candidate || answer.is_out {
+                continue;
+            }
+            if !is_complete && longest < answer.more {
+                waits = true;
+                continue;
+            }
+            let packed = plugins.probe(index, &self.call(facts, is_complete));
+            let (answer, certainty) = read(packed.unwrap_or(u64::from(probe::NO)), index);
+            if let Some(slot) = self.answers.get_mut(index) {
+                *slot = answer;
+            }
+            match certainty {
+                Some((true, claim)) => return Verdict::Claimed(claim),
+                Some((false, claim)) => likely = likely.or(Some(claim)),
+                None => waits |= !answer.is_out,
+            }
+        }
+        match likely {
+            Some(claim) if is_complete || !waits => Verdict::Claimed(claim),
+            Some(_) => Verdict::NeedMore,
+            None if waits && !is_complete => Verdict::NeedMore,
+            None => Verdict::Unclaimed,
+        }
+    }
+
+    fn call(&self, facts: &FlowFacts, is_complete: bool) -> ProbeCall<'_> {
+        let (len_a, len_b) = (self.head_len(facts, Direction::ToServer), self.head_len(facts, Direction::ToClient));
+        let mut flags = 0;
+        for (is_set, bit) in [
+            (facts.is_opened, flag::A_OPENED),
+            (facts.transport == Transport::Udp, flag::DATAGRAM),
+            (self.to_server.is_mid_stream, flag::A_MID_STREAM),
+            (self.to_client.is_mid_stream, flag::B_MID_STREAM),
+            (is_complete, flag::HEADS_COMPLETE),
+        ] {
+            flags |= if is_set { bit } else { 0 };
+        }
+        ProbeCall {
+            a: self.to_server.bytes.get(..len_a).unwrap_or_default(),
+            b: self.to_client.bytes.get(..len_b).unwrap_or_default(),
+            flags,
+            ports: u32::from(facts.ports.0) | u32::from(facts.ports.1) << 16,
+        }
+    }
+
+    /// Of a stream, the probe sees up to [`HEAD`] bytes; of datagrams, the first one.
+    fn head_len(&self, facts: &FlowFacts, direction: Direction) -> usize {
+        let all = self.bytes(direction).len().min(HEAD);
+        match facts.transport {
+            Transport::Tcp => all,
+            Transport::Udp => {
+                let first = self.pieces.iter().find(|piece| piece.direction == direction);
+                first.map_or(0, |piece| piece.len.min(all))
+            }
+        }
+    }
+
+    fn stream(&self, direction: Direction) -> &HeadStream {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    fn stream_mut(&mut self, direction: Direction) -> &mut HeadStream {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+}
+
+/// Reads a probe's answer: what to remember of it, and a claim with its certainty.
+fn read(packed: u64, plugin: usize) -> (Answer, Option<(bool, Claim)>) {
+    let [verdict, client, ..] = packed.to_le_bytes();
+    let client_sends = match client {
+        probe::CLIENT_A => Some(Direction::ToServer),
+        probe::CLIENT_B => Some(Direction::ToClient),
+        _ => None,
+    };
+    let claim = Claim { plugin, client_sends };
+    match verdict {
+        probe::CERTAIN => (Answer::default(), Some((true, claim))),
+        probe::LIKELY => (Answer::default(), Some((false, claim))),
+        probe::MORE => {
+            let more = usize::try_from(packed >> 32).unwrap_or(usize::MAX);
+            (Answer { is_out: false, more }, None)
+        }
+        _ => (Answer { is_out: true, more: 0 }, None),
+    }
+}

@@ -1,0 +1,136 @@
+//! What the shards give out, brought into one order and to the sink. Records come in the order of their completion
+//! (capture time, then packet), as far as [`REORDER_PACKETS`] allow it; facts are learned as they come, so that a
+//! record's references see all that the capture taught before it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+
+use crate::emit::{FactTable, Sink};
+use crate::packet::Timestamp;
+use crate::reassembly::REORDER_PACKETS;
+use crate::record::Record;
+use crate::session::Output;
+use crate::summary::RecordSummary;
+
+/// Something that a shard gave out, and where it belongs in the order.
+#[derive(Debug)]
+pub struct Emitted {
+    /// The packet that led to it.
+    pub packet: u64,
+    /// Whether the packet itself did, rather than the look at what waits before it.
+    pub is_of_segment: bool,
+    /// The shard.
+    pub shard: usize,
+    /// The record or fact.
+    pub output: Output,
+}
+
+/// Orders records and hands them to a sink.
+pub struct Merge<'a> {
+    sink: &'a mut (dyn Sink + Send),
+    facts: FactTable,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    sequence: u64,
+    /// What the records say.
+    pub records: RecordSummary,
+    /// Records written.
+    pub written: u64,
+}
+
+impl std::fmt::Debug for Merge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merge").field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    completed: Timestamp,
+    packet: u64,
+    sequence: u64,
+    record: Box<Record>,
+}
+
+impl<'a> Merge<'a> {
+    /// A merge into `sink`.
+    pub fn new(sink: &'a mut (dyn Sink + Send)) -> Self {
+        Self {
+            sink,
+            facts: FactTable::default(),
+            waiting: BinaryHeap::new(),
+            sequence: 0,
+            records: RecordSummary::default(),
+            written: 0,
+        }
+    }
+
+    /// Takes the next output, in the order of packets and shards.
+    pub fn push(&mut self, emitted: Emitted) -> io::Result<()> {
+        self.write_until(emitted.packet)?;
+        match emitted.output {
+            Output::Fact(plugin, (namespace, key, value)) => self.facts.learn(&plugin, namespace, &key, &value),
+            Output::Record(record) => {
+                self.sequence += 1;
+                self.waiting.push(Reverse(Waiting {
+                    completed: record.completed,
+                    packet: emitted.packet,
+                    sequence: self.sequence,
+                    record,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all that waits, and flushes the sink.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.write_until(u64::MAX)?;
+        self.sink.flush()
+    }
+
+    /// Facts that were forgotten for want of room, and facts that were refused.
+    #[must_use]
+    pub fn facts_lost(&self) -> (u64, u64) {
+        (self.facts.evicted(), self.facts.refused())
+    }
+
+    fn write_until(&mut self, packet: u64) -> io::Result<()> {
+        while let Some(Reverse(next)) = self.waiting.peek() {
+            if next.packet.saturating_add(REORDER_PACKETS) > packet {
+                return Ok(());
+            }
+            let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
+            self.records.observe(&next.record);
+            self.written += 1;
+            self.sink.record(&next.record, &mut self.facts)?;
+        }
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn key(&self) -> (Timestamp, u64, u64) {
+        (self.completed, self.packet, self.sequence)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}

@@ -1,0 +1,270 @@
+//! Requests and responses of one flow in, records out. Requests wait here, by id or in order, each side's apart; a
+//! response finds its request, its replies are summed, and what is never answered ends with a reason. Nothing here
+//! looks at bytes or clocks: times come with the messages.
+
+mod side;
+
+use std::sync::Arc;
+
+use protap_plugin::contract::pending;
+
+use self::side::{Pending, Replies, Side};
+use crate::packet::Timestamp;
+use crate::plugin::content::Message;
+use crate::record::{Completeness, FlowEnds, Kind, Part, PluginIdentity, Record, RecordKind, Status};
+
+/// Requests that may wait in a flow; the oldest makes room for the newest.
+pub const MAX_PENDING: usize = 16_384;
+/// How long a request waits for its response, in nanoseconds.
+pub const REQUEST_TIMEOUT: u64 = 120_000_000_000;
+
+/// Pending requests of both sides of a flow.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    client: Side,
+    server: Side,
+    sequence: u64,
+}
+
+/// What a record needs to know of its flow.
+#[derive(Clone, Debug)]
+pub struct PairingFlow {
+    /// The flow's ends.
+    pub ends: FlowEnds,
+    /// Whose messages they are.
+    pub plugin: Arc<PluginIdentity>,
+    /// A record for each response instead of one for each request.
+    pub has_each_response: bool,
+}
+
+/// When a message was on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub first: Timestamp,
+    /// Last byte.
+    pub last: Timestamp,
+}
+
+/// Names a waiting request within its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestKey {
+    is_from_server: bool,
+    id: Option<u64>,
+    sequence: u64,
+}
+
+impl Pairing {
+    /// Context of a pending request, as the import `pending` selects it.
+    #[must_use]
+    pub fn context(&self, is_from_server: bool, select: i32, id: u64) -> Option<&[u8]> {
+        let side = self.side(is_from_server);
+        if select == pending::BY_ID {
+            return side.by_id(id).map(|pending| pending.context.as_slice());
+        }
+        let n = usize::try_from(select.checked_sub(pending::FRONT)?).ok()?;
+        side.in_order(n).map(|pending| pending.context.as_slice())
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.client.is_empty() && self.server.is_empty()
+    }
+
+    /// A request begins; its last byte may be yet to come. Requests that it displaces become records.
+    pub fn request(
+        &mut self,
+        flow: &PairingFlow,
+        is_from_server: bool,
+        message: Message,
+        first: Timestamp,
+        out: &mut Vec<Record>,
+    ) -> RequestKey {
+        self.sequence += 1;
+        let key = RequestKey { is_from_server, id: message.content.id, sequence: self.sequence };
+        let pending = Pending::new(self.sequence, message, first);
+        let side = self.side_mut(is_from_server);
+        let displaced = side.insert(pending);
+        for (pending, reason) in displaced {
+            out.extend(unanswered(flow, is_from_server, pending, reason, first));
+        }
+        key
+    }
+
+    /// The last byte of a request passed.
+    pub fn request_ended(&mut self, key: RequestKey, last: Timestamp) {
+        if let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) {
+            pending.last = Some(last);
+        }
+    }
+
+    /// A response ended: gives the record of its request once all its replies are in, or a record of its own.
+    pub fn response(
+        &mut self,
+        flow: &PairingFlow,
+        is_from_server: bool,
+        message: Message,
+        span: Span,
+        out: &mut Vec<Record>,
+    ) {
+        let asked_by_server = !is_from_server;
+        let has_more = message.has_more_replies;
+        let next_id = message.next_id;
+        let side = self.side_mut(asked_by_server);
+        let Some(mut pending) = side.take(message.content.id) else {
+            let mut record = lone(flow, is_from_server, RecordKind::Response, message, span);
+            record.reason = Some("request not seen");
+            return out.push(record);
+        };
+        if pending.is_given_up {
+            let mut record = lone(flow, is_from_server, RecordKind::Response, message, span);
+            record.is_late = true;
+            return out.push(record);
+        }
+        if flow.has_each_response && has_more {
+            let mut copy = pending.clone();
+            copy.replies = Some(Replies::new(message, span));
+            out.push(session(flow, asked_by_server, copy, None));
+            side.put_back(pending, next_id);
+            return;
+        }
+        Replies::add(&mut pending.replies, message, span);
+        if has_more {
+            side.put_back(pending, next_id);
+        } else {
+            out.push(session(flow, asked_by_server, pending, None));
+        }
+    }
+
+    /// A message ended that has no counterpart.
+    pub fn one_way(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Record {
+        lone(flow, is_from_server, RecordKind::OneWay, message, span)
+    }
+
+    /// A request ended that cannot be paired, since in-order pairing is out of step.
+    pub fn stray(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Record {
+        let mut record = lone(flow, is_from_server, RecordKind::Request, message, span);
+        record.response = Some(no_response(Status::Unknown));
+        record.reason = Some("lost");
+        record
+    }
+
+    /// Gives up requests that have waited too long; when the next one will have.
+    pub fn expire(&mut self, flow: &PairingFlow, now: Timestamp, out: &mut Vec<Record>) -> Option<Timestamp> {
+        for is_from_server in [false, true] {
+            for pending in self.side_mut(is_from_server).expire(now, REQUEST_TIMEOUT) {
+                let at = pending.waits_since().saturating_add(REQUEST_TIMEOUT);
+                out.extend(unanswered(flow, is_from_server, pending, "timeout", at));
+            }
+        }
+        let oldest = [self.client.oldest(), self.server.oldest()].into_iter().flatten().min();
+        oldest.map(|at| at.saturating_add(REQUEST_TIMEOUT))
+    }
+
+    /// Closes what waits for an answer of that side (of both, if `None`).
+    pub fn close(
+        &mut self,
+        flow: &PairingFlow,
+        answered_by_server: Option<bool>,
+        reason: &'static str,
+        at: Timestamp,
+        out: &mut Vec<Record>,
+    ) {
+        for is_from_server in [false, true] {
+            if answered_by_server.is_some_and(|by_server| by_server == is_from_server) {
+                continue;
+            }
+            for pending in self.side_mut(is_from_server).drain() {
+                out.extend(unanswered(flow, is_from_server, pending, reason, at));
+            }
+        }
+    }
+
+    /// Bytes were lost: in-order requests cannot be matched any more.
+    pub fn lose_in_order(&mut self, flow: &PairingFlow, at: Timestamp, out: &mut Vec<Record>) {
+        for is_from_server in [false, true] {
+            for pending in self.side_mut(is_from_server).drain_in_order() {
+                out.extend(unanswered(flow, is_from_server, pending, "lost", at));
+            }
+        }
+    }
+
+    fn side(&self, is_from_server: bool) -> &Side {
+        if is_from_server { &self.server } else { &self.client }
+    }
+
+    fn side_mut(&mut self, is_from_server: bool) -> &mut Side {
+        if is_from_server { &mut self.server } else { &mut self.client }
+    }
+}
+
+/// The record of a request that got no answer, or not all of it. None if it was given up before.
+fn unanswered(
+    flow: &PairingFlow,
+    is_from_server: bool,
+    pending: Pending,
+    reason: &'static str,
+    at: Timestamp,
+) -> Option<Record> {
+    if pending.is_given_up {
+        return None;
+    }
+    let mut record = session(flow, is_from_server, pending, Some(reason));
+    record.completed = record.completed.max(at);
+    Some(record)
+}
+
+fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: Option<&'static str>) -> Record {
+    let last = pending.last.unwrap_or(pending.first);
+    let replies = pending.replies;
+    let status = if reason == Some("timeout") { Status::Timeout } else { Status::Unknown };
+    let (kind, response, span) = match replies {
+        Some(replies) => (RecordKind::Session, replies.part, Some(replies.span)),
+        None => (RecordKind::Request, no_response(status), None),
+    };
+    Record {
+        ts: pending.first,
+        completed: span.map_or(last, |span| span.last),
+        plugin: flow.plugin.clone(),
+        protocol: pending.protocol,
+        kind,
+        flow: flow.ends,
+        is_from_server,
+        request: Some(pending.part),
+        response: Some(response),
+        is_late: false,
+        reason,
+        latency_ns: span.map(|span| span.first.saturating_sub(last)),
+        duration_ns: span.map(|span| span.last.saturating_sub(pending.first)),
+    }
+}
+
+fn no_response(status: Status) -> Part {
+    let mut part = Part::default();
+    part.content.status = status;
+    part.content.completeness = Completeness::Full;
+    part
+}
+
+/// The record of a single message.
+fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Record {
+    let is_response = message.kind == Kind::Response;
+    let part = Part { bytes: message.end.saturating_sub(message.start), count: 1, content: message.content };
+    let (request, response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
+    Record {
+        ts: span.first,
+        completed: span.last,
+        plugin: flow.plugin.clone(),
+        protocol: message.protocol,
+        kind,
+        flow: flow.ends,
+        is_from_server,
+        request,
+        response,
+        is_late: false,
+        reason: None,
+        latency_ns: None,
+        duration_ns: Some(span.last.saturating_sub(span.first)),
+    }
+}

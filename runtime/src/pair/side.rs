@@ -1,0 +1,207 @@
+//! The requests of one side of a flow that wait for their responses: by id where they have one, else in order.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{MAX_PENDING, Span};
+use crate::packet::Timestamp;
+use crate::plugin::content::{Context, Message};
+use crate::record::{Part, Status};
+
+/// Given-up requests by id that are remembered, so that a late answer is known for one.
+const MAX_GIVEN_UP: usize = 1024;
+
+/// A request that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) sequence: u64,
+    pub(super) protocol: u16,
+    pub(super) part: Part,
+    pub(super) context: Context,
+    pub(super) first: Timestamp,
+    pub(super) last: Option<Timestamp>,
+    pub(super) replies: Option<Replies>,
+    /// It has its record already; a response to it is late.
+    pub(super) is_given_up: bool,
+    /// A second id that its next reply may bear.
+    alias: Option<u64>,
+}
+
+/// The replies to one request, summed.
+#[derive(Clone, Debug)]
+pub(super) struct Replies {
+    pub(super) part: Part,
+    pub(super) span: Span,
+}
+
+impl Pending {
+    pub(super) fn new(sequence: u64, message: Message, first: Timestamp) -> Self {
+        let bytes = message.end.saturating_sub(message.start);
+        Self {
+            sequence,
+            protocol: message.protocol,
+            part: Part { content: message.content, bytes, count: 1 },
+            context: message.context,
+            first,
+            last: None,
+            replies: None,
+            is_given_up: false,
+            alias: None,
+        }
+    }
+
+    /// Its time-out counts from here: its last reply, its last byte, or its first.
+    pub(super) fn waits_since(&self) -> Timestamp {
+        self.replies.as_ref().map_or(self.last.unwrap_or(self.first), |replies| replies.span.last)
+    }
+}
+
+impl Replies {
+    pub(super) fn new(message: Message, span: Span) -> Self {
+        let bytes = message.end.saturating_sub(message.start);
+        Self { part: Part { content: message.content, bytes, count: 1 }, span }
+    }
+
+    /// Sums a reply: the first one's content, unless a later one is worse.
+    pub(super) fn add(replies: &mut Option<Self>, message: Message, span: Span) {
+        let Some(sum) = replies else {
+            *replies = Some(Self::new(message, span));
+            return;
+        };
+        sum.span.last = sum.span.last.max(span.last);
+        sum.part.bytes = sum.part.bytes.saturating_add(message.end.saturating_sub(message.start));
+        sum.part.count = sum.part.count.saturating_add(1);
+        let is_error = |status| !matches!(status, Status::Ok | Status::Unknown);
+        if is_error(message.content.status) && !is_error(sum.part.content.status) {
+            sum.part.content = message.content;
+        } else {
+            sum.part.content.completeness = sum.part.content.completeness.max(message.content.completeness);
+        }
+    }
+}
+
+/// Waiting requests of one side.
+#[derive(Debug, Default)]
+pub(super) struct Side {
+    by_id: HashMap<u64, Pending>,
+    aliases: HashMap<u64, u64>,
+    in_order: VecDeque<Pending>,
+    given_up: VecDeque<u64>,
+}
+
+impl Side {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty() && self.in_order.is_empty()
+    }
+
+    pub(super) fn by_id(&self, id: u64) -> Option<&Pending> {
+        self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?))
+    }
+
+    pub(super) fn in_order(&self, n: usize) -> Option<&Pending> {
+        self.in_order.get(n)
+    }
+
+    /// Adds a request; gives those that had to make room, each with the reason.
+    pub(super) fn insert(&mut self, pending: Pending) -> Vec<(Pending, &'static str)> {
+        let mut displaced = Vec::new();
+        match pending.part.content.id {
+            Some(id) => {
+                let before = self.by_id.insert(id, pending);
+                displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
+            }
+            None => self.in_order.push_back(pending),
+        }
+        if self.by_id.len() + self.in_order.len() > MAX_PENDING {
+            displaced.extend(self.take_oldest().map(|oldest| (oldest, "too many pending")));
+        }
+        displaced
+    }
+
+    pub(super) fn find(&mut self, id: Option<u64>, sequence: u64) -> Option<&mut Pending> {
+        match id {
+            Some(id) => self.by_id.get_mut(&id).filter(|pending| pending.sequence == sequence),
+            None => {
+                let index = self.in_order.binary_search_by_key(&sequence, |pending| pending.sequence).ok()?;
+                self.in_order.get_mut(index)
+            }
+        }
+    }
+
+    /// Takes out the request that a response with this id answers.
+    pub(super) fn take(&mut self, id: Option<u64>) -> Option<Pending> {
+        let Some(id) = id else { return self.in_order.pop_front() };
+        let id = if self.by_id.contains_key(&id) { id } else { *self.aliases.get(&id)? };
+        let pending = self.by_id.remove(&id)?;
+        Some(self.forget_alias(pending))
+    }
+
+    /// Puts a request back that expects further replies, perhaps under a second id.
+    pub(super) fn put_back(&mut self, mut pending: Pending, alias: Option<u64>) {
+        match pending.part.content.id {
+            Some(id) => {
+                pending.alias = alias;
+                if let Some(alias) = alias {
+                    self.aliases.insert(alias, id);
+                }
+                self.by_id.insert(id, pending);
+            }
+            None => self.in_order.push_front(pending),
+        }
+    }
+
+    /// Copies of the requests that have waited too long. They stay, marked, for their late answers.
+    pub(super) fn expire(&mut self, now: Timestamp, timeout: u64) -> Vec<Pending> {
+        let is_due = |p: &&mut Pending| !p.is_given_up && p.waits_since().saturating_add(timeout) <= now;
+        let waiting = self.by_id.values_mut().chain(&mut self.in_order);
+        let mut expired: Vec<Pending> = Vec::new();
+        for pending in waiting.filter(is_due) {
+            expired.push(pending.clone());
+            pending.is_given_up = true;
+            pending.part.content.attributes.clear();
+        }
+        expired.sort_unstable_by_key(|pending| pending.sequence);
+        self.given_up.extend(expired.iter().filter_map(|pending| pending.part.content.id));
+        while self.given_up.len() > MAX_GIVEN_UP {
+            let Some(id) = self.given_up.pop_front() else { break };
+            if self.by_id.get(&id).is_some_and(|pending| pending.is_given_up) {
+                self.take(Some(id));
+            }
+        }
+        expired
+    }
+
+    /// Since when the oldest request waits that is not given up.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let waiting = self.by_id.values().chain(&self.in_order);
+        waiting.filter(|pending| !pending.is_given_up).map(Pending::waits_since).min()
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Pending> {
+        let mut drained: Vec<Pending> =
+            self.by_id.drain().map(|(_, pending)| pending).chain(self.in_order.drain(..)).collect();
+        self.aliases.clear();
+        self.given_up.clear();
+        drained.sort_unstable_by_key(|pending| pending.sequence);
+        drained
+    }
+
+    pub(super) fn drain_in_order(&mut self) -> Vec<Pending> {
+        self.in_order.drain(..).collect()
+    }
+
+    fn forget_alias(&mut self, mut pending: Pending) -> Pending {
+        if let Some(alias) = pending.alias.take() {
+            self.aliases.remove(&alias);
+        }
+        pending
+    }
+
+    fn take_oldest(&mut self) -> Option<Pending> {
+        let by_id = self.by_id.values().min_by_key(|p| p.sequence).map(|p| (p.sequence, p.part.content.id));
+        let in_order = self.in_order.front().map(|p| (p.sequence, None));
+        match by_id.into_iter().chain(in_order).min() {
+            Some((_, id)) => self.take(id),
+            None => None,
+        }
+    }
+}

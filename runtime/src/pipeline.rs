@@ -1,0 +1,157 @@
+//! The only loop: packets from a source, through duplicates, decoding and the shards, to the sink. With one worker it
+//! is one thread. With more, packets travel in batches to the workers, each of which has its shards, and what comes
+//! back is put into the order that one worker would have given.
+
+mod report;
+mod workers;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+pub use self::report::RunReport;
+use self::workers::{Inline, Threads};
+use crate::capture::{CaptureError, CaptureEvent, CaptureSource};
+use crate::duplicate::DuplicateFilter;
+use crate::emit::Sink;
+use crate::merge::Merge;
+use crate::packet::{Decoded, IgnoredCounts, RawPacket, Segment, Timestamp, decode};
+use crate::plugin::PluginSet;
+use crate::shard::FlowOptions;
+
+/// Capture time between two looks at what waits, in nanoseconds.
+const TICK: u64 = 1_000_000_000;
+
+/// How a run goes.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Threads that parse; 1 is everything in one thread.
+    pub workers: usize,
+    /// How flows are treated.
+    pub flows: FlowOptions,
+    /// Stop after so many packets.
+    pub max_packets: Option<u64>,
+    /// Stop after so long, by the wall clock.
+    pub duration: Option<Duration>,
+    /// Set from outside to end the run.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why a run ended early. What was captured before it has been written.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The records could not be written.
+    #[error("cannot write records: {0}")]
+    Output(#[source] io::Error),
+    /// A worker did not start.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[source] io::Error),
+}
+
+/// Sees every packet as it is read: writes it to a file, shows progress.
+pub trait Observer {
+    /// A packet was read.
+    fn packet(&mut self, packet: &RawPacket<'_>) -> io::Result<()>;
+    /// No packet is waiting.
+    fn idle(&mut self) -> io::Result<()>;
+}
+
+/// What stands between the loop and the shards.
+trait Workers {
+    fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()>;
+    fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
+    /// Nothing is waiting: what was collected goes out.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+/// What the loop itself counts.
+#[derive(Debug, Default)]
+struct LoopReport {
+    ignored: IgnoredCounts,
+    duplicates: u64,
+    first: Option<Timestamp>,
+    last: Timestamp,
+    errors: Vec<CaptureError>,
+}
+
+/// Runs a capture to its end, or until it is told to stop.
+pub fn run(
+    source: &mut dyn CaptureSource,
+    plugins: &Arc<PluginSet>,
+    options: &RunOptions,
+    sink: &mut (dyn Sink + Send),
+    observer: &mut dyn Observer,
+) -> Result<RunReport, RunError> {
+    let flows = Arc::new(options.flows.clone());
+    let mut merge = Merge::new(sink);
+    if options.workers <= 1 {
+        let mut inline = Inline::new(plugins, &flows, &mut merge);
+        let counted = drive(source, options, &mut inline, observer).map_err(RunError::Output)?;
+        let shards = inline.finish(counted.last).map_err(RunError::Output)?;
+        return Ok(RunReport::new(source.stats(), counted, plugins, shards, &mut merge));
+    }
+    let (counted, shards) = std::thread::scope(|scope| {
+        let mut threads =
+            Threads::start(scope, plugins, &flows, options.workers, &mut merge).map_err(RunError::Worker)?;
+        let counted = drive(source, options, &mut threads, observer);
+        let last = counted.as_ref().map_or(0, |counted| counted.last);
+        let shards = threads.finish(last).map_err(RunError::Output)?;
+        Ok((counted.map_err(RunError::Output)?, shards))
+    })?;
+    Ok(RunReport::new(source.stats(), counted, plugins, shards, &mut merge))
+}
+
+fn drive(
+    source: &mut dyn CaptureSource,
+    options: &RunOptions,
+    workers: &mut dyn Workers,
+    observer: &mut dyn Observer,
+) -> io::Result<LoopReport> {
+    let started = Instant::now();
+    let mut report = LoopReport::default();
+    let mut duplicates = DuplicateFilter::default();
+    let mut next_tick = 0;
+    let mut packets = 0;
+    while !options.stop.load(Ordering::Relaxed) && options.max_packets.is_none_or(|max| packets < max) {
+        match source.next() {
+            Ok(CaptureEvent::Packet(packet)) => {
+                packets = packet.number;
+                observer.packet(&packet)?;
+                report.see(packet.at);
+                if report.last >= next_tick {
+                    workers.tick(report.last, packet.number, false)?;
+                    next_tick = report.last.saturating_add(TICK);
+                }
+                if duplicates.is_duplicate(&packet) {
+                    continue;
+                }
+                match decode(&packet) {
+                    Decoded::Segment(segment) => workers.segment(&segment)?,
+                    Decoded::Ignored(reason) => report.ignored.count(reason),
+                }
+            }
+            Ok(CaptureEvent::Idle) => {
+                workers.tick(report.last, packets, true)?;
+                workers.flush()?;
+                observer.idle()?;
+            }
+            Ok(CaptureEvent::End) => break,
+            Err(error) => report.errors.push(error),
+        }
+        if options.duration.is_some_and(|duration| started.elapsed() >= duration) {
+            break;
+        }
+    }
+    report.duplicates = duplicates.duplicates();
+    Ok(report)
+}
+
+impl LoopReport {
+    fn see(&mut self, at: Timestamp) {
+        self.first.get_or_insert(at);
+        self.last = self.last.max(at);
+    }
+}

@@ -1,0 +1,155 @@
+//! The counters of all stages, added up, and turned into the summary that people and programs read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::LoopReport;
+use crate::capture::{CaptureError, CaptureStats};
+use crate::merge::Merge;
+use crate::plugin::PluginSet;
+use crate::reassembly::ReassemblyCounters;
+use crate::running::PluginStats;
+use crate::session::SessionCounters;
+use crate::shard::Shard;
+use crate::summary::{CaptureSummary, FlowSummary, Loss, PluginSummary, Summary, Unclaimed};
+
+/// What a run amounts to.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The counters.
+    pub summary: Summary,
+    /// What could not be read. The rest was.
+    pub errors: Vec<CaptureError>,
+}
+
+/// Sums over shards.
+#[derive(Debug, Default)]
+pub(super) struct ShardTotals {
+    flows: u64,
+    evicted_flows: u64,
+    evicted_for_memory: u64,
+    reassembly: ReassemblyCounters,
+    sessions: SessionCounters,
+    unclaimed: HashMap<Unclaimed, u64>,
+    plugins: Vec<PluginStats>,
+}
+
+impl ShardTotals {
+    pub(super) fn add(&mut self, shard: &mut Shard) {
+        let (report, plugins) = shard.report();
+        self.flows += report.flows;
+        self.evicted_flows += report.evicted_flows;
+        self.evicted_for_memory += report.evicted_for_memory;
+        self.reassembly.add(&report.reassembly);
+        self.sessions.add(&report.sessions);
+        for (unclaimed, flows) in &report.unclaimed {
+            *self.unclaimed.entry(*unclaimed).or_default() += flows;
+        }
+        self.plugins.resize_with(plugins.len().max(self.plugins.len()), PluginStats::default);
+        for (sum, stats) in self.plugins.iter_mut().zip(plugins.stats()) {
+            sum.add(stats);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.flows += other.flows;
+        self.evicted_flows += other.evicted_flows;
+        self.evicted_for_memory += other.evicted_for_memory;
+        self.reassembly.add(&other.reassembly);
+        self.sessions.add(&other.sessions);
+        for (unclaimed, flows) in other.unclaimed {
+            *self.unclaimed.entry(unclaimed).or_default() += flows;
+        }
+        self.plugins.resize_with(other.plugins.len().max(self.plugins.len()), PluginStats::default);
+        for (sum, stats) in self.plugins.iter_mut().zip(&other.plugins) {
+            sum.add(stats);
+        }
+    }
+
+    fn losses(&self, capture: &CaptureStats, facts: (u64, u64)) -> Vec<Loss> {
+        let (r, s) = (&self.reassembly, &self.sessions);
+        let plugins = |count: fn(&PluginStats) -> u64| self.plugins.iter().map(count).sum();
+        [
+            ("kernel_drops", "packets the kernel dropped: raise --buffer or lower --snaplen", capture.kernel_drops),
+            ("interface_drops", "packets the interface dropped", capture.interface_drops),
+            ("truncated_packets", "packets cut by the snaplen of the capture", capture.truncated),
+            ("gaps", "places where captured streams miss bytes", r.gaps),
+            ("gap_bytes", "bytes missing there", r.gap_bytes),
+            ("absorbed_bytes", "of them, bytes that no plugin wanted to see", s.absorbed_bytes),
+            ("conflicting_bytes", "bytes sent twice with different content; the first were kept", r.conflicting_bytes),
+            ("out_of_window", "segments too far from their stream", r.out_of_window),
+            ("after_close_bytes", "bytes after a stream's end", r.after_close_bytes),
+            ("held_limit_exceeded", "times that out-of-order bytes went over their bound", r.held_limit_exceeded),
+            ("order_waived", "times that two directions waited for each other", r.order_waived),
+            ("midstream", "streams caught in their middle", r.midstream),
+            ("evicted_flows", "flows that gave way to newer ones", self.evicted_flows),
+            ("evicted_for_memory", "flows that gave way because too much was buffered", self.evicted_for_memory),
+            ("resyncs", "times that a frame's start had to be looked for", s.resyncs),
+            ("resync_bytes", "bytes passed over while looking", s.resync_bytes),
+            ("malformed", "times that a plugin found bytes malformed", s.malformed),
+            ("rejected", "flows that a plugin gave back", s.rejected),
+            ("faulted", "flows closed to a plugin that failed on them", s.faulted),
+            ("reopened", "flows whose plugin was rebuilt under them", s.reopened),
+            ("parts_dropped", "messages in parts given up because too many were open", s.parts_dropped),
+            ("replaced_strings", "strings that were not UTF-8", plugins(|stats| stats.replaced_strings)),
+            ("log_lines_dropped", "log lines of plugins over their limit", plugins(|stats| stats.log_lines_dropped)),
+            ("facts_evicted", "facts forgotten for want of room", facts.0),
+            ("facts_refused", "facts too long to be kept", facts.1),
+        ]
+        .into_iter()
+        .map(|(name, explanation, count)| Loss { name, explanation, count })
+        .collect()
+    }
+}
+
+impl RunReport {
+    pub(super) fn new(
+        capture: CaptureStats,
+        counted: LoopReport,
+        plugins: &Arc<PluginSet>,
+        totals: ShardTotals,
+        merge: &mut Merge<'_>,
+    ) -> Self {
+        let mut flows = FlowSummary { seen: totals.flows, ..FlowSummary::default() };
+        for (plugin, stats) in plugins.as_slice().iter().zip(&totals.plugins) {
+            flows.claimed.push((plugin.identity.name.clone(), stats.claims));
+        }
+        let unclaimed: BTreeMap<Unclaimed, u64> = totals.unclaimed.iter().map(|(key, n)| (*key, *n)).collect();
+        for (key, count) in &unclaimed {
+            flows.unclaimed.add(key, *count);
+        }
+        let losses = totals.losses(&capture, merge.facts_lost());
+        let summary = Summary {
+            capture: CaptureSummary {
+                packets: capture.packets,
+                bytes: capture.bytes,
+                first: counted.first,
+                last: counted.first.map(|_| counted.last),
+                ignored: counted.ignored.iter().map(|(reason, count)| (reason.name(), count)).collect(),
+                duplicates: counted.duplicates,
+                kernel_drops: capture.kernel_drops,
+            },
+            flows,
+            records: std::mem::take(&mut merge.records),
+            losses,
+            plugins: plugin_summaries(plugins, totals.plugins),
+        };
+        Self { summary, errors: counted.errors }
+    }
+}
+
+fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginSummary> {
+    let plugins = plugins.as_slice().iter();
+    plugins
+        .zip(stats)
+        .map(|(plugin, stats)| PluginSummary {
+            name: plugin.identity.name.clone(),
+            version: plugin.identity.version.clone(),
+            calls: stats.calls,
+            call_time: stats.call_time,
+            claims: stats.claims,
+            faults: stats.faults.into_iter().collect(),
+            memory_bytes: stats.memory_bytes,
+        })
+        .collect()
+}

@@ -1,0 +1,264 @@
+//! A guest's answer in, owned messages out. Addresses were checked by [`Memory`]; here names are looked up in the
+//! manifest, strings become UTF-8 (what is not is replaced and counted), and codes become enums. An index or code
+//! that does not exist is the guest's fault, and the answer as a whole is refused.
+
+use protap_plugin::contract::memory::{Fault, Memory};
+use protap_plugin::contract::{self, MAX_CONTEXT, Str, completeness, kind, message, status, tag};
+
+use crate::plugin::instance::CallError;
+use crate::record::{Completeness, Content, Kind, PluginIdentity, Status, Text, Value};
+
+/// One message of an answer.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Stream offset of its first byte.
+    pub start: u64,
+    /// Stream offset behind its last byte.
+    pub end: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// Index into the plugin's protocols.
+    pub protocol: u16,
+    /// What it says.
+    pub content: Content,
+    /// For its response.
+    pub context: Context,
+    /// More responses to the same request follow.
+    pub has_more_replies: bool,
+    /// Id of the next response.
+    pub next_id: Option<u64>,
+    /// Which part of a message it is.
+    pub part: MessagePart,
+}
+
+/// Whether a message came at once or over several calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessagePart {
+    /// At once.
+    Whole,
+    /// First part of the message with that handle.
+    Begin(u32),
+    /// A further part.
+    Amend(u32),
+    /// The last part.
+    Finish(u32),
+}
+
+/// What a request left with the host for its response: at most [`MAX_CONTEXT`] bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    bytes: [u8; MAX_CONTEXT],
+    len: u8,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { bytes: [0; MAX_CONTEXT], len: 0 }
+    }
+}
+
+impl Context {
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    fn new(bytes: &[u8]) -> Option<Self> {
+        let mut context = Self { bytes: [0; MAX_CONTEXT], len: u8::try_from(bytes.len()).ok()? };
+        context.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(context)
+    }
+}
+
+/// A fact of an answer: namespace, key, value.
+pub type Fact = (u32, String, String);
+
+/// Reads the parts of an answer.
+#[derive(Debug)]
+pub struct ContentReader<'a> {
+    memory: Memory<'a>,
+    identity: &'a PluginIdentity,
+    /// Strings that were not UTF-8.
+    pub replaced_strings: u64,
+}
+
+impl<'a> ContentReader<'a> {
+    /// A reader of one answer of that plugin.
+    #[must_use]
+    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity) -> Self {
+        Self { memory, identity, replaced_strings: 0 }
+    }
+
+    /// All messages of the answer.
+    pub fn messages(&mut self, result: &contract::ParseResult) -> Result<Vec<Message>, CallError> {
+        self.memory.messages(result)?.map(|message| self.message(&message)).collect()
+    }
+
+    /// All facts of the answer.
+    pub fn facts(&mut self, result: &contract::ParseResult) -> Result<Vec<Fact>, CallError> {
+        let facts = self.memory.facts(result)?;
+        facts
+            .map(|fact| {
+                self.namespace(fact.namespace)?;
+                let key = self.text("fact key", fact.key)?.unwrap_or_default();
+                let value = self.text("fact value", fact.value)?.unwrap_or_default();
+                Ok((fact.namespace, key, value))
+            })
+            .collect()
+    }
+
+    /// A string for people: a reason.
+    pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<String>, CallError> {
+        let Some(bytes) = self.memory.string(what, string)? else { return Ok(None) };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => {
+                self.replaced_strings += 1;
+                Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+    }
+
+    fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
+        let is = |bit| message.flags & bit != 0;
+        if usize::from(message.protocol) >= self.identity.protocols.len() {
+            return Err(CallError::Violation("a protocol that its manifest does not list"));
+        }
+        if message.end < message.start {
+            return Err(CallError::Violation("a message that ends before it starts"));
+        }
+        Ok(Message {
+            start: message.start,
+            end: message.end,
+            kind: kind_of(message.kind)?,
+            protocol: message.protocol,
+            content: self.content(message)?,
+            context: self.context(message.context)?,
+            has_more_replies: is(message::MORE_REPLIES),
+            next_id: is(message::HAS_NEXT_ID).then_some(message.next_id),
+            part: part_of(message.flags, message.handle)?,
+        })
+    }
+
+    fn content(&mut self, message: &contract::Message) -> Result<Content, CallError> {
+        let is = |bit| message.flags & bit != 0;
+        Ok(Content {
+            id: is(message::HAS_ID).then_some(message.id),
+            type_name: self.text("type", message.type_name)?,
+            version: self.text("version", message.version)?,
+            domain: self.text("domain", message.domain)?,
+            resource: self.resource("resource", message.resource, message.resource_facts)?,
+            endpoint: self.resource("endpoint", message.endpoint, message.resource_facts)?,
+            status: status_of(message.status)?,
+            code: is(message::HAS_CODE).then_some(message.code),
+            exception: self.text("exception", message.exception)?,
+            result: self.text("result", message.result)?,
+            completeness: completeness_of(message.completeness)?,
+            reason: self.text("reason", message.reason)?,
+            is_long_poll: is(message::LONG_POLL),
+            attributes: self.attributes(message)?,
+        })
+    }
+
+    fn context(&self, string: Str) -> Result<Context, CallError> {
+        let bytes = self.memory.string("context", string)?.unwrap_or_default();
+        Context::new(bytes).filter(|_| bytes.len() <= MAX_CONTEXT).ok_or(CallError::Result(Fault::TooMany("context")))
+    }
+
+    fn resource(&mut self, what: &'static str, string: Str, facts: u16) -> Result<Option<Text>, CallError> {
+        let Some(text) = self.text(what, string)? else { return Ok(None) };
+        match u32::from(facts).checked_sub(1) {
+            None => Ok(Some(Text::Plain(text))),
+            Some(namespace) => self.namespace(namespace).map(|()| Some(Text::Ref(namespace, text))),
+        }
+    }
+
+    fn attributes(&mut self, message: &contract::Message) -> Result<Vec<(u16, Value)>, CallError> {
+        let attributes = self.memory.attributes(message)?;
+        attributes
+            .map(|attribute| {
+                if usize::from(attribute.index) >= self.identity.attributes.len() {
+                    return Err(CallError::Violation("an attribute that its manifest does not list"));
+                }
+                self.value(&attribute).map(|value| (attribute.index, value))
+            })
+            .collect()
+    }
+
+    fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
+        let string = Str::from_value(attribute.value);
+        Ok(match attribute.tag {
+            tag::STR => Value::Str(Text::Plain(self.text("attribute", string)?.unwrap_or_default())),
+            tag::I64 => Value::I64(attribute.value.cast_signed()),
+            tag::F64 => Value::F64(f64::from_bits(attribute.value)),
+            tag::BOOL => Value::Bool(attribute.value != 0),
+            tag::LIST => Value::List(self.list(string, None)?),
+            tag::REF => {
+                self.namespace(attribute.aux)?;
+                Value::Str(Text::Ref(attribute.aux, self.text("attribute", string)?.unwrap_or_default()))
+            }
+            tag::REF_LIST => {
+                self.namespace(attribute.aux)?;
+                Value::List(self.list(string, Some(attribute.aux))?)
+            }
+            _ => return Err(CallError::Violation("an unknown attribute tag")),
+        })
+    }
+
+    fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
+        let elements = self.memory.list("list", list)?;
+        elements
+            .map(|element| {
+                let text = self.text("list element", element)?.unwrap_or_default();
+                Ok(namespace.map_or(Text::Plain(text.clone()), |namespace| Text::Ref(namespace, text)))
+            })
+            .collect()
+    }
+
+    fn namespace(&self, namespace: u32) -> Result<(), CallError> {
+        if (namespace as usize) < self.identity.facts.len() {
+            return Ok(());
+        }
+        Err(CallError::Violation("a fact namespace that its manifest does not list"))
+    }
+}
+
+fn kind_of(code: u8) -> Result<Kind, CallError> {
+    match code {
+        kind::REQUEST => Ok(Kind::Request),
+        kind::RESPONSE => Ok(Kind::Response),
+        kind::ONE_WAY => Ok(Kind::OneWay),
+        _ => Err(CallError::Violation("an unknown message kind")),
+    }
+}
+
+fn status_of(code: u8) -> Result<Status, CallError> {
+    match code {
+        status::UNKNOWN => Ok(Status::Unknown),
+        status::OK => Ok(Status::Ok),
+        status::CLIENT_ERROR => Ok(Status::ClientError),
+        status::SERVER_ERROR => Ok(Status::ServerError),
+        status::TIMEOUT => Ok(Status::Timeout),
+        _ => Err(CallError::Violation("an unknown status")),
+    }
+}
+
+fn completeness_of(code: u8) -> Result<Completeness, CallError> {
+    match code {
+        completeness::FULL => Ok(Completeness::Full),
+        completeness::PARTIAL => Ok(Completeness::Partial),
+        completeness::HEADER => Ok(Completeness::Header),
+        _ => Err(CallError::Violation("an unknown completeness")),
+    }
+}
+
+fn part_of(flags: u32, handle: u32) -> Result<MessagePart, CallError> {
+    match flags & (message::BEGIN | message::AMEND | message::FINISH) {
+        0 => Ok(MessagePart::Whole),
+        message::BEGIN => Ok(MessagePart::Begin(handle)),
+        message::AMEND => Ok(MessagePart::Amend(handle)),
+        message::FINISH => Ok(MessagePart::Finish(handle)),
+        _ => Err(CallError::Violation("a message that is two parts at once")),
+    }
+}

@@ -1,0 +1,488 @@
+//! One flow from stream events to records: inference until a plugin claims it, then the plugin's calls, then pairing.
+//! This is where the plugin's verbs take effect. Nothing here knows packets or files; what was lost is counted, and
+//! what a plugin says is checked before it is believed.
+
+mod complete;
+mod parse;
+
+use std::collections::VecDeque;
+
+use self::complete::{Parts, Waiting};
+use crate::infer::{Claim, FlowFacts, Head, Verdict};
+use crate::packet::{Endpoint, Timestamp, Transport};
+use crate::pair::{Pairing, PairingFlow};
+use crate::plugin::content::Fact;
+use crate::reassembly::{CloseReason, Direction, StreamEvent};
+use crate::record::{FlowEnds, PluginIdentity, Record};
+use crate::running::{Handle, RunningPlugins};
+use crate::stream::{Mode, Stream, Tail};
+
+/// Times that a flow may be resynchronised without a message in between before its plugin loses it.
+const MAX_FRUITLESS_RESYNCS: u32 = 16;
+
+/// Times that a flow caught in its middle is inferred anew at a turn-around: its first bytes may well have been the
+/// rest of a long message, by which nobody could recognise it.
+const MAX_FRESH_STARTS: u8 = 8;
+
+/// What a session works with besides its own state.
+#[derive(Debug)]
+pub struct SessionContext<'a> {
+    /// The shard's plugins.
+    pub plugins: &'a mut RunningPlugins,
+    /// Where records and facts go.
+    pub out: &'a mut Vec<Output>,
+    /// Where losses are counted.
+    pub counters: &'a mut SessionCounters,
+    /// Capture time.
+    pub now: Timestamp,
+    /// A record for each response instead of one for each request.
+    pub has_each_response: bool,
+}
+
+/// What comes out of a session.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A record.
+    Record(Box<Record>),
+    /// A fact of that plugin.
+    Fact(std::sync::Arc<PluginIdentity>, Fact),
+}
+
+/// What sessions count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    /// Gaps and malformed bytes after which a frame's start had to be looked for.
+    pub resyncs: u64,
+    /// Bytes passed over while looking for it.
+    pub resync_bytes: u64,
+    /// Bytes missing for good in parts of messages that were skipped anyway.
+    pub absorbed_bytes: u64,
+    /// Streams that a plugin found malformed.
+    pub malformed: u64,
+    /// Flows that a plugin gave back after it had claimed them.
+    pub rejected: u64,
+    /// Flows closed to a plugin because their bytes brought it down.
+    pub faulted: u64,
+    /// Flows whose plugin was rebuilt, with what was in flight lost.
+    pub reopened: u64,
+    /// Messages in parts that were given up because too many were open.
+    pub parts_dropped: u64,
+    /// Bytes of flows that nobody claimed.
+    pub unclaimed_bytes: u64,
+}
+
+impl SessionCounters {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.resyncs += other.resyncs;
+        self.resync_bytes += other.resync_bytes;
+        self.absorbed_bytes += other.absorbed_bytes;
+        self.malformed += other.malformed;
+        self.rejected += other.rejected;
+        self.faulted += other.faulted;
+        self.reopened += other.reopened;
+        self.parts_dropped += other.parts_dropped;
+        self.unclaimed_bytes += other.unclaimed_bytes;
+    }
+}
+
+/// What became of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Inferring,
+    Claimed { plugin: usize, handle: Handle },
+    Muted(&'static str),
+}
+
+/// A flow's session.
+#[derive(Debug)]
+pub struct Session {
+    ends: (Endpoint, Endpoint),
+    transport: Transport,
+    is_opened: bool,
+    /// The end which sends `ToServer` is the server for the plugin.
+    is_turned: bool,
+    state: State,
+    head: Option<Box<Head>>,
+    streams: Option<Box<Streams>>,
+    pairing: Option<Box<Pairing>>,
+    /// In-order pairing is out of step until a turn-around.
+    is_out_of_step: bool,
+    last_direction: Option<Direction>,
+    fruitless_resyncs: u32,
+    fresh_starts: u8,
+    /// The head is being given to a plugin; whoever does that deals with a release.
+    is_replaying: bool,
+}
+
+/// Both directions of a claimed flow.
+#[derive(Debug)]
+struct Streams {
+    to_server: Lane,
+    to_client: Lane,
+}
+
+/// One direction of a claimed flow.
+#[derive(Debug, Default)]
+struct Lane {
+    stream: Stream,
+    waiting: VecDeque<Waiting>,
+    parts: Parts,
+    /// Ends of the messages so far: where the next one begins at the earliest.
+    floor: u64,
+    /// Whether there was a message.
+    has_message: bool,
+}
+
+impl Lane {
+    fn new(base: u64, is_mid_stream: bool) -> Self {
+        let mode = if is_mid_stream { Mode::Resync } else { Mode::Synced };
+        Self { stream: Stream::new(base, mode), floor: base, ..Self::default() }
+    }
+}
+
+impl Streams {
+    fn lane_mut(&mut self, direction: Direction) -> &mut Lane {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+}
+
+impl Session {
+    /// A session of a flow whose first end sends `ToServer`.
+    #[must_use]
+    pub fn new(ends: (Endpoint, Endpoint), transport: Transport) -> Self {
+        let head = if transport == Transport::Tcp { Head::mid_stream() } else { Head::default() };
+        Self {
+            ends,
+            transport,
+            is_opened: false,
+            is_turned: false,
+            state: State::Inferring,
+            head: Some(Box::new(head)),
+            streams: None,
+            pairing: None,
+            is_out_of_step: false,
+            last_direction: None,
+            fruitless_resyncs: 0,
+            fresh_starts: 0,
+            is_replaying: false,
+        }
+    }
+
+    /// The SYN of that direction was seen: its stream begins with its first byte, and who opened the flow is known.
+    pub fn set_opened(&mut self, direction: Direction) {
+        self.is_opened = true;
+        if let (State::Inferring, Some(head)) = (self.state, &mut self.head) {
+            head.set_mid_stream(direction, false);
+        }
+    }
+
+    /// The ends were the other way round, and nothing has come yet.
+    pub fn turn_ends(&mut self) {
+        self.ends = (self.ends.1, self.ends.0);
+    }
+
+    /// The plugin that claimed the flow, or why nobody has.
+    #[must_use]
+    pub fn claim(&self) -> Result<usize, &'static str> {
+        match self.state {
+            State::Claimed { plugin, .. } => Ok(plugin),
+            State::Muted(reason) => Err(reason),
+            State::Inferring if self.head.as_ref().is_none_or(|head| head.is_empty()) => Err("no data"),
+            State::Inferring => Err("too short to tell"),
+        }
+    }
+
+    /// Port of the server, as far as is known: that of the end which did not open the connection; without a
+    /// handshake, the lower one.
+    #[must_use]
+    pub fn server_port(&self) -> u16 {
+        if self.is_opened { self.ends.1.port } else { self.ends.0.port.min(self.ends.1.port) }
+    }
+
+    /// A plugin was ordered for the flow, whatever its bytes.
+    pub fn assign(&mut self, plugin: usize, client_sends: Option<Direction>, cx: &mut SessionContext<'_>) {
+        self.take_claim(Claim { plugin, client_sends }, cx);
+    }
+
+    /// Takes the next event of the flow's streams.
+    pub fn observe(&mut self, event: StreamEvent<'_>, cx: &mut SessionContext<'_>) {
+        match event {
+            StreamEvent::Data { direction, offset, bytes, at, .. } => self.data(direction, offset, bytes, at, cx),
+            StreamEvent::Gap { direction, len, .. } => self.gap(direction, len, cx),
+            StreamEvent::Close { direction, reason, at, .. } => self.close(direction, reason, at, cx),
+        }
+    }
+
+    /// A datagram: a payload that is whole in itself, but for `missing` bytes that the capture cut off.
+    pub fn datagram(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        missing: u64,
+        at: Timestamp,
+        cx: &mut SessionContext<'_>,
+    ) {
+        let offset = self.streams.as_mut().map_or(0, |streams| streams.lane_mut(direction).stream.end());
+        self.data(direction, offset, bytes, at, cx);
+        if missing > 0 {
+            self.gap(direction, missing, cx);
+        }
+    }
+
+    /// Nothing more will come of this flow: what waits is given up.
+    pub fn finish(&mut self, reason: &'static str, cx: &mut SessionContext<'_>) {
+        if self.state == State::Inferring {
+            self.infer(true, cx);
+        }
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            self.end(direction, cx);
+        }
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
+        if let State::Claimed { plugin, handle } = self.state {
+            cx.plugins.close(plugin, handle);
+        }
+    }
+
+    /// Gives up requests that waited too long; when the next one will have.
+    pub fn expire(&mut self, cx: &mut SessionContext<'_>) -> Option<Timestamp> {
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.expire(flow, now, out)).flatten()
+    }
+
+    /// Bytes that the flow keeps.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        let head = self.head.as_ref().map_or(0, |head| head.len());
+        let lanes = self.streams.as_ref().map_or(0, |s| s.to_server.stream.len() + s.to_client.stream.len());
+        head + lanes
+    }
+
+    /// Whether requests wait.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.pairing.as_ref().is_some_and(|pairing| !pairing.is_empty())
+    }
+
+    fn data(&mut self, direction: Direction, offset: u64, bytes: &[u8], at: Timestamp, cx: &mut SessionContext<'_>) {
+        let is_turnaround = self.last_direction.replace(direction) != Some(direction);
+        if is_turnaround {
+            self.start_afresh();
+        }
+        if let Some(head) = &mut self.head {
+            head.push(direction, offset, bytes, at);
+        }
+        match self.state {
+            State::Muted(_) => cx.counters.unclaimed_bytes += bytes.len() as u64,
+            State::Inferring => self.infer(false, cx),
+            State::Claimed { .. } => {
+                self.feed(direction, bytes, at, is_turnaround, cx);
+                if self.head.as_ref().is_some_and(|head| head.is_full()) || self.has_proof() {
+                    self.head = None;
+                }
+            }
+        }
+    }
+
+    /// A flow caught in its middle that nobody claimed may be recognised by what begins here.
+    fn start_afresh(&mut self) {
+        let is_mid_stream = self.transport == Transport::Tcp && !self.is_opened;
+        if matches!(self.state, State::Muted(UNCLAIMED_MID_STREAM))
+            && is_mid_stream
+            && self.fresh_starts < MAX_FRESH_STARTS
+        {
+            self.fresh_starts += 1;
+            self.state = State::Inferring;
+            self.head = Some(Box::new(Head::mid_stream()));
+        }
+    }
+
+    /// Hands bytes to the plugin that claimed the flow.
+    fn feed(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        at: Timestamp,
+        is_turnaround: bool,
+        cx: &mut SessionContext<'_>,
+    ) {
+        let Some(streams) = &mut self.streams else { return };
+        let lane = streams.lane_mut(direction);
+        if is_turnaround {
+            if lane.stream.mode == Mode::Resync {
+                let dropped = lane.stream.drop_unsynced();
+                cx.counters.resync_bytes += dropped;
+            }
+            lane.stream.turnaround_at = Some(lane.stream.end());
+            self.is_out_of_step &= (direction == Direction::ToClient) ^ self.is_turned;
+        }
+        lane.stream.push(bytes, at);
+        self.complete(direction, cx);
+        self.parse(direction, cx);
+    }
+
+    fn gap(&mut self, direction: Direction, len: u64, cx: &mut SessionContext<'_>) {
+        if self.state == State::Inferring {
+            if let Some(head) = &mut self.head {
+                head.forget(direction);
+            }
+            return;
+        }
+        self.head = None;
+        if let Some(streams) = &mut self.streams {
+            streams.lane_mut(direction).stream.tail = Tail::Gap(len);
+            self.parse(direction, cx);
+            self.complete(direction, cx);
+        }
+    }
+
+    fn close(&mut self, direction: Direction, reason: CloseReason, at: Timestamp, cx: &mut SessionContext<'_>) {
+        self.end(direction, cx);
+        // The FIN of the side that owes the answers says that they will not come; a RST, that none will.
+        let answered_by_server = (direction == Direction::ToClient) ^ self.is_turned;
+        let owed_by = (reason == CloseReason::Fin).then_some(answered_by_server);
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, owed_by, "closed", at, out));
+    }
+
+    /// The stream of a direction has ended.
+    fn end(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        if let Some(streams) = &mut self.streams {
+            streams.lane_mut(direction).stream.tail = Tail::Ended;
+            self.parse(direction, cx);
+            self.complete(direction, cx);
+        }
+    }
+
+    fn infer(&mut self, is_complete: bool, cx: &mut SessionContext<'_>) {
+        let Some(head) = &mut self.head else { return };
+        let ports = (self.ends.0.port, self.ends.1.port);
+        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
+        match head.infer(cx.plugins, &facts, is_complete) {
+            Verdict::NeedMore => {}
+            Verdict::Claimed(claim) => self.take_claim(claim, cx),
+            Verdict::Unclaimed => {
+                let reason = unclaimed_reason(head, cx.plugins.is_empty());
+                let bytes = head.bytes(Direction::ToServer).len() + head.bytes(Direction::ToClient).len();
+                cx.counters.unclaimed_bytes += bytes as u64;
+                self.mute(reason);
+            }
+        }
+    }
+
+    /// A plugin claims the flow: it gets all the bytes so far, in the order in which they came.
+    fn take_claim(&mut self, claim: Claim, cx: &mut SessionContext<'_>) {
+        let Ok(handle) = cx.plugins.open(claim.plugin, self.open_flags(), self.ports()) else {
+            if let Some(head) = &mut self.head {
+                head.exclude(claim.plugin);
+            }
+            return self.infer(false, cx);
+        };
+        cx.plugins.claimed(claim.plugin);
+        self.state = State::Claimed { plugin: claim.plugin, handle };
+        self.is_turned = claim.client_sends == Some(Direction::ToClient);
+        self.fruitless_resyncs = 0;
+        let head = self.head.take().unwrap_or_default();
+        let lane = |direction| Lane::new(head.base(direction), head.is_mid_stream(direction));
+        self.streams =
+            Some(Box::new(Streams { to_server: lane(Direction::ToServer), to_client: lane(Direction::ToClient) }));
+        self.replay(&head, cx);
+        if self.state == State::Inferring {
+            let mut head = head;
+            head.exclude(claim.plugin);
+            self.head = Some(head);
+            self.infer(false, cx);
+        } else if !self.has_proof() {
+            self.head = Some(head);
+        }
+    }
+
+    fn replay(&mut self, head: &Head, cx: &mut SessionContext<'_>) {
+        self.is_replaying = true;
+        let mut last = None;
+        for (direction, bytes, at) in head.replay() {
+            let is_turnaround = last.replace(direction) != Some(direction);
+            self.feed(direction, bytes, at, is_turnaround, cx);
+        }
+        self.is_replaying = false;
+    }
+
+    /// Whether the plugin that claimed the flow has made a message of it.
+    fn has_proof(&self) -> bool {
+        self.streams.as_ref().is_some_and(|streams| streams.to_server.has_message || streams.to_client.has_message)
+    }
+
+    /// The plugin gives the flow back, or lost it: the others are asked, if the head is still there.
+    fn release(&mut self, plugin: usize, reason: &'static str, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
+        (self.streams, self.pairing) = (None, None);
+        if let State::Claimed { plugin, handle } = self.state {
+            cx.plugins.close(plugin, handle);
+        }
+        self.state = State::Inferring;
+        match &mut self.head {
+            Some(head) => {
+                head.exclude(plugin);
+                self.infer(false, cx);
+            }
+            None if self.is_replaying => {}
+            None => self.mute(reason),
+        }
+    }
+
+    fn mute(&mut self, reason: &'static str) {
+        self.state = State::Muted(reason);
+        (self.head, self.streams, self.pairing) = (None, None, None);
+    }
+
+    fn ends(&self) -> FlowEnds {
+        let (client, server) = if self.is_turned { (self.ends.1, self.ends.0) } else { self.ends };
+        FlowEnds { transport: self.transport, client, server }
+    }
+
+    fn ports(&self) -> u32 {
+        let ends = self.ends();
+        u32::from(ends.client.port) | u32::from(ends.server.port) << 16
+    }
+
+    fn pairing_flow(&self, cx: &SessionContext<'_>) -> Option<PairingFlow> {
+        let State::Claimed { plugin, .. } = self.state else { return None };
+        let plugin = cx.plugins.plugin(plugin)?.identity.clone();
+        Some(PairingFlow { ends: self.ends(), plugin, has_each_response: cx.has_each_response })
+    }
+
+    /// Does something to the pending requests, if there are any; the records that come of it go out.
+    fn with_pairing<T>(
+        &mut self,
+        cx: &mut SessionContext<'_>,
+        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Record>) -> T,
+    ) -> Option<T> {
+        let flow = self.pairing_flow(cx)?;
+        let pairing = self.pairing.as_mut()?;
+        let mut records = Vec::new();
+        let result = act(pairing, &flow, &mut records);
+        cx.out.extend(records.into_iter().map(|record| Output::Record(Box::new(record))));
+        Some(result)
+    }
+}
+
+/// Why nobody claims a flow that was caught in its middle.
+const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
+
+fn unclaimed_reason(head: &Head, has_no_plugins: bool) -> &'static str {
+    // TLSPlaintext of a ClientHello or ServerHello (RFC 8446, section 5.1): handshake, major version 3.
+    let is_tls = |bytes: &[u8]| matches!(bytes, [0x16, 3, 0..=4, ..]);
+    if has_no_plugins {
+        "no plugin loaded"
+    } else if is_tls(head.bytes(Direction::ToServer)) || is_tls(head.bytes(Direction::ToClient)) {
+        "tls"
+    } else if head.is_mid_stream(Direction::ToServer) || head.is_mid_stream(Direction::ToClient) {
+        UNCLAIMED_MID_STREAM
+    } else {
+        "no plugin claims it"
+    }
+}

@@ -1,0 +1,343 @@
+//! The plugin's calls for one direction: hand it the window, and do what its verb says, until it wants more bytes
+//! than there are. Whatever a plugin answers, each round either takes bytes away, waits for bytes, or ends.
+
+use protap_plugin::contract::{ParseResult, flag, verb};
+
+use super::{MAX_FRUITLESS_RESYNCS, Session, SessionContext, State};
+use crate::packet::Transport;
+use crate::plugin::instance::CallError;
+use crate::reassembly::Direction;
+use crate::running::{CallKind, Handle, ParseArguments};
+use crate::stream::{Mode, Stream, Tail};
+
+/// What comes after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Another one.
+    Again,
+    /// More bytes.
+    Wait,
+}
+
+/// What a call was about.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    plugin: usize,
+    direction: Direction,
+    /// Length of the window.
+    len: usize,
+    /// Most that the window can hold.
+    max: usize,
+    /// Nothing contiguous can follow the window.
+    is_last: bool,
+}
+
+impl Session {
+    /// Calls the plugin as long as it makes something of the bytes there are.
+    pub(super) fn parse(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        while let State::Claimed { plugin, handle } = self.state {
+            let Some(handle) = self.current_handle(plugin, handle, cx) else { return };
+            let Some(streams) = &mut self.streams else { return };
+            let stream = &mut streams.lane_mut(direction).stream;
+            if stream.is_skipping() && stream.tail != Tail::Ended {
+                if !self.skip_on(direction, cx) {
+                    return;
+                }
+                continue;
+            }
+            let max = cx.plugins.plugin(plugin).map_or(0, |plugin| plugin.manifest.window as usize);
+            let len = stream.window(max).len();
+            let is_datagram = self.transport == Transport::Udp;
+            let is_last = (stream.tail != Tail::Open || is_datagram) && len == stream.len();
+            let has_enough = len > 0 && (len as u64 >= stream.need || len == max);
+            if !(has_enough || is_last && (stream.tail != Tail::Open || len > 0)) {
+                return;
+            }
+            let round = Round { plugin, direction, len, max, is_last };
+            let next = match stream.mode {
+                Mode::Synced => self.parse_once(round, handle, cx),
+                Mode::Resync => self.resync_once(round, handle, cx),
+            };
+            match next {
+                Ok(Next::Again) => {}
+                Ok(Next::Wait) => return,
+                Err(error) => return self.faulted(plugin, &error, cx),
+            }
+        }
+    }
+
+    /// The flow's handle in the running instance. After a rebuild the flow is opened anew, in resync.
+    fn current_handle(&mut self, plugin: usize, handle: Handle, cx: &mut SessionContext<'_>) -> Option<Handle> {
+        if cx.plugins.is_current(plugin, handle) {
+            return Some(handle);
+        }
+        let Ok(handle) = cx.plugins.open(plugin, self.open_flags(), self.ports()) else {
+            self.release(plugin, "plugin fault", cx);
+            return None;
+        };
+        cx.counters.reopened += 1;
+        self.state = State::Claimed { plugin, handle };
+        self.lose(Direction::ToServer, cx);
+        self.lose(Direction::ToClient, cx);
+        Some(handle)
+    }
+
+    /// While skipping there are no bytes to parse. Says whether there is something to do behind a gap.
+    fn skip_on(&mut self, direction: Direction, cx: &mut SessionContext<'_>) -> bool {
+        let Some(streams) = &mut self.streams else { return false };
+        let stream = &mut streams.lane_mut(direction).stream;
+        let Tail::Gap(len) = stream.tail else { return false };
+        let absorbed = stream.pass_gap();
+        cx.counters.absorbed_bytes += absorbed;
+        if absorbed < len {
+            self.lose(direction, cx);
+        }
+        self.complete(direction, cx);
+        true
+    }
+
+    fn parse_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
+        let result = self.call(CallKind::Parse, round, handle, cx)?;
+        let Some(streams) = &mut self.streams else { return Ok(Next::Wait) };
+        let lane = streams.lane_mut(round.direction);
+        lane.stream.marks.forget_before(lane.floor);
+        let consumed = consumed(&result, round)?;
+        let left = (round.len - consumed) as u64;
+        let stream = &mut lane.stream;
+        let is_datagram = self.transport == Transport::Udp;
+        match result.verb {
+            verb::MORE | verb::NEED if round.is_last && consumed < round.len && consumed > 0 => {
+                stream.consume(consumed);
+                Ok(Next::Again)
+            }
+            verb::MORE | verb::NEED | verb::LOST if round.is_last => Ok(self.last_bytes_done(round, cx)),
+            verb::MORE if consumed == 0 => Err(CallError::Violation("no progress")),
+            verb::MORE => {
+                stream.consume(consumed);
+                stream.need = 1;
+                Ok(if consumed == round.len { Next::Wait } else { Next::Again })
+            }
+            verb::NEED if result.amount <= left => Err(CallError::Violation("needs no more than it was given")),
+            verb::NEED if result.amount > round.max as u64 => Err(CallError::Violation("needs more than its window")),
+            verb::NEED => {
+                stream.consume(consumed);
+                stream.need = result.amount;
+                Ok(Next::Again)
+            }
+            verb::SKIP if result.amount == 0 => Err(CallError::Violation("skips nothing")),
+            verb::SKIP => {
+                stream.consume(consumed);
+                stream.skip(if is_datagram { result.amount.min(left) } else { result.amount });
+                stream.need = 1;
+                Ok(if is_datagram || stream.tail == Tail::Ended {
+                    self.last_bytes_done(round, cx)
+                } else {
+                    Next::Again
+                })
+            }
+            verb::INVALID => {
+                cx.counters.malformed += 1;
+                stream.consume(consumed.max(1));
+                Ok(self.lost_its_way(round, cx))
+            }
+            _ => self.leave(round, &result, cx),
+        }
+    }
+
+    /// Verbs with which the plugin leaves the flow.
+    fn leave(&mut self, round: Round, result: &ParseResult, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
+        match result.verb {
+            verb::REJECT => {
+                cx.counters.rejected += 1;
+                self.release(round.plugin, "rejected", cx);
+                Ok(Next::Wait)
+            }
+            verb::OPAQUE => {
+                let now = cx.now;
+                self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "opaque", now, out));
+                self.mute("opaque");
+                Ok(Next::Wait)
+            }
+            verb::HANDOVER => {
+                self.hand_over(round.direction, result.amount, cx);
+                Ok(Next::Wait)
+            }
+            _ => Err(CallError::Violation("an unknown verb")),
+        }
+    }
+
+    fn resync_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
+        if round.len == 0 {
+            return Ok(self.last_bytes_done(round, cx));
+        }
+        let result = self.call(CallKind::Resync, round, handle, cx)?;
+        let Some(streams) = &mut self.streams else { return Ok(Next::Wait) };
+        let lane = streams.lane_mut(round.direction);
+        let consumed = consumed(&result, round)?;
+        let stream = &mut lane.stream;
+        cx.counters.resync_bytes += consumed as u64;
+        stream.consume(consumed);
+        stream.need = 1;
+        lane.floor = stream.base();
+        let left = (round.len - consumed) as u64;
+        match result.verb {
+            verb::FOUND if consumed < round.len => {
+                stream.mode = Mode::Synced;
+                Ok(Next::Again)
+            }
+            verb::CANDIDATE if result.amount > stream.base() && !round.is_last => {
+                stream.expected_at = Some(result.amount);
+                cx.counters.resync_bytes += result.amount - stream.base();
+                stream.skip(result.amount - stream.base());
+                Ok(Next::Again)
+            }
+            verb::NEED | verb::CANDIDATE if round.is_last => Ok(self.last_bytes_done(round, cx)),
+            verb::NEED if result.amount > left && result.amount <= round.max as u64 => {
+                stream.need = result.amount;
+                Ok(Next::Again)
+            }
+            // Not even a full window was enough to tell: this place is no frame's start.
+            verb::NEED if consumed == 0 && round.len == round.max => {
+                stream.consume(1);
+                Ok(Next::Again)
+            }
+            _ => Err(CallError::Violation("an impossible answer to resync")),
+        }
+    }
+
+    /// The bytes before a gap, before the stream's end, or of a datagram are done with.
+    fn last_bytes_done(&mut self, round: Round, cx: &mut SessionContext<'_>) -> Next {
+        let Some(streams) = &mut self.streams else { return Next::Wait };
+        let stream = &mut streams.lane_mut(round.direction).stream;
+        stream.consume(stream.len());
+        stream.need = 1;
+        match stream.tail {
+            Tail::Gap(_) => {
+                stream.pass_gap();
+                if self.transport == Transport::Tcp {
+                    self.lose(round.direction, cx);
+                }
+                Next::Wait
+            }
+            Tail::Ended | Tail::Open => Next::Wait,
+        }
+    }
+
+    /// The plugin found the bytes malformed. One that does so again and again is not the right one.
+    fn lost_its_way(&mut self, round: Round, cx: &mut SessionContext<'_>) -> Next {
+        if self.transport == Transport::Udp {
+            return self.last_bytes_done(round, cx);
+        }
+        self.lose(round.direction, cx);
+        self.fruitless_resyncs += 1;
+        if self.fruitless_resyncs > MAX_FRUITLESS_RESYNCS {
+            cx.counters.rejected += 1;
+            self.release(round.plugin, "malformed", cx);
+            return Next::Wait;
+        }
+        Next::Again
+    }
+
+    /// Bytes were lost: the next frame's start is looked for, and in-order pairing is out of step.
+    pub(super) fn lose(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        if let Some(streams) = &mut self.streams {
+            let lane = streams.lane_mut(direction);
+            lane.stream.mode = Mode::Resync;
+            lane.stream.need = 1;
+            lane.parts.clear();
+            cx.counters.resyncs += 1;
+        }
+        self.is_out_of_step = true;
+        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, now, out));
+    }
+
+    /// From `offset` on another protocol begins: the flow is inferred anew.
+    fn hand_over(&mut self, direction: Direction, offset: u64, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "handover", now, out));
+        let State::Claimed { plugin, handle } = self.state else { return };
+        cx.plugins.close(plugin, handle);
+        let Some(mut streams) = self.streams.take() else { return };
+        self.pairing = None;
+        self.state = State::Inferring;
+        self.head = Some(Box::default());
+        for side in [direction, direction.opposite()] {
+            let stream = &mut streams.lane_mut(side).stream;
+            if side == direction {
+                stream.skip(offset.saturating_sub(stream.base()));
+            }
+            let (base, rest) = (stream.base(), stream.window(usize::MAX));
+            if let (false, Some(head)) = (rest.is_empty(), &mut self.head) {
+                head.push(side, base, rest, cx.now);
+            }
+        }
+        self.infer(false, cx);
+    }
+
+    /// The plugin failed on this flow's bytes: the flow is closed to it for good.
+    fn faulted(&mut self, plugin: usize, error: &CallError, cx: &mut SessionContext<'_>) {
+        if matches!(error, CallError::Violation(_)) {
+            cx.plugins.fault(plugin, error);
+        }
+        cx.counters.faulted += 1;
+        self.release(plugin, "plugin fault", cx);
+    }
+
+    /// Makes the call, and takes messages and facts from the answer.
+    fn call(
+        &mut self,
+        kind: CallKind,
+        round: Round,
+        handle: Handle,
+        cx: &mut SessionContext<'_>,
+    ) -> Result<ParseResult, CallError> {
+        let direction = self.open_flags_of(round.direction);
+        let Some(streams) = &mut self.streams else { return Err(CallError::Violation("no streams")) };
+        let stream = &streams.lane_mut(round.direction).stream;
+        let flags = call_flags(kind, round, stream, direction);
+        let gap = if let Tail::Gap(len) = stream.tail { len } else { 0 };
+        let (offset, window) = (stream.base(), stream.window(round.max));
+        let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now };
+        let answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
+        if let Some(plugin) = cx.plugins.plugin(round.plugin) {
+            let facts = answer.facts.into_iter();
+            cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));
+        }
+        self.take_messages(round.direction, answer.messages, cx);
+        Ok(answer.result)
+    }
+
+    pub(super) fn open_flags(&self) -> u32 {
+        if self.transport == Transport::Udp { flag::DATAGRAM } else { 0 }
+    }
+
+    fn open_flags_of(&self, direction: Direction) -> u32 {
+        let to_client = (direction == Direction::ToClient) ^ self.is_turned;
+        self.open_flags() | if to_client { flag::TO_CLIENT } else { 0 }
+    }
+}
+
+fn call_flags(kind: CallKind, round: Round, stream: &Stream, direction: u32) -> u32 {
+    let base = Some(stream.base());
+    let is = |is_set, bit| if is_set { bit } else { 0 };
+    let tail = match stream.tail {
+        Tail::Gap(_) if round.is_last && kind == CallKind::Parse => flag::GAP,
+        Tail::Ended if round.is_last => flag::END,
+        _ => 0,
+    };
+    let hints = match kind {
+        CallKind::Parse => 0,
+        CallKind::Resync => {
+            is(stream.turnaround_at == base, flag::TURNAROUND) | is(stream.expected_at == base, flag::EXPECTED)
+        }
+    };
+    direction | tail | hints
+}
+
+fn consumed(result: &ParseResult, round: Round) -> Result<usize, CallError> {
+    match usize::try_from(result.consumed) {
+        Ok(consumed) if consumed <= round.len => Ok(consumed),
+        _ => Err(CallError::Violation("consumed more than it was given")),
+    }
+}

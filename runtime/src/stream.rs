@@ -1,0 +1,233 @@
+//! One direction of a claimed flow: the contiguous bytes that its plugin has not done with, where they lie in the
+//! stream, when they came, and what the plugin asked for. Bytes that are to be skipped are never kept.
+
+use std::collections::VecDeque;
+
+use crate::packet::Timestamp;
+
+/// Capture times that are kept for a stream's bytes. Beyond, those between the oldest and the newest are thinned out.
+const MAX_MARKS: usize = 16_384;
+
+/// One direction of a flow.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// Stream offset of the first byte kept.
+    base: u64,
+    bytes: Vec<u8>,
+    /// Bytes at the front of `bytes` that are done with.
+    done: usize,
+    /// Where the next byte of interest lies; ahead of `base` while skipping.
+    skip_to: u64,
+    /// Bytes that must be there before the plugin is called again.
+    pub(crate) need: u64,
+    /// What follows the bytes, if not more bytes.
+    pub(crate) tail: Tail,
+    pub(crate) mode: Mode,
+    /// Where a frame most likely starts: what a resync is told.
+    pub(crate) turnaround_at: Option<u64>,
+    pub(crate) expected_at: Option<u64>,
+    pub(crate) marks: Marks,
+}
+
+/// What follows the bytes of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tail {
+    /// More, perhaps.
+    #[default]
+    Open,
+    /// So many bytes that are missing for good.
+    Gap(u64),
+    /// Nothing.
+    Ended,
+}
+
+/// How a stream is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Frame after frame.
+    #[default]
+    Synced,
+    /// Looking for the next frame's start.
+    Resync,
+}
+
+impl Stream {
+    /// A stream whose first byte has that offset.
+    #[must_use]
+    pub fn new(base: u64, mode: Mode) -> Self {
+        Self { base, skip_to: base, mode, ..Self::default() }
+    }
+
+    /// Stream offset of the next byte for the plugin.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Stream offset behind the last byte that came.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.base.saturating_add(self.len() as u64)
+    }
+
+    /// The bytes that the plugin has not done with, at most `max`.
+    #[must_use]
+    pub fn window(&self, max: usize) -> &[u8] {
+        let bytes = self.bytes.get(self.done..).unwrap_or_default();
+        bytes.get(..max).unwrap_or(bytes)
+    }
+
+    /// Number of bytes kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.done)
+    }
+
+    /// Whether no bytes are kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether bytes that are yet to come shall be passed over.
+    #[must_use]
+    pub fn is_skipping(&self) -> bool {
+        self.skip_to > self.base
+    }
+
+    /// Takes the next bytes, which came at `at`.
+    pub fn push(&mut self, bytes: &[u8], at: Timestamp) {
+        self.marks.push(self.end(), at);
+        let passed = self.skip_to.saturating_sub(self.base).min(bytes.len() as u64);
+        if passed > 0 {
+            // While skipping, nothing is kept, so that the base is the end.
+            self.base = self.base.saturating_add(passed);
+        }
+        let rest = usize::try_from(passed).ok().and_then(|passed| bytes.get(passed..)).unwrap_or_default();
+        self.compact();
+        self.bytes.extend_from_slice(rest);
+    }
+
+    /// `len` bytes of the window are done with.
+    pub fn consume(&mut self, len: usize) {
+        let len = len.min(self.len());
+        self.done += len;
+        self.base = self.base.saturating_add(len as u64);
+        self.skip_to = self.skip_to.max(self.base);
+        if self.is_empty() {
+            self.bytes.clear();
+            self.done = 0;
+        }
+    }
+
+    /// Passes over `len` bytes, some of which may be yet to come.
+    pub fn skip(&mut self, len: u64) {
+        self.skip_to = self.base.saturating_add(len);
+        let here = usize::try_from(len).map_or(self.len(), |len| len.min(self.len()));
+        let skip_to = self.skip_to;
+        self.consume(here);
+        self.skip_to = skip_to;
+    }
+
+    /// The gap behind the bytes has been dealt with: reading goes on behind it. What of it was to be skipped is
+    /// absorbed; gives how much that was.
+    pub fn pass_gap(&mut self) -> u64 {
+        let Tail::Gap(len) = self.tail else { return 0 };
+        self.consume(self.len());
+        let absorbed = self.skip_to.saturating_sub(self.base).min(len);
+        self.base = self.base.saturating_add(len);
+        self.skip_to = self.skip_to.max(self.base);
+        self.tail = Tail::Open;
+        self.need = 0;
+        absorbed
+    }
+
+    /// Everything kept is given up, and nothing is skipped any more; how many bytes that were.
+    pub fn drop_unsynced(&mut self) -> u64 {
+        let dropped = self.len();
+        self.consume(dropped);
+        self.skip_to = self.base;
+        self.need = 0;
+        dropped as u64
+    }
+
+    fn compact(&mut self) {
+        if self.done > 0 {
+            self.bytes.drain(..self.done);
+            self.done = 0;
+        }
+    }
+}
+
+/// When the bytes of a stream were captured: a bounded index from stream offsets to times.
+#[derive(Debug, Default)]
+pub struct Marks {
+    marks: VecDeque<(u64, Timestamp)>,
+}
+
+impl Marks {
+    /// Bytes from `offset` on came at `at`.
+    fn push(&mut self, offset: u64, at: Timestamp) {
+        if self.marks.back().is_some_and(|(_, last)| *last == at) {
+            return;
+        }
+        if self.marks.len() >= MAX_MARKS {
+            // The oldest one says when the message began that is being read, the newest ones when it ends.
+            self.marks.remove(1);
+        }
+        self.marks.push_back((offset, at));
+    }
+
+    /// When the byte at `offset` came.
+    #[must_use]
+    pub fn at(&self, offset: u64) -> Option<Timestamp> {
+        let after = self.marks.partition_point(|(start, _)| *start <= offset);
+        self.marks.get(after.saturating_sub(1)).map(|(_, at)| *at)
+    }
+
+    /// Bytes before `offset` are not asked for any more.
+    pub fn forget_before(&mut self, offset: u64) {
+        while self.marks.get(1).is_some_and(|(start, _)| *start <= offset) {
+            self.marks.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Marks, Mode, Stream, Tail};
+
+    #[test]
+    fn skipped_bytes_are_not_kept_and_their_times_are() {
+        let mut stream = Stream::new(0, Mode::Synced);
+        stream.push(b"head", 1);
+        stream.consume(4);
+        stream.skip(6);
+        stream.push(b"skip", 2);
+        assert_eq!((stream.base(), stream.len(), stream.is_skipping()), (8, 0, true));
+        stream.push(b"p!next", 3);
+        assert_eq!((stream.base(), stream.window(100), stream.is_skipping()), (10, &b"next"[..], false));
+        assert_eq!((stream.marks.at(7), stream.marks.at(8), stream.marks.at(0)), (Some(2), Some(3), Some(1)));
+    }
+
+    #[test]
+    fn a_skip_goes_on_behind_a_gap_that_it_covers() {
+        let mut stream = Stream::new(0, Mode::Synced);
+        stream.push(b"ab", 1);
+        stream.skip(10);
+        stream.tail = Tail::Gap(5);
+        assert_eq!(stream.pass_gap(), 5);
+        stream.push(b"cccd", 2);
+        assert_eq!((stream.base(), stream.window(9)), (10, &b"d"[..]));
+    }
+
+    #[test]
+    fn marks_forget_what_is_not_asked_for() {
+        let mut marks = Marks::default();
+        for (offset, at) in [(0, 5), (10, 6), (20, 7)] {
+            marks.push(offset, at);
+        }
+        marks.forget_before(15);
+        assert_eq!((marks.at(15), marks.at(25), marks.marks.len()), (Some(6), Some(7), 2));
+    }
+}

@@ -1,0 +1,242 @@
+//! What a run amounts to: counters in, a short report for people and a JSON tree for machines out. The pipeline fills
+//! the fields at the end and hands over every record as it is emitted; nothing here measures or decides anything.
+//! All tables are bounded, and what no longer fits is counted as other.
+
+mod histogram;
+mod json;
+mod operations;
+mod progress;
+mod table;
+mod tally;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+pub use histogram::LatencyHistogram;
+pub use operations::{Operation, OperationStats};
+pub use progress::{Counters, Progress};
+pub use tally::Tally;
+
+use crate::emit::outcome;
+use crate::packet::{Timestamp, Transport};
+use crate::record::{Completeness, Record, RecordKind};
+
+/// Different (port, reason) pairs of unclaimed flows that are told apart: more than a network serves, however scanned.
+const MAX_UNCLAIMED: usize = 1_024;
+
+/// Different reasons for incomplete decoding that are told apart; they come from plugins, which may make them up.
+const MAX_REASONS: usize = 256;
+
+/// What a run amounts to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// What was captured.
+    pub capture: CaptureSummary,
+    /// What became of the flows.
+    pub flows: FlowSummary,
+    /// What the records say.
+    pub records: RecordSummary,
+    /// What was lost on the way, in pipeline order. Entries of count zero are not shown to people.
+    pub losses: Vec<Loss>,
+    /// One entry per plugin.
+    pub plugins: Vec<PluginSummary>,
+}
+
+impl Summary {
+    /// Writes the report for people; sections with nothing to say are left out.
+    ///
+    /// # Errors
+    /// Whatever `out` answers.
+    pub fn write_text(&self, out: &mut dyn Write, has_colour: bool) -> io::Result<()> {
+        text::write(self, out, has_colour)
+    }
+
+    /// The same as a tree, with all rows, and zeros.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        json::tree(self)
+    }
+}
+
+/// What was captured.
+#[derive(Debug, Default)]
+pub struct CaptureSummary {
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes kept of them (caplen).
+    pub bytes: u64,
+    /// Capture time of the first packet.
+    pub first: Option<Timestamp>,
+    /// Capture time of the last packet.
+    pub last: Option<Timestamp>,
+    /// Packets that carry nothing for us, by reason.
+    pub ignored: Vec<(&'static str, u64)>,
+    /// Packets that were seen before, on another interface for instance.
+    pub duplicates: u64,
+    /// Packets that the kernel dropped because we were too slow.
+    pub kernel_drops: u64,
+}
+
+/// What became of the flows.
+#[derive(Debug)]
+pub struct FlowSummary {
+    /// All flows.
+    pub seen: u64,
+    /// Flows by the name of the plugin that claimed them.
+    pub claimed: Vec<(String, u64)>,
+    /// Flows that nobody claimed, by server port and reason.
+    pub unclaimed: Tally<Unclaimed>,
+}
+
+impl Default for FlowSummary {
+    fn default() -> Self {
+        Self { seen: 0, claimed: Vec::new(), unclaimed: Tally::new(MAX_UNCLAIMED) }
+    }
+}
+
+/// Where flows are that nobody claimed, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Unclaimed {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// The server's port.
+    pub port: u16,
+    /// `tls`, `no plugin`, `rejected`, `mid-stream`, ...
+    pub reason: &'static str,
+}
+
+/// What the records say.
+#[derive(Debug)]
+pub struct RecordSummary {
+    /// Records by protocol and kind.
+    pub by_protocol: BTreeMap<String, KindCounts>,
+    /// Records by operation.
+    pub operations: OperationStats,
+    /// How much of the messages was decoded.
+    pub coverage: Coverage,
+}
+
+impl Default for RecordSummary {
+    fn default() -> Self {
+        let coverage = Coverage { full: 0, partial: 0, header: 0, reasons: Tally::new(MAX_REASONS) };
+        Self { by_protocol: BTreeMap::new(), operations: OperationStats::default(), coverage }
+    }
+}
+
+impl RecordSummary {
+    /// Counts one record.
+    pub fn observe(&mut self, record: &Record) {
+        let protocol = outcome::protocol(record);
+        // Protocols come from manifests, so they are few.
+        if let Some(kinds) = self.by_protocol.get_mut(protocol) {
+            kinds.count(record.kind);
+        } else {
+            self.by_protocol.entry(protocol.to_owned()).or_default().count(record.kind);
+        }
+        self.coverage.observe(record);
+        self.operations.observe(record);
+    }
+}
+
+/// Records by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindCounts {
+    /// Requests with their responses.
+    pub session: u64,
+    /// Requests without response.
+    pub request: u64,
+    /// Responses without request.
+    pub response: u64,
+    /// Messages that need no answer.
+    pub oneway: u64,
+}
+
+impl KindCounts {
+    fn count(&mut self, kind: RecordKind) {
+        *match kind {
+            RecordKind::Session => &mut self.session,
+            RecordKind::Request => &mut self.request,
+            RecordKind::Response => &mut self.response,
+            RecordKind::OneWay => &mut self.oneway,
+        } += 1;
+    }
+
+    /// In the order of the fields, with their names in the output.
+    fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            (outcome::kind_name(RecordKind::Session), self.session),
+            (outcome::kind_name(RecordKind::Request), self.request),
+            (outcome::kind_name(RecordKind::Response), self.response),
+            (outcome::kind_name(RecordKind::OneWay), self.oneway),
+        ]
+    }
+}
+
+/// How much of the messages was decoded. The responses to one request count as one message.
+#[derive(Debug)]
+pub struct Coverage {
+    /// Messages decoded in full.
+    pub full: u64,
+    /// Messages decoded in part.
+    pub partial: u64,
+    /// Messages of which only the header was decoded.
+    pub header: u64,
+    /// Why not in full.
+    pub reasons: Tally<String>,
+}
+
+impl Coverage {
+    /// All messages.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.full + self.partial + self.header
+    }
+
+    fn observe(&mut self, record: &Record) {
+        for content in outcome::contents(record) {
+            match content.completeness {
+                Completeness::Full => self.full += 1,
+                Completeness::Partial => self.partial += 1,
+                Completeness::Header => self.header += 1,
+            }
+            if content.completeness != Completeness::Full {
+                let reason = content.reason.as_deref().unwrap_or("no reason given");
+                self.reasons.add(tally::clip_name(reason), 1);
+            }
+        }
+    }
+}
+
+/// Something that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Name of the counter.
+    pub name: &'static str,
+    /// What it counts, and what can be done about it, in half a sentence.
+    pub explanation: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a plugin did and cost.
+#[derive(Debug, Default)]
+pub struct PluginSummary {
+    /// The plugin's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Calls into it.
+    pub calls: u64,
+    /// How long those calls took that were measured.
+    pub call_time: LatencyHistogram,
+    /// Flows that it claimed.
+    pub claims: u64,
+    /// Traps, deadlines and broken answers, by kind.
+    pub faults: Vec<(&'static str, u64)>,
+    /// Linear memory of all its instances.
+    pub memory_bytes: u64,
+}

@@ -1,0 +1,98 @@
+//! The summary as a JSON tree for `--stats-json`: everything the report leaves out is in it, zeros included.
+
+use serde_json::{Map, Value, json};
+
+use crate::packet::Transport;
+use crate::summary::{CaptureSummary, FlowSummary, LatencyHistogram, Operation, PluginSummary, RecordSummary, Summary};
+
+pub(super) fn tree(summary: &Summary) -> Value {
+    json!({
+        "capture": capture(&summary.capture),
+        "flows": flows(&summary.flows),
+        "records": records(&summary.records),
+        "losses": counts(summary.losses.iter().map(|loss| (loss.name, loss.count))),
+        "plugins": summary.plugins.iter().map(plugin).collect::<Vec<_>>(),
+    })
+}
+
+fn capture(capture: &CaptureSummary) -> Value {
+    json!({
+        "packets": capture.packets,
+        "bytes": capture.bytes,
+        "first_ns": capture.first,
+        "last_ns": capture.last,
+        "ignored": counts(capture.ignored.iter().copied()),
+        "duplicates": capture.duplicates,
+        "kernel_drops": capture.kernel_drops,
+    })
+}
+
+fn flows(flows: &FlowSummary) -> Value {
+    let ports = flows.unclaimed.sorted().into_iter().map(|(at, flows)| {
+        let transport = if at.transport == Transport::Tcp { "tcp" } else { "udp" };
+        json!({"transport": transport, "port": at.port, "reason": at.reason, "flows": flows})
+    });
+    json!({
+        "seen": flows.seen,
+        "claimed": counts(flows.claimed.iter().map(|(name, flows)| (name.as_str(), *flows))),
+        "unclaimed": flows.unclaimed.total(),
+        "unclaimed_by_port": ports.collect::<Vec<_>>(),
+        "unclaimed_other_ports": flows.unclaimed.other(),
+    })
+}
+
+fn records(records: &RecordSummary) -> Value {
+    let by_protocol = records.by_protocol.iter().map(|(protocol, kinds)| (protocol.clone(), counts(kinds.named())));
+    let (coverage, reasons) = (&records.coverage, records.coverage.reasons.sorted());
+    json!({
+        "by_protocol": by_protocol.collect::<Map<_, _>>(),
+        "operations": records.operations.sorted().into_iter().map(operation).collect::<Vec<_>>(),
+        "other_operations": operation(records.operations.other()),
+        "coverage": {
+            "messages": coverage.messages(),
+            "full": coverage.full,
+            "partial": coverage.partial,
+            "header": coverage.header,
+            "reasons": counts(reasons.into_iter().map(|(reason, count)| (reason.as_str(), count))),
+            "other_reasons": coverage.reasons.other(),
+        },
+    })
+}
+
+fn operation(row: &Operation) -> Value {
+    json!({
+        "protocol": row.protocol,
+        "type": row.type_name,
+        "long_poll": row.is_long_poll,
+        "records": row.records,
+        "ok": row.ok,
+        "client_error": row.client_errors,
+        "server_error": row.server_errors,
+        "timeout": row.timeouts,
+        "unknown": row.unknown,
+        "latency_ns": times(&row.latency),
+        "request_bytes": row.request_bytes,
+        "response_bytes": row.response_bytes,
+    })
+}
+
+fn plugin(plugin: &PluginSummary) -> Value {
+    json!({
+        "name": plugin.name,
+        "version": plugin.version,
+        "calls": plugin.calls,
+        "call_time_ns": times(&plugin.call_time),
+        "claims": plugin.claims,
+        "faults": counts(plugin.faults.iter().copied()),
+        "memory_bytes": plugin.memory_bytes,
+    })
+}
+
+fn times(histogram: &LatencyHistogram) -> Value {
+    let max = (histogram.count() > 0).then_some(histogram.max());
+    json!({"count": histogram.count(), "p50": histogram.p50(), "p99": histogram.p99(), "max": max})
+}
+
+fn counts<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> Value {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), Value::from(count))).collect::<Map<_, _>>().into()
+}
