@@ -3,7 +3,7 @@
 //! with each window. Nothing else is asynchronous here: no executor, no I/O, no time.
 
 use core::fmt;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
 
@@ -183,6 +183,19 @@ impl<P: Sequential> Parser for AsSequential<P> {
             },
         )
     }
+}
+
+/// Runs a message's code over bytes outside of any flow, to see whether they make sense to it: for probes. Gives what
+/// the code returned, or `None` if it waits for more bytes; and the stream, which has the strings that were read.
+/// Nothing that the code emits is kept.
+pub fn read_head<T>(direction: Direction, bytes: &[u8], read: impl AsyncFnOnce(Stream) -> T) -> (Option<T>, Stream) {
+    let stream = Stream::over(direction, bytes);
+    let polled = pin!(read(stream.clone())).poll(&mut Context::from_waker(Waker::noop()));
+    let done = match polled {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    };
+    (done, stream)
 }
 
 /// Reads message after message; ends with the error that a message did not handle.

@@ -97,6 +97,14 @@ impl Stream {
         nested
     }
 
+    /// A stream of which nothing but these bytes is there yet, and no answer to write into.
+    pub(super) fn over(direction: Direction, bytes: &[u8]) -> Self {
+        let stream = Self::new(direction, u32::MAX);
+        *stream.0.window.borrow_mut() = bytes.to_vec();
+        stream.0.len.set(bytes.len());
+        stream
+    }
+
     /// Which way the bytes go.
     #[must_use]
     pub fn direction(&self) -> Direction {
