@@ -22,6 +22,7 @@ mod produce;
 mod records;
 mod request;
 mod response;
+mod resync;
 mod summary;
 mod text;
 mod wire;
@@ -66,15 +67,15 @@ impl Sequential for Kafka {
 
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
         match direction {
-            Direction::ToServer => probe::request_frame(bytes),
-            Direction::ToClient => probe::response_frame(bytes),
+            Direction::ToServer => resync::request_frame(bytes),
+            Direction::ToClient => resync::response_frame(bytes),
         }
     }
 
     fn frame_id(&self, direction: Direction, bytes: &[u8]) -> Option<u64> {
         match direction {
             Direction::ToServer => None,
-            Direction::ToClient => probe::confirmed_response(bytes),
+            Direction::ToClient => resync::confirmed_response(bytes),
         }
     }
 }

@@ -67,7 +67,8 @@ pub(crate) fn go_on(stop: Stop) -> Result<(), Stop> {
     if matches!(stop, Stop::Malformed(_)) { Ok(()) } else { Err(stop) }
 }
 
-async fn read_rest(
+/// Reads what follows the part of the header that all versions have.
+pub(crate) async fn read_rest(
     stream: &Stream,
     header: RequestHeader,
     client_id: &mut Option<Text>,

@@ -87,10 +87,11 @@ impl Future for Room {
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         let state = &self.stream.0;
-        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
+        let can_wait = self.stream.left() + state.cursor.get() > 1 && state.cursor.get() > 0;
+        if !can_wait || state.output.borrow().as_ref().is_some_and(Output::has_room) {
             return Poll::Ready(());
         }
-        state.wanted.set(Wanted::Room);
+        state.wanted.set(Wanted::RoomInside);
         Poll::Pending
     }
 }
