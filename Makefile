@@ -30,8 +30,8 @@ demo: build plugins ## Replay the recorded traffic in tests/captures/ through th
 	@.ci/demo.sh $(CAPTURES)
 
 test: plugins example-plugins ## Run all tests
-	$(CARGO) build $(CHECKED) -p protap
-	$(CARGO) test $(CHECKED) --workspace --all-features
+	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
+	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace

@@ -93,6 +93,8 @@ enum Wanted {
     Skip(u64),
     /// Nothing: the answer is full, and wants to be taken.
     Room,
+    /// The same, in the middle of a message: to go on as soon as it is taken, even if no more bytes come.
+    RoomInside,
 }
 
 /// One direction of a flow: the stream's state and the code that reads it, if it is inside a message.
@@ -106,6 +108,15 @@ pub struct SequentialFlow<F> {
     flow: Rc<F>,
     to_server: Lane,
     to_client: Lane,
+}
+
+impl<F> SequentialFlow<F> {
+    fn lane(&mut self, direction: Direction) -> &mut Lane {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
 }
 
 impl<F> fmt::Debug for SequentialFlow<F> {
@@ -141,31 +152,28 @@ impl<P: Sequential> Parser for AsSequential<P> {
 
     fn parse(&mut self, state: &mut Self::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
         let input = Input::new(call, &[]);
-        let lane = match input.direction {
-            Direction::ToServer => &mut state.to_server,
-            Direction::ToClient => &mut state.to_client,
-        };
+        let flow = state.flow.clone();
+        let lane = state.lane(input.direction);
         lane.stream.lend(window, output, call);
-        let reader = lane
-            .reader
-            .get_or_insert_with(|| Box::pin(read_messages(self.0.clone(), state.flow.clone(), lane.stream.clone())));
+        let reader =
+            lane.reader.get_or_insert_with(|| Box::pin(read_messages(self.0.clone(), flow, lane.stream.clone())));
         let polled = reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         lane.stream.take_back(window, output);
-        if polled.is_ready() || input.is_datagram {
-            lane.reader = None;
-        }
-        match polled {
+        let progress = match polled {
             Poll::Pending => lane.stream.progress(),
             Poll::Ready(stop) => lane.stream.stopped(stop, &input, call.len),
+        };
+        if polled.is_ready() || input.is_datagram && !lane.stream.is_held() {
+            lane.reader = None;
         }
+        progress
     }
 
     fn resync(&mut self, state: &mut Self::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
-        match input.direction {
-            Direction::ToServer => state.to_server.reader = None,
-            Direction::ToClient => state.to_client.reader = None,
-        }
+        let lane = state.lane(input.direction);
+        lane.reader = None;
+        lane.stream.forget();
         resync_by_frames(
             &input,
             |bytes| self.0.frame(input.direction, bytes),

@@ -53,6 +53,11 @@ impl Sequential for Spoken {
                 let after = stream.u8().await?;
                 said(&stream, Text::default(), after);
             }
+            b'e' => {
+                let len = stream.u32_be().await?;
+                stream.skip(u64::from(len)).await?;
+                said(&stream, Text::default(), 9);
+            }
             b'p' => partial_if_lost(&stream).await?,
             b'w' => stream.available(300).await?,
             b'k' => {
@@ -64,6 +69,19 @@ impl Sequential for Spoken {
                 let context = stream.pending_front();
                 let exception = if context.is_some_and(|context| &*context == b"ctx") { "known" } else { "unknown" };
                 stream.emit(|output, _| output.response(Status::Ok).exception(exception).emit());
+            }
+            b'm' => {
+                for _ in 0..200 {
+                    stream.room().await;
+                    stream.emit(|output, _| output.one_way("EVENT").emit());
+                }
+            }
+            b'n' => {
+                let nested = stream.nested(b"nested\0".to_vec());
+                let name = nested.c_str(20).await?;
+                let is_over = nested.u8().await == Err(Stop::Lost);
+                let name = nested.with_texts(|texts| stream.keep(texts.get(name)));
+                said(&stream, name, u8::from(is_over));
             }
             b'o' => return Err(Stop::Opaque("sealed")),
             b'h' => return Err(Stop::Handover(stream.offset(), "starttls")),
@@ -237,6 +255,31 @@ fn a_field_beyond_its_frame_or_longer_than_a_window_is_malformed() {
 fn more_messages_than_an_answer_holds_all_come() {
     let report = to_server(unframed(b'q', b"").repeat(500)).run();
     assert_eq!((report.messages.len(), report.unanswered), (500, 500));
+}
+
+#[test]
+fn a_message_that_waits_for_room_goes_on_without_more_bytes() {
+    let replay = to_server([unframed(b'm', b""), message(b'm', b"."), unframed(b'm', b"")].concat());
+    let report = replay.run();
+    assert_eq!((report.messages.len(), report.log.len()), (600, 0));
+    assert_eq!(replay.split_sweep().messages.len(), 600);
+    let datagrams = Replay::new::<Plugin>().datagram(Direction::ToServer, unframed(b'm', b""));
+    assert_eq!(datagrams.datagram(Direction::ToServer, unframed(b'q', b"")).run().messages.len(), 201);
+    let lost = to_server(unframed(b'm', b"")).gap(Direction::ToServer, 5).to_server(message(b'm', b"").repeat(2));
+    assert_eq!(lost.run().messages.len(), 600);
+}
+
+#[test]
+fn a_skip_ends_with_its_last_byte() {
+    let stream = [&1000_u32.to_be_bytes()[..], &[b'x'; 1000]].concat();
+    let report = to_server(unframed(b'e', &stream)).split_sweep();
+    assert_eq!((attributes(&report.messages, "after"), report.messages[0].end), (vec![9], 1010));
+}
+
+#[test]
+fn a_nested_stream_is_read_like_any_other() {
+    let report = to_server(unframed(b'n', b"")).run();
+    assert_eq!((report.messages[0].resource.as_str(), attributes(&report.messages, "after")), ("nested", vec![1]));
 }
 
 #[test]

@@ -37,6 +37,8 @@ struct State {
     len: Cell<usize>,
     tail: Cell<Tail>,
     cursor: Cell<usize>,
+    /// Bytes before the cursor that the host will give again.
+    held: Cell<usize>,
     start: Cell<u64>,
     frame_end: Cell<u64>,
     wanted: Cell<Wanted>,
@@ -75,6 +77,7 @@ impl Stream {
             len: Cell::new(0),
             tail: Cell::new(Tail::More),
             cursor: Cell::new(0),
+            held: Cell::new(0),
             start: Cell::new(0),
             frame_end: Cell::new(NO_END),
             wanted: Cell::new(Wanted::Room),
@@ -196,7 +199,8 @@ impl Stream {
     }
 
     /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
-    /// begins; this is for code that emits many facts, or several messages, while it reads.
+    /// begins; this is for code that emits many facts, or several messages, while it reads. (It cannot wait where
+    /// nothing was read since it last did: what then has no room is left out, and the last message says so.)
     pub fn room(&self) -> impl Future<Output = ()> + use<> {
         Room { stream: self.clone() }
     }
@@ -240,7 +244,17 @@ impl Stream {
         state.base.set(call.offset);
         state.len.set(call.len);
         state.tail.set(tail);
-        state.cursor.set(0);
+        state.cursor.set(state.held.take().min(call.len));
+    }
+
+    /// Whether a byte that was read already is left to the host.
+    pub(super) fn is_held(&self) -> bool {
+        self.0.held.get() > 0
+    }
+
+    /// Bytes were lost: what comes next has nothing to do with what came before.
+    pub(super) fn forget(&self) {
+        self.0.held.set(0);
     }
 
     pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Output) {
@@ -254,6 +268,12 @@ impl Stream {
     pub(super) fn progress(&self) -> Progress {
         let consumed = self.0.cursor.get();
         match self.0.wanted.get() {
+            // The host calls again at once if there was progress and bytes are left: those that were read already are
+            // left to it, but for one.
+            Wanted::RoomInside => {
+                self.0.held.set(consumed.saturating_sub(1));
+                Progress::More(1)
+            }
             Wanted::Room => Progress::More(consumed),
             Wanted::Bytes(amount) => Progress::Need { consumed, amount: amount as u64 },
             Wanted::Skip(amount) => Progress::Skip { consumed, amount },

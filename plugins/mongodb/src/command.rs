@@ -3,7 +3,7 @@
 
 use protap_plugin::{Stop, Stream, Text};
 
-use crate::bson::{Document, Element};
+use crate::document::{Document, Element};
 
 /// Longest command name.
 const MAX_NAME: usize = 64;
@@ -72,12 +72,11 @@ enum Field {
     TopologyVersion,
     Autocommit,
     Client,
-    Other,
 }
 
 impl Field {
-    fn of(name: &[u8]) -> Self {
-        match name {
+    fn of(name: &[u8]) -> Option<Self> {
+        Some(match name {
             b"$db" => Self::Database,
             b"collection" => Self::Collection,
             b"maxTimeMS" => Self::MaxTime,
@@ -86,8 +85,8 @@ impl Field {
             b"autocommit" => Self::Autocommit,
             b"client" => Self::Client,
             _ if carries_operations(name) => Self::Operations,
-            _ => Self::Other,
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -167,7 +166,7 @@ impl Command {
         stream: &'a Stream,
         mut document: Document<'a>,
     ) -> Result<(Document<'a>, Option<Element<()>>), Stop> {
-        let first = document.next(|name| (Verb::of(name), printable(name).then(|| stream.keep(name)))).await?;
+        let first = document.next(|name| Some((Verb::of(name), printable(name).then(|| stream.keep(name))))).await?;
         let first = first.map(|element| {
             (self.verb, self.name) = element.key;
             element.without_key()
@@ -187,7 +186,7 @@ impl Command {
             Verb::GetMore => self.cursor_id = document.number(first).await?,
             Verb::Explain if first.is_document() => {
                 let mut inner = document.open_value(first).await?;
-                if let Some(explained) = inner.next(Verb::of).await?
+                if let Some(explained) = inner.next(|name| Some(Verb::of(name))).await?
                     && explained.key == Verb::OnCollection
                 {
                     self.namespace.collection = inner.text(&explained, MAX_NAMESPACE).await?;
@@ -207,7 +206,9 @@ impl Command {
             Field::Collection if self.verb == Verb::GetMore => {
                 self.namespace.collection = document.text(element, MAX_NAMESPACE).await?;
             }
-            Field::Operations if element.is_array() => self.operations += document.count(element).await?,
+            Field::Operations if element.is_array() => {
+                self.operations += document.open_value(element).await?.count().await?
+            }
             Field::Client if self.verb == Verb::Hello && element.is_document() => {
                 self.app_name = app_name(document, element).await?;
             }
@@ -224,17 +225,13 @@ impl Command {
 /// Reads `application.name` of the metadata that a driver sends with its first command.
 async fn app_name<K>(document: &Document<'_>, client: &Element<K>) -> Result<Option<Text>, Stop> {
     let mut client = document.open_value(client).await?;
-    while let Some(element) = client.next(|name| name == b"application").await? {
-        if element.key && element.is_document() {
-            let mut application = client.open_value(&element).await?;
-            while let Some(element) = application.next(|name| name == b"name").await? {
-                if element.key {
-                    return application.text(&element, MAX_APP_NAME).await;
-                }
-            }
-        }
+    let application = client.next(|name| (name == b"application").then_some(())).await?;
+    let Some(application) = application.filter(Element::is_document) else { return Ok(None) };
+    let mut application = client.open_value(&application).await?;
+    match application.next(|name| (name == b"name").then_some(())).await? {
+        Some(name) => application.text(&name, MAX_APP_NAME).await,
+        None => Ok(None),
     }
-    Ok(None)
 }
 
 /// Whether a name can be shown as it is.

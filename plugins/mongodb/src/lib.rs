@@ -21,8 +21,10 @@ mod bson;
 mod command;
 mod compressed;
 mod context;
+mod document;
 mod emit;
 mod error_codes;
+mod front;
 mod header;
 mod message;
 mod op_msg;
@@ -94,7 +96,7 @@ impl Sequential for Mongodb {
     }
 
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
-        probe::frame(direction, bytes)
+        front::frame(direction, bytes)
     }
 
     fn frame_id(&self, direction: Direction, bytes: &[u8]) -> Option<u64> {

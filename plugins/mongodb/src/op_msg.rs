@@ -12,8 +12,8 @@
 
 use protap_plugin::{Stop, Stream};
 
-use crate::bson::Document;
 use crate::command::carries_operations;
+use crate::document::Document;
 
 const CHECKSUM_PRESENT: u32 = 1;
 const MORE_TO_COME: u32 = 1 << 1;

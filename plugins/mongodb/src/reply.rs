@@ -3,10 +3,12 @@
 
 use protap_plugin::{Stop, Stream, Text};
 
-use crate::bson::{Document, Element};
 use crate::command::MAX_NAMESPACE;
 use crate::context::Context;
+use crate::document::{Document, Element};
 
+/// Most operations of a `bulkWrite` that are searched for one that failed.
+const MAX_OPERATIONS: u32 = 4096;
 /// Longest error name.
 const MAX_CODE_NAME: u64 = 64;
 
@@ -27,12 +29,11 @@ enum Field {
     Values,
     N,
     NModified,
-    Other,
 }
 
 impl Field {
-    fn of(name: &[u8]) -> Self {
-        match name {
+    fn of(name: &[u8]) -> Option<Self> {
+        Some(match name {
             b"ok" => Self::Ok,
             b"code" => Self::Code,
             b"codeName" => Self::CodeName,
@@ -47,8 +48,8 @@ impl Field {
             b"values" => Self::Values,
             b"n" => Self::N,
             b"nModified" => Self::NModified,
-            _ => Self::Other,
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -117,7 +118,7 @@ impl Reply {
                 self.write_errors = errors.unwrap_or_default();
             }
             Field::Cursor if element.is_document() => self.cursor(document, element, context).await?,
-            Field::Values if element.is_array() => self.rows = Some(document.count(element).await?),
+            Field::Values if element.is_array() => self.rows = Some(document.open_value(element).await?.count().await?),
             Field::N => self.n = document.number(element).await?,
             Field::NModified => self.n_modified = document.number(element).await?,
             _ => {}
@@ -127,11 +128,11 @@ impl Reply {
 
     async fn write_errors<K>(&mut self, document: &Document<'_>, errors: &Element<K>) -> Result<(), Stop> {
         let mut errors = document.open_value(errors).await?;
-        while let Some(error) = errors.next(|_| ()).await? {
-            self.write_errors += 1;
-            if self.write_error.is_none() && error.is_document() {
-                self.write_error = Some(Error::read(&errors, &error).await?.0);
+        if let Some(first) = errors.next_any().await? {
+            if first.is_document() {
+                self.write_error = Some(Error::read(&errors, &first).await?.0);
             }
+            self.write_errors = 1 + errors.count().await?;
         }
         Ok(())
     }
@@ -144,17 +145,19 @@ impl Reply {
                 Field::CursorNamespace => self.namespace = cursor.text(&element, MAX_NAMESPACE).await?,
                 Field::Batch if !element.is_array() => {}
                 Field::Batch if context.is_bulk_write() => self.operations(&cursor, &element).await?,
-                Field::Batch => self.rows = Some(cursor.count(&element).await?),
+                Field::Batch => self.rows = Some(cursor.open_value(&element).await?.count().await?),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// Reads what became of the operations of a `bulkWrite`, up to the first that failed.
+    /// Reads what became of the operations of a `bulkWrite`, up to the first that failed among the first so many.
     async fn operations<K>(&mut self, document: &Document<'_>, batch: &Element<K>) -> Result<(), Stop> {
         let mut batch = document.open_value(batch).await?;
-        while let Some(operation) = batch.next(|_| ()).await? {
+        let mut left = MAX_OPERATIONS;
+        while let (1.., Some(operation)) = (left, batch.next_any().await?) {
+            left -= 1;
             if operation.is_document()
                 && let (error, Some(false)) = Error::read(&batch, &operation).await?
             {

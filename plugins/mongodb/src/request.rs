@@ -12,10 +12,10 @@
 
 use protap_plugin::{Stop, Stream, Text};
 
-use crate::bson::{count_documents, pass_to};
 use crate::command::{Command, MAX_NAMESPACE, Namespace, Verb};
 use crate::compressed::Collected;
 use crate::context::Context;
+use crate::document::{count_documents, pass_to};
 use crate::header::OpCode;
 use crate::message::Message;
 use crate::op_msg::{Flags, Section, next_section};

@@ -6,9 +6,9 @@
 
 use protap_plugin::{Stop, Stream};
 
-use crate::bson::pass_to;
 use crate::compressed::Collected;
 use crate::context::Context;
+use crate::document::pass_to;
 use crate::header::OpCode;
 use crate::message::Message;
 use crate::op_msg::{Flags, Section, next_section};

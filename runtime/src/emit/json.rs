@@ -18,7 +18,7 @@ use crate::emit::json::scalar::{put_digits, put_float, put_signed, put_string};
 use crate::emit::time::put_rfc3339;
 use crate::emit::{FactTable, Sink, outcome};
 use crate::packet::{Endpoint, Transport};
-use crate::record::{Completeness, Part, PluginIdentity, Record, Text, Value};
+use crate::record::{Completeness, Content, Part, PluginIdentity, Record, Text, Value};
 
 /// Version of the output's schema; counts up when a key changes its meaning or goes away.
 const SCHEMA: u64 = 0;
@@ -42,7 +42,7 @@ impl<W: Write> Sink for JsonSink<W> {
         let mut line = Object::open(&mut self.out.bytes);
         put_head(&mut line, record);
         put_request(&mut line, record, facts);
-        put_response(&mut line, record);
+        put_response(&mut line, record, facts);
         put_timing(&mut line, record);
         put_completeness(&mut line, record);
         put_attributes(&mut line, record, facts, &mut self.merge);
@@ -79,27 +79,35 @@ fn put_head(line: &mut Object<'_>, record: &Record) {
 fn put_request(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     let Some(Part { content, bytes, .. }) = outcome::request(record) else { return };
     let mut request = line.object("request");
-    request.optional_string("type", content.type_name.as_deref());
-    request.optional_string("version", content.version.as_deref());
-    request.optional_string("domain", content.domain.as_deref());
-    for (key, text) in [("resource", &content.resource), ("endpoint", &content.endpoint)] {
-        if let Some(text) = text {
-            request.string(key, facts.resolve(&record.plugin, text));
-        }
-    }
-    request.optional_unsigned("id", content.id);
+    put_what(&mut request, content, record, facts);
     request.unsigned("bytes", *bytes);
     request.close();
 }
 
+/// What a message is about: its request says so, or itself where that was not seen.
+fn put_what(part: &mut Object<'_>, content: &Content, record: &Record, facts: &mut FactTable) {
+    part.optional_string("type", content.type_name.as_deref());
+    part.optional_string("version", content.version.as_deref());
+    part.optional_string("domain", content.domain.as_deref());
+    for (key, text) in [("resource", &content.resource), ("endpoint", &content.endpoint)] {
+        if let Some(text) = text {
+            part.string(key, facts.resolve(&record.plugin, text));
+        }
+    }
+    part.optional_unsigned("id", content.id);
+}
+
 /// A request that got no answer still says how it ended, so that counting by status needs no special case.
-fn put_response(line: &mut Object<'_>, record: &Record) {
+fn put_response(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     let Some(status) = outcome::status(record) else { return };
     let part = outcome::response(record);
     if part.is_none() && record.request.is_none() {
         return;
     }
     let mut response = line.object("response");
+    if let (None, Some(part)) = (outcome::request(record), part) {
+        put_what(&mut response, &part.content, record, facts);
+    }
     response.word("status", outcome::status_name(status));
     if let Some(Part { content, bytes, count }) = part {
         response.optional_signed("code", content.code);
@@ -114,6 +122,9 @@ fn put_response(line: &mut Object<'_>, record: &Record) {
 fn put_timing(line: &mut Object<'_>, record: &Record) {
     line.optional_unsigned("latency_ns", record.latency_ns);
     line.optional_unsigned("duration_ns", record.duration_ns);
+    if outcome::request(record).is_some_and(|request| request.content.is_long_poll) {
+        line.key("long_poll").extend_from_slice(b"true");
+    }
     if record.is_late {
         line.key("late").extend_from_slice(b"true");
     }

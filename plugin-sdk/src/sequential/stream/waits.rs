@@ -77,6 +77,25 @@ impl Future for Skipped {
     }
 }
 
+/// Waits for room in the answer.
+pub(super) struct Room {
+    pub(super) stream: Stream,
+}
+
+impl Future for Room {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let state = &self.stream.0;
+        let can_wait = self.stream.left() + state.cursor.get() > 1 && state.cursor.get() > 0;
+        if !can_wait || state.output.borrow().as_ref().is_some_and(Output::has_room) {
+            return Poll::Ready(());
+        }
+        state.wanted.set(Wanted::RoomInside);
+        Poll::Pending
+    }
+}
+
 /// Waits for the beginning of a message.
 pub(super) struct Begun {
     pub(super) stream: Stream,
@@ -95,23 +114,5 @@ impl Future for Begun {
         let start = self.stream.offset();
         state.start.set(start);
         Poll::Ready(start)
-    }
-}
-
-/// Waits for room in the answer.
-pub(super) struct Room {
-    pub(super) stream: Stream,
-}
-
-impl Future for Room {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let state = &self.stream.0;
-        if state.output.borrow().as_ref().is_some_and(Output::has_room) {
-            return Poll::Ready(());
-        }
-        state.wanted.set(Wanted::Room);
-        Poll::Pending
     }
 }

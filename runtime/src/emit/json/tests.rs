@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::emit::samples::{any_record, endpoint, failed_fetch, plain, produce, unanswered};
 use crate::emit::{FactTable, JsonSink, Sink};
 use crate::packet::Transport;
-use crate::record::{Completeness, Part, Record, RecordKind, Status, Text, Value};
+use crate::record::{Completeness, Content, Part, Record, RecordKind, Status, Text, Value};
 
 fn line(record: &Record) -> String {
     let (mut out, mut facts) = (Vec::new(), FactTable::default());
@@ -71,7 +71,7 @@ fn failed_response_over_ipv6_has_every_optional_key() {
      "flow":{"transport":"tcp","client":"[2001:db8:85a3::8a2e:370:7334]:51514","server":"[::1]:9092"},
      "request":{"type":"Fetch","version":"9","resource":"AAAA-1","endpoint":"orders","id":42,"bytes":1234},
      "response":{"status":"server_error","code":6,"exception":"NOT_LEADER_OR_FOLLOWER","bytes":1048576,"count":10},
-     "latency_ns":500123456,"duration_ns":901234,"late":true,
+     "latency_ns":500123456,"duration_ns":901234,"long_poll":true,"late":true,
      "completeness":"partial","completeness_reason":"truncated",
      "attributes":{"messaging.system":"kafka","messaging.destination.name":"orders"},
      "capture":"pcap"}
@@ -179,6 +179,7 @@ fn expected(record: &Record) -> Json {
         "response": expected_response(record, answered),
         "latency_ns": record.latency_ns.map(exact),
         "duration_ns": record.duration_ns.map(exact),
+        "long_poll": asked.filter(|part| part.content.is_long_poll).map(|_| true),
         "late": record.is_late.then_some(true),
         "reason": record.reason,
         "completeness": completeness,
@@ -190,12 +191,18 @@ fn expected(record: &Record) -> Json {
 
 fn expected_request(part: &Part) -> Json {
     let content = &part.content;
+    let mut all = expected_what(content);
+    all.insert("bytes".into(), exact(part.bytes));
+    all.into()
+}
+
+fn expected_what(content: &Content) -> Map<String, Json> {
     let all = json!({
         "type": content.type_name, "version": content.version, "domain": content.domain,
         "resource": content.resource.as_ref().map(known), "endpoint": content.endpoint.as_ref().map(known),
-        "id": content.id.map(exact), "bytes": exact(part.bytes),
+        "id": content.id.map(exact),
     });
-    present(all, None)
+    present(all, None).as_object().cloned().unwrap_or_default()
 }
 
 fn expected_response(record: &Record, answered: Option<&Part>) -> Option<Json> {
@@ -214,7 +221,11 @@ fn expected_response(record: &Record, answered: Option<&Part>) -> Option<Json> {
         "status": name, "code": code, "exception": content.exception, "result": content.result,
         "bytes": exact(part.bytes), "count": part.count,
     });
-    Some(present(all, None))
+    let Json::Object(mut all) = present(all, None) else { panic!("an object") };
+    if record.request.is_none() {
+        all.extend(expected_what(content));
+    }
+    Some(all.into())
 }
 
 fn expected_attributes(parts: &[&Part], record: &Record) -> Option<(String, Json)> {

@@ -1,0 +1,247 @@
+//! Reading documents from a stream: which elements there are, where their values end, and the values of the few that
+//! somebody asks for. Everything else is passed over by its length, however long it is.
+
+use protap_plugin::{Stop, Stream, Text};
+
+use crate::bson::{
+    ARRAY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, STRING, Step, ValueLen, count_elements, count_whole,
+    scan, value_len,
+};
+
+/// An element of a document, read up to its value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element<K> {
+    /// What the name was found to be.
+    pub(crate) key: K,
+    kind: u8,
+    end: u64,
+}
+
+impl<K> Element<K> {
+    /// Whether the value is a document, arrays not included.
+    pub(crate) fn is_document(&self) -> bool {
+        self.kind == DOCUMENT
+    }
+
+    /// Whether the value is an array.
+    pub(crate) fn is_array(&self) -> bool {
+        self.kind == ARRAY
+    }
+
+    /// Whether the value is a string.
+    pub(crate) fn is_string(&self) -> bool {
+        self.kind == STRING
+    }
+
+    /// The element, whatever its name was found to be.
+    pub(crate) fn without_key(self) -> Element<()> {
+        Element { key: (), kind: self.kind, end: self.end }
+    }
+}
+
+/// A document that is being read. Whatever is not read of an element's value is passed over when the next element
+/// is asked for.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    stream: &'a Stream,
+    /// Stream offset behind the document.
+    end: u64,
+    /// Stream offset behind the value of the current element.
+    value_end: u64,
+    /// The current element is a regular expression, whose end is not known before it is read.
+    at_regex: bool,
+}
+
+impl<'a> Document<'a> {
+    /// Opens the document that begins here; it must end before `limit`.
+    pub(crate) async fn open(stream: &'a Stream, limit: u64) -> Result<Self, Stop> {
+        let start = stream.offset();
+        let len = u64::from(stream.u32_le().await?);
+        let end = start.saturating_add(len);
+        if len < MIN_DOCUMENT || end > limit {
+            return Err(Stop::Malformed("a document length that cannot be"));
+        }
+        Ok(Self { stream, end, value_end: stream.offset(), at_regex: false })
+    }
+
+    /// Opens the document or array that is the value of `element`.
+    pub(crate) async fn open_value<K>(&self, element: &Element<K>) -> Result<Self, Stop> {
+        Document::open(self.stream, element.end).await
+    }
+
+    /// The next element that is wanted: `wanted` gets the names.
+    pub(crate) async fn next<K>(&mut self, wanted: impl Fn(&[u8]) -> Option<K>) -> Result<Option<Element<K>>, Stop> {
+        loop {
+            self.pass_value().await?;
+            let room = self.end.saturating_sub(self.stream.offset());
+            let (passed, step) = self.stream.peek(|bytes| scan(bytes, room, &wanted));
+            self.stream.skip(passed as u64).await?;
+            let element = match step {
+                Step::Element { kind, at, len, key } => {
+                    self.stream.skip(at as u64).await?;
+                    self.at_value(kind, len, key)?
+                }
+                Step::LongName => self.long_name(wanted(&[])).await?,
+                Step::Need(needed) => {
+                    self.available(needed).await?;
+                    continue;
+                }
+                Step::End => return self.pass_end().await.map(|()| None),
+            };
+            if let Element { key: Some(key), kind, end } = element {
+                return Ok(Some(Element { key, kind, end }));
+            }
+        }
+    }
+
+    /// The next element, whatever its name.
+    pub(crate) async fn next_any(&mut self) -> Result<Option<Element<()>>, Stop> {
+        self.next(|_| Some(())).await
+    }
+
+    /// The number of elements from here on.
+    pub(crate) async fn count(mut self) -> Result<u64, Stop> {
+        let mut count = 0;
+        loop {
+            self.pass_value().await?;
+            // As many as the window holds, at once; the rest in the ordinary way.
+            let room = self.end.saturating_sub(self.stream.offset());
+            let (many, len) = self.stream.peek(|bytes| count_elements(bytes, room));
+            count += many;
+            self.stream.skip(len).await?;
+            self.value_end = self.stream.offset();
+            match self.next_any().await? {
+                Some(_) => count += 1,
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// The value of `element` if it is a number or a bool, without its fraction.
+    pub(crate) async fn number<K>(&self, element: &Element<K>) -> Result<Option<i64>, Stop> {
+        Ok(match element.kind {
+            // `as` saturates, and makes 0 of what is not a number.
+            DOUBLE => Some(self.stream.f64_le().await? as i64),
+            BOOL => Some(i64::from(self.stream.u8().await?)),
+            INT32 => Some(i64::from(self.stream.i32_le().await?)),
+            INT64 => Some(self.stream.i64_le().await?),
+            _ => None,
+        })
+    }
+
+    /// Whether the value of `element` is a number other than 0, or true.
+    pub(crate) async fn truth<K>(&self, element: &Element<K>) -> Result<Option<bool>, Stop> {
+        if element.kind == DOUBLE {
+            return Ok(Some(self.stream.f64_le().await? != 0.0));
+        }
+        Ok(self.number(element).await?.map(|number| number != 0))
+    }
+
+    /// The value of `element` if it is a string, of which at most `max` bytes are kept.
+    pub(crate) async fn text<K>(&self, element: &Element<K>, max: u64) -> Result<Option<Text>, Stop> {
+        if element.kind != STRING {
+            return Ok(None);
+        }
+        let len = u64::from(self.stream.u32_le().await?).saturating_sub(1);
+        self.stream.text(len.min(max)).await.map(Some)
+    }
+
+    /// Passes over what was not read of the document.
+    pub(crate) async fn pass(self) -> Result<(), Stop> {
+        pass_to(self.stream, self.end).await
+    }
+
+    fn at_value<K>(&mut self, kind: u8, len: ValueLen, key: K) -> Result<Element<K>, Stop> {
+        let len = match len {
+            ValueLen::Is(len) => len,
+            ValueLen::Malformed(reason) => return Err(Stop::Malformed(reason)),
+            ValueLen::TwoStrings | ValueLen::Need(_) => {
+                self.at_regex = true;
+                0
+            }
+        };
+        let end = self.stream.offset().saturating_add(len);
+        if end >= self.end {
+            return Err(Stop::Malformed("an element beyond its document's end"));
+        }
+        self.value_end = end;
+        Ok(Element { key, kind, end })
+    }
+
+    async fn pass_value(&mut self) -> Result<(), Stop> {
+        if self.at_regex {
+            self.at_regex = false;
+            self.pass_string().await?;
+            return self.pass_string().await;
+        }
+        self.stream.skip(self.value_end.saturating_sub(self.stream.offset())).await
+    }
+
+    async fn pass_end(&mut self) -> Result<(), Stop> {
+        self.stream.skip(1).await?;
+        if self.stream.offset() == self.end { Ok(()) } else { Err(Stop::Malformed("a document shorter than it says")) }
+    }
+
+    async fn long_name<K>(&mut self, key: K) -> Result<Element<K>, Stop> {
+        let kind = self.stream.u8().await?;
+        self.pass_string().await?;
+        loop {
+            match self.stream.peek(|bytes| value_len(kind, bytes)) {
+                ValueLen::Need(needed) => self.available(needed).await?,
+                len => return self.at_value(kind, len, key),
+            }
+        }
+    }
+
+    /// Passes over a string of any length that ends with 0.
+    async fn pass_string(&mut self) -> Result<(), Stop> {
+        loop {
+            self.available(1).await?;
+            let (found, there) = self.stream.peek(|bytes| (bytes.iter().position(|byte| *byte == 0), bytes.len()));
+            let len = found.map_or(there, |at| at + 1) as u64;
+            if self.stream.offset().saturating_add(len) >= self.end {
+                return Err(Stop::Malformed("a string beyond its document's end"));
+            }
+            self.stream.skip(len).await?;
+            if found.is_some() {
+                self.value_end = self.stream.offset();
+                return Ok(());
+            }
+        }
+    }
+
+    async fn available(&self, len: usize) -> Result<(), Stop> {
+        if self.stream.offset().saturating_add(len as u64) > self.end {
+            return Err(Stop::Malformed("an element beyond its document's end"));
+        }
+        self.stream.available(len).await
+    }
+}
+
+/// Passes over everything up to `end`, where a document ends. The last byte is read: a message is emitted once all of
+/// it was seen, and code that ended with skipping would be asked to go on only when the next message came.
+pub(crate) async fn pass_to(stream: &Stream, end: u64) -> Result<(), Stop> {
+    let left = end.saturating_sub(stream.offset());
+    if left == 0 {
+        return Ok(());
+    }
+    stream.skip(left - 1).await?;
+    if stream.u8().await? == 0 { Ok(()) } else { Err(Stop::Malformed("a document without an end")) }
+}
+
+/// Counts the documents between here and `limit`, one after the other.
+pub(crate) async fn count_documents(stream: &Stream, limit: u64) -> Result<u64, Stop> {
+    let mut count = 0;
+    while stream.offset() < limit {
+        let room = limit.saturating_sub(stream.offset());
+        let (many, len) = stream.peek(|bytes| count_whole(bytes, room));
+        if many > 0 {
+            stream.skip(len).await?;
+            count += many;
+        } else {
+            Document::open(stream, limit).await?.pass().await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
