@@ -186,7 +186,6 @@ impl Session {
     }
 
     /// The plugin that claimed the flow, or why nobody has.
-    #[must_use]
     pub fn claim(&self) -> Result<usize, &'static str> {
         match self.state {
             State::Claimed { plugin, .. } => Ok(plugin),
