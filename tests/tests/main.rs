@@ -1,0 +1,3 @@
+//! protap's end-to-end tests, see the crate's own documentation.
+
+mod captures;
