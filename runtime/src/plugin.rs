@@ -143,7 +143,7 @@ impl PluginSet {
         let mut instance = match &plugin.code {
             Code::Wasm(module) => module
                 .instantiate(plugin.manifest.input_len())
-                .map(Instance::Wasm)
+                .map(|instance| Instance::Wasm(Box::new(instance)))
                 .map_err(|source| LoadError::Wasm { path: plugin.path.clone(), source })?,
             Code::Native(factory) => Instance::Native(factory.instantiate()),
         };

@@ -8,7 +8,7 @@ mod parse;
 use std::collections::VecDeque;
 
 use self::complete::{Parts, Waiting};
-use crate::infer::{Claim, FlowFacts, Head, Verdict};
+use crate::infer::{Claim, FlowFacts, Head, Piece, Verdict};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
 use crate::plugin::content::Fact;
@@ -186,7 +186,6 @@ impl Session {
     }
 
     /// The plugin that claimed the flow, or why nobody has.
-    #[must_use]
     pub fn claim(&self) -> Result<usize, &'static str> {
         match self.state {
             State::Claimed { plugin, .. } => Ok(plugin),
@@ -211,7 +210,9 @@ impl Session {
     /// Takes the next event of the flow's streams.
     pub fn observe(&mut self, event: StreamEvent<'_>, cx: &mut SessionContext<'_>) {
         match event {
-            StreamEvent::Data { direction, offset, bytes, at, .. } => self.data(direction, offset, bytes, at, cx),
+            StreamEvent::Data { direction, offset, bytes, at, .. } => {
+                self.data(Piece { direction, bytes, missing: 0, at }, offset, cx);
+            }
             StreamEvent::Gap { direction, len, .. } => self.gap(direction, len, cx),
             StreamEvent::Close { direction, reason, at, .. } => self.close(direction, reason, at, cx),
         }
@@ -227,10 +228,7 @@ impl Session {
         cx: &mut SessionContext<'_>,
     ) {
         let offset = self.streams.as_mut().map_or(0, |streams| streams.lane_mut(direction).stream.end());
-        self.data(direction, offset, bytes, at, cx);
-        if missing > 0 {
-            self.gap(direction, missing, cx);
-        }
+        self.data(Piece { direction, bytes, missing, at }, offset, cx);
     }
 
     /// Nothing more will come of this flow: what waits is given up.
@@ -268,19 +266,19 @@ impl Session {
         self.pairing.as_ref().is_some_and(|pairing| !pairing.is_empty())
     }
 
-    fn data(&mut self, direction: Direction, offset: u64, bytes: &[u8], at: Timestamp, cx: &mut SessionContext<'_>) {
-        let is_turnaround = self.last_direction.replace(direction) != Some(direction);
+    fn data(&mut self, piece: Piece<'_>, offset: u64, cx: &mut SessionContext<'_>) {
+        let is_turnaround = self.last_direction.replace(piece.direction) != Some(piece.direction);
         if is_turnaround {
             self.start_afresh();
         }
         if let Some(head) = &mut self.head {
-            head.push(direction, offset, bytes, at);
+            head.push(&piece, offset);
         }
         match self.state {
-            State::Muted(_) => cx.counters.unclaimed_bytes += bytes.len() as u64,
+            State::Muted(_) => cx.counters.unclaimed_bytes += piece.bytes.len() as u64,
             State::Inferring => self.infer(false, cx),
             State::Claimed { .. } => {
-                self.feed(direction, bytes, at, is_turnaround, cx);
+                self.feed(&piece, is_turnaround, cx);
                 if self.head.as_ref().is_some_and(|head| head.is_full()) || self.has_proof() {
                     self.head = None;
                 }
@@ -302,27 +300,27 @@ impl Session {
     }
 
     /// Hands bytes to the plugin that claimed the flow.
-    fn feed(
-        &mut self,
-        direction: Direction,
-        bytes: &[u8],
-        at: Timestamp,
-        is_turnaround: bool,
-        cx: &mut SessionContext<'_>,
-    ) {
+    fn feed(&mut self, piece: &Piece<'_>, is_turnaround: bool, cx: &mut SessionContext<'_>) {
         let Some(streams) = &mut self.streams else { return };
-        let lane = streams.lane_mut(direction);
+        let lane = streams.lane_mut(piece.direction);
         if is_turnaround {
             if lane.stream.mode == Mode::Resync {
                 let dropped = lane.stream.drop_unsynced();
                 cx.counters.resync_bytes += dropped;
             }
             lane.stream.turnaround_at = Some(lane.stream.end());
-            self.is_out_of_step &= (direction == Direction::ToClient) ^ self.is_turned;
+            self.is_out_of_step &= (piece.direction == Direction::ToClient) ^ self.is_turned;
         }
-        lane.stream.push(bytes, at);
-        self.complete(direction, cx);
-        self.parse(direction, cx);
+        let (bytes, missing) = match self.state {
+            State::Claimed { plugin, .. } if self.transport == Transport::Udp => fit(piece, cx.plugins, plugin),
+            _ => (piece.bytes, piece.missing),
+        };
+        lane.stream.push(bytes, piece.at);
+        if missing > 0 {
+            lane.stream.tail = Tail::Gap(missing);
+        }
+        self.complete(piece.direction, cx);
+        self.parse(piece.direction, cx);
     }
 
     fn gap(&mut self, direction: Direction, len: u64, cx: &mut SessionContext<'_>) {
@@ -403,9 +401,9 @@ impl Session {
     fn replay(&mut self, head: &Head, cx: &mut SessionContext<'_>) {
         self.is_replaying = true;
         let mut last = None;
-        for (direction, bytes, at) in head.replay() {
-            let is_turnaround = last.replace(direction) != Some(direction);
-            self.feed(direction, bytes, at, is_turnaround, cx);
+        for piece in head.replay() {
+            let is_turnaround = last.replace(piece.direction) != Some(piece.direction);
+            self.feed(&piece, is_turnaround, cx);
         }
         self.is_replaying = false;
     }
@@ -468,6 +466,13 @@ impl Session {
         cx.out.extend(records.into_iter().map(|record| Output::Record(Box::new(record))));
         Some(result)
     }
+}
+
+/// Of a datagram that is longer than the plugin's window, what fits; the rest counts as missing.
+fn fit<'a>(piece: &Piece<'a>, plugins: &RunningPlugins, plugin: usize) -> (&'a [u8], u64) {
+    let window = plugins.plugin(plugin).map_or(0, |plugin| plugin.manifest.window as usize);
+    let bytes = piece.bytes.get(..window).unwrap_or(piece.bytes);
+    (bytes, piece.missing.saturating_add((piece.bytes.len() - bytes.len()) as u64))
 }
 
 /// Why nobody claims a flow that was caught in its middle.

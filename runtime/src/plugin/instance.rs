@@ -13,7 +13,7 @@ use crate::pair::Pairing;
 #[derive(Debug)]
 pub enum Instance {
     /// In the sandbox.
-    Wasm(WasmInstance),
+    Wasm(Box<WasmInstance>),
     /// Linked into this program.
     Native(NativeInstance),
 }

@@ -1,0 +1,132 @@
+//! What a whole replay costs: the bytes of a capture in, JSON into a sink that counts it out, with the plugins in the
+//! sandbox and with the same crates linked natively. Both take turns in one run; printed are the medians of the CPU
+//! time (one thread does it all, and a busy machine would spoil any other), and their ratio, which is the price of the
+//! sandbox. Compiling the modules is not in it.
+
+#![allow(missing_docs, unreachable_pub, reason = "a program of its own")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench stops where it fails")]
+
+#[path = "support/cpu_time.rs"]
+mod cpu_time;
+#[path = "support/messages.rs"]
+mod messages;
+#[path = "support/plugins.rs"]
+mod plugins;
+#[path = "replay/traffic.rs"]
+mod traffic;
+
+use std::io::{self, Cursor, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cpu_time::CpuTime;
+use criterion::measurement::Measurement;
+use protap::capture::FileSource;
+use protap::emit::JsonSink;
+use protap::packet::RawPacket;
+use protap::pipeline::{Observer, RunOptions, run};
+use protap::plugin::PluginSet;
+use protap::plugin::wasm::Deadline;
+use protap::shard::FlowOptions;
+use traffic::{Pcap, bulk, repeated};
+
+/// A name, and what writes the capture.
+type Input = (&'static str, fn() -> Pcap);
+
+/// Runs of each, one after the other in turn.
+const ROUNDS: usize = 15;
+
+fn main() {
+    // Arguments: what cargo gives (`--bench`), and perhaps a part of a name.
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let (wasm, native) = (plugins::wasm(Deadline::Fuel), plugins::native());
+    println!("replay            packets      MB  records     wasm ms   native ms    wasm/native");
+    let inputs: [Input; 3] = [
+        ("kafka_small", || repeated("kafka/noida_ck216_basic.pcap", 19_092, 500)),
+        ("kafka_bulk", || bulk(128, 1 << 20)),
+        ("mongodb_small", || repeated("mongodb/secantus_pm420_crud.pcap", 27_017, 500)),
+    ];
+    for (name, make) in inputs {
+        if name.contains(&filter) {
+            compare(name, make(), &wasm, &native);
+        }
+    }
+}
+
+fn compare(name: &str, pcap: Pcap, wasm: &Arc<PluginSet>, native: &Arc<PluginSet>) {
+    let capture: Arc<[u8]> = pcap.bytes.into();
+    let (records, output) = replay(&capture, wasm).1;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (times, plugins) in times.iter_mut().zip([wasm, native]) {
+            let (time, came_out) = replay(&capture, plugins);
+            assert_eq!(came_out, (records, output), "the sandbox changes what comes out");
+            times.push(time);
+        }
+    }
+    let [wasm, native] = times.map(median);
+    println!(
+        "{name:<15} {:>9} {:>7.1} {records:>8} {:>11.2} {:>11.2} {:>14.3}",
+        pcap.packets,
+        capture.len() as f64 / 1e6,
+        wasm.as_secs_f64() * 1e3,
+        native.as_secs_f64() * 1e3,
+        wasm.as_secs_f64() / native.as_secs_f64(),
+    );
+}
+
+/// How long a replay takes, and how many records and bytes of them come out.
+fn replay(capture: &Arc<[u8]>, plugins: &Arc<PluginSet>) -> (Duration, (u64, u64)) {
+    let mut out = Counted::default();
+    let started = CpuTime.start();
+    let mut source = FileSource::from_reader("bench", Cursor::new(capture.clone()));
+    let mut sink = JsonSink::new(&mut out, "pcap");
+    let options = RunOptions {
+        workers: 1,
+        flows: FlowOptions::default(),
+        max_packets: None,
+        duration: None,
+        stop: Arc::default(),
+    };
+    let report = run(&mut source, plugins, &options, &mut sink, &mut Unobserved).unwrap();
+    let time = CpuTime.end(started);
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    drop(sink);
+    (time, (out.lines, out.bytes))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// A sink that keeps nothing.
+#[derive(Default)]
+struct Counted {
+    bytes: u64,
+    lines: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Unobserved;
+
+impl Observer for Unobserved {
+    fn packet(&mut self, _: &RawPacket<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Big captures in memory, always the same: a recorded one repeated under new client ports and later times, or a bulk
+//! transfer written from nothing.
+
+use std::path::PathBuf;
+
+use etherparse::PacketBuilder;
+
+use crate::messages::{framed, produce_request, string};
+
+/// A pcap file that is being written.
+pub struct Pcap {
+    pub bytes: Vec<u8>,
+    pub packets: u64,
+    micros: u64,
+}
+
+impl Pcap {
+    fn new() -> Self {
+        let header = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 1].map(u32::to_le_bytes).concat();
+        Self { bytes: header, packets: 0, micros: 1_700_000_000_000_000 }
+    }
+
+    fn packet(&mut self, data: &[u8], after_micros: u64) {
+        self.micros += after_micros;
+        let (seconds, micros) = (self.micros / 1_000_000, self.micros % 1_000_000);
+        let header = [seconds as u32, micros as u32, data.len() as u32, data.len() as u32];
+        self.bytes.extend(header.map(u32::to_le_bytes).concat());
+        self.bytes.extend_from_slice(data);
+        self.packets += 1;
+    }
+}
+
+/// A capture of `tests/captures` (pcap, microseconds, IPv4 over Ethernet, one server port), `times` times.
+pub fn repeated(name: &str, server_port: u16, times: u16) -> Pcap {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/captures")).join(name);
+    let recorded = std::fs::read(&path).unwrap_or_else(|error| {
+        eprintln!("cannot read {}: {error}", path.display());
+        std::process::exit(1);
+    });
+    let packets = packets_of(&recorded);
+    let mut pcap = Pcap::new();
+    for time in 0..times {
+        let mut last = packets[0].0 - 1000;
+        for (micros, data) in &packets {
+            let mut data = data.to_vec();
+            let tcp = 14 + usize::from(data[14] & 15) * 4;
+            let is_from_server = data[tcp..tcp + 2] == server_port.to_be_bytes();
+            // The client's port, and the client's address in case that ports repeat.
+            let (port, address) = if is_from_server { (tcp + 2, 30) } else { (tcp, 26) };
+            let before = u16::from_be_bytes([data[port], data[port + 1]]);
+            data[port..port + 2].copy_from_slice(&before.wrapping_add(time.wrapping_mul(64)).to_be_bytes());
+            data[address..address + 2].copy_from_slice(&time.to_be_bytes());
+            pcap.packet(&data, micros - last);
+            last = *micros;
+        }
+    }
+    pcap
+}
+
+fn packets_of(pcap: &[u8]) -> Vec<(u64, &[u8])> {
+    assert_eq!(pcap[..4], 0xa1b2_c3d4_u32.to_le_bytes());
+    let mut rest = &pcap[24..];
+    let mut packets = Vec::new();
+    while let Some((header, after)) = rest.split_first_chunk::<16>() {
+        let field = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (data, next) = after.split_at(field(8) as usize);
+        packets.push((u64::from(field(0)) * 1_000_000 + u64::from(field(4)), data));
+        rest = next;
+    }
+    packets
+}
+
+/// Produce requests of `len` bytes each in full segments, and their responses.
+pub fn bulk(requests: i32, len: usize) -> Pcap {
+    let mut dialogue = Dialogue { pcap: Pcap::new(), next: [0, 0] };
+    dialogue.segment(Side::Client, Flag::Syn, &[]);
+    dialogue.segment(Side::Server, Flag::Syn, &[]);
+    for correlation_id in 0..requests {
+        for (index, segment) in produce_request(correlation_id, len).chunks(1448).enumerate() {
+            dialogue.segment(Side::Client, Flag::None, segment);
+            if index % 2 == 1 {
+                dialogue.segment(Side::Server, Flag::None, &[]);
+            }
+        }
+        dialogue.segment(Side::Server, Flag::None, &produce_response(correlation_id));
+    }
+    dialogue.segment(Side::Client, Flag::Fin, &[]);
+    dialogue.segment(Side::Server, Flag::Fin, &[]);
+    dialogue.pcap
+}
+
+fn produce_response(correlation_id: i32) -> Vec<u8> {
+    let mut body = correlation_id.to_be_bytes().to_vec();
+    body.extend(1_i32.to_be_bytes()); // topics
+    string(&mut body, "orders.v1");
+    body.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]); // one partition: index, error
+    body.extend([i64::from(correlation_id), -1, 0].map(i64::to_be_bytes).concat()); // offset, append time, log start
+    body.extend(0_i32.to_be_bytes()); // throttle_time_ms
+    framed(&body)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Client,
+    Server,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Flag {
+    None,
+    Syn,
+    Fin,
+}
+
+/// One connection, packet after packet.
+struct Dialogue {
+    pcap: Pcap,
+    /// Next sequence numbers of client and server.
+    next: [u32; 2],
+}
+
+impl Dialogue {
+    fn segment(&mut self, side: Side, flag: Flag, payload: &[u8]) {
+        let [client, server] = self.next;
+        let (from, to, ports, [seq, ack]) = match side {
+            Side::Client => (1, 2, (50_000, 9092), [client, server]),
+            Side::Server => (2, 1, (9092, 50_000), [server, client]),
+        };
+        let mut builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([10, 0, 0, from], [10, 0, 0, to], 64)
+            .tcp(ports.0, ports.1, seq, 64_000);
+        if flag == Flag::Syn {
+            builder = builder.syn();
+        }
+        if flag == Flag::Fin {
+            builder = builder.fin();
+        }
+        if flag != Flag::Syn || side == Side::Server {
+            builder = builder.ack(ack);
+        }
+        let mut data = Vec::with_capacity(builder.size(payload.len()));
+        builder.write(&mut data, payload).unwrap();
+        self.pcap.packet(&data, 10);
+        let sent = payload.len() as u32 + u32::from(flag != Flag::None);
+        let next = if side == Side::Client { &mut self.next[0] } else { &mut self.next[1] };
+        *next = next.wrapping_add(sent);
+    }
+}

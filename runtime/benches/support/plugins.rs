@@ -1,0 +1,34 @@
+//! The plugins as `make plugins` left them, and the same crates linked natively.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use protap::plugin::native::NativeFactory;
+use protap::plugin::wasm::{Deadline, WasmEngine};
+use protap::plugin::{Plugin, PluginSet};
+
+/// The modules in `target/plugins`.
+pub fn wasm(deadline: Deadline) -> Arc<PluginSet> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins"));
+    let files = ["kafka.wasm", "mongodb.wasm"].map(|name| folder.join(name));
+    if !files.iter().all(|file| file.is_file()) {
+        eprintln!("no kafka.wasm and mongodb.wasm in {}: run `make plugins` first", folder.display());
+        std::process::exit(1);
+    }
+    let engine = WasmEngine::new(deadline).unwrap();
+    set(files.map(|file| Plugin::load(&engine, &file).unwrap()))
+}
+
+/// The same plugins without the sandbox.
+pub fn native() -> Arc<PluginSet> {
+    let factories = [NativeFactory::of::<kafka::Plugin>(), NativeFactory::of::<mongodb::Plugin>()];
+    set(factories.map(|factory| Plugin::native(factory).unwrap()))
+}
+
+fn set(plugins: [Plugin; 2]) -> Arc<PluginSet> {
+    let mut set = PluginSet::default();
+    for plugin in plugins {
+        set.add(plugin);
+    }
+    Arc::new(set)
+}
