@@ -233,7 +233,7 @@ impl Session {
 
     /// Nothing more will come of this flow: what waits is given up.
     pub fn finish(&mut self, reason: &'static str, cx: &mut SessionContext<'_>) {
-        if self.state == State::Inferring {
+        if self.state == State::Inferring && self.head.as_ref().is_some_and(|head| !head.is_empty()) {
             self.infer(true, cx);
         }
         for direction in [Direction::ToServer, Direction::ToClient] {
@@ -325,10 +325,13 @@ impl Session {
 
     fn gap(&mut self, direction: Direction, len: u64, cx: &mut SessionContext<'_>) {
         if self.state == State::Inferring {
-            if let Some(head) = &mut self.head {
-                head.forget(direction);
+            self.infer_before_gap(cx);
+            if self.state == State::Inferring {
+                if let Some(head) = &mut self.head {
+                    head.forget(direction);
+                }
+                return;
             }
-            return;
         }
         self.head = None;
         if let Some(streams) = &mut self.streams {
@@ -368,6 +371,17 @@ impl Session {
                 cx.counters.unclaimed_bytes += bytes as u64;
                 self.mute(reason);
             }
+        }
+    }
+
+    /// Nothing can be added to what a direction began with, so it is now or never for that. If nobody claims it, what
+    /// comes behind the gap may still be recognised.
+    fn infer_before_gap(&mut self, cx: &mut SessionContext<'_>) {
+        let Some(head) = &mut self.head else { return };
+        let ports = (self.ends.0.port, self.ends.1.port);
+        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
+        if let Some(claim) = head.infer_as_it_is(cx.plugins, &facts) {
+            self.take_claim(claim, cx);
         }
     }
 
