@@ -47,7 +47,10 @@ impl Outcome {
     #[must_use]
     pub fn plugin(&self, name: &str) -> &Value {
         let plugins = self.summary["plugins"].as_array().expect("a list of plugins");
-        plugins.iter().find(|plugin| plugin["name"] == name).unwrap_or_else(|| panic!("no plugin {name} in the summary"))
+        plugins
+            .iter()
+            .find(|plugin| plugin["name"] == name)
+            .unwrap_or_else(|| panic!("no plugin {name} in the summary"))
     }
 }
 

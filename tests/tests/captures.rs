@@ -45,7 +45,12 @@ fn agree(captures: &[Fixture]) {
             }
         }
         if !faults.is_empty() {
-            report += &format!("{}: {} differences, as\n  {}\n", fixture.name, faults.len(), faults[..faults.len().min(3)].join("\n  "));
+            report += &format!(
+                "{}: {} differences, as\n  {}\n",
+                fixture.name,
+                faults.len(),
+                faults[..faults.len().min(3)].join("\n  ")
+            );
         }
     }
     assert!(report.is_empty(), "{report}");
