@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use protap_plugin::prelude::*;
+use protap_plugin::read_head;
 use protap_plugin::testing::{Completeness, Ending, Replay, Seen, Value};
 
 attributes! {
@@ -304,4 +305,22 @@ fn a_message_may_end_the_flow() {
     assert_eq!(ending(b'h').ending, Ending::Handover(6, "starttls".to_owned()));
     assert_eq!(ending(b'j').ending, Ending::Rejected("not mine".to_owned()));
     assert_eq!(ending(b'j').messages, []);
+}
+
+#[test]
+fn a_head_is_read_as_far_as_it_goes() {
+    let read = |bytes: &[u8]| {
+        let mut first = None;
+        let code = async |stream: Stream| {
+            stream.begin_frame(8)?;
+            first = Some(stream.u16_be().await?);
+            stream.skip(4).await?;
+            stream.u16_be().await
+        };
+        let (done, stream) = read_head(Direction::ToServer, bytes, code);
+        (first, done, stream.offset())
+    };
+    assert_eq!(read(&[0, 1, 9, 9, 9, 9, 0, 2]), (Some(1), Some(Ok(2)), 8));
+    assert_eq!(read(&[0, 1, 9]), (Some(1), None, 3));
+    assert_eq!(read(&[0]), (None, None, 0));
 }

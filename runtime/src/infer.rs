@@ -15,7 +15,7 @@ use crate::running::RunningPlugins;
 pub struct Head {
     to_server: HeadStream,
     to_client: HeadStream,
-    pieces: Vec<Piece>,
+    pieces: Vec<PieceHeader>,
     answers: Vec<Answer>,
 }
 
@@ -26,10 +26,24 @@ struct HeadStream {
     is_mid_stream: bool,
 }
 
+/// Bytes that came at once.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+pub struct Piece<'a> {
+    /// Which way.
+    pub direction: Direction,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Bytes of a datagram after them that were not captured.
+    pub missing: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PieceHeader {
     direction: Direction,
     len: usize,
+    missing: u64,
     at: Timestamp,
 }
 
@@ -83,13 +97,14 @@ impl Head {
     }
 
     /// Takes the next bytes of a direction.
-    pub fn push(&mut self, direction: Direction, offset: u64, bytes: &[u8], at: Timestamp) {
+    pub fn push(&mut self, piece: &Piece<'_>, offset: u64) {
+        let Piece { direction, bytes, missing, at } = *piece;
         let stream = self.stream_mut(direction);
         if stream.bytes.is_empty() {
             stream.base = offset;
         }
         stream.bytes.extend_from_slice(bytes);
-        self.pieces.push(Piece { direction, len: bytes.len(), at });
+        self.pieces.push(PieceHeader { direction, len: bytes.len(), missing, at });
     }
 
     /// Bytes of a direction are missing: what came before them is of no use for inference.
@@ -147,13 +162,13 @@ impl Head {
     }
 
     /// The collected bytes, piece by piece, in the order in which they came.
-    pub fn replay(&self) -> impl Iterator<Item = (Direction, &[u8], Timestamp)> {
+    pub fn replay(&self) -> impl Iterator<Item = Piece<'_>> {
         let (mut to_server, mut to_client) = (self.to_server.bytes.as_slice(), self.to_client.bytes.as_slice());
-        self.pieces.iter().map(move |piece| {
-            let rest = if piece.direction == Direction::ToServer { &mut to_server } else { &mut to_client };
-            let (bytes, after) = rest.split_at(piece.len.min(rest.len()));
+        self.pieces.iter().map(move |&PieceHeader { direction, len, missing, at }| {
+            let rest = if direction == Direction::ToServer { &mut to_server } else { &mut to_client };
+            let (bytes, after) = rest.split_at(len.min(rest.len()));
             *rest = after;
-            (piece.direction, bytes, piece.at)
+            Piece { direction, bytes, missing, at }
         })
     }
 

@@ -129,16 +129,23 @@ impl Stream {
         self.skip_to = skip_to;
     }
 
-    /// The gap behind the bytes has been dealt with: reading goes on behind it. What of it was to be skipped is
-    /// absorbed; gives how much that was.
-    pub fn pass_gap(&mut self) -> u64 {
-        let Tail::Gap(len) = self.tail else { return 0 };
+    /// The bytes and the gap behind them are given up: reading goes on behind it.
+    pub fn pass_gap(&mut self) {
+        let Tail::Gap(len) = self.tail else { return };
         self.consume(self.len());
-        let absorbed = self.skip_to.saturating_sub(self.base).min(len);
         self.base = self.base.saturating_add(len);
         self.skip_to = self.skip_to.max(self.base);
         self.tail = Tail::Open;
         self.need = 0;
+    }
+
+    /// While skipping: the part of the gap that was to be skipped is absorbed; gives how much that was. What reaches
+    /// beyond stays a gap.
+    pub fn absorb_gap(&mut self) -> u64 {
+        let Tail::Gap(len) = self.tail else { return 0 };
+        let absorbed = self.skip_to.saturating_sub(self.base).min(len);
+        self.base = self.base.saturating_add(absorbed);
+        self.tail = if absorbed < len { Tail::Gap(len - absorbed) } else { Tail::Open };
         absorbed
     }
 
@@ -216,9 +223,19 @@ mod tests {
         stream.push(b"ab", 1);
         stream.skip(10);
         stream.tail = Tail::Gap(5);
-        assert_eq!(stream.pass_gap(), 5);
+        assert_eq!((stream.absorb_gap(), stream.tail), (5, Tail::Open));
         stream.push(b"cccd", 2);
         assert_eq!((stream.base(), stream.window(9)), (10, &b"d"[..]));
+    }
+
+    #[test]
+    fn what_of_a_gap_reaches_beyond_a_skip_stays_a_gap() {
+        let mut stream = Stream::new(0, Mode::Synced);
+        stream.skip(4);
+        stream.tail = Tail::Gap(10);
+        assert_eq!((stream.absorb_gap(), stream.tail, stream.is_skipping()), (4, Tail::Gap(6), false));
+        stream.pass_gap();
+        assert_eq!((stream.base(), stream.tail), (10, Tail::Open));
     }
 
     #[test]

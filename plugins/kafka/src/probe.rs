@@ -65,7 +65,7 @@ fn more(amount: usize) -> Verdict {
 /// What one side's head says, given the other's.
 fn side(head: &[u8], other: &[u8], is_mid_stream: bool, is_other_mid_stream: bool) -> Sign {
     if is_mid_stream {
-        let is_request = |at| begins_with_request(head.get(at..).unwrap_or_default());
+        let is_request = |at| begins_with_request(head.get(at..).unwrap_or_default(), other);
         return if (0..head.len()).any(is_request) { Sign::Likely } else { Sign::Need(head.len() + 1) };
     }
     match find_request(head) {
@@ -104,8 +104,8 @@ fn is_client_name(id: &[u8]) -> bool {
 }
 
 /// Whether a request begins here, somewhere in a stream: one with a longer client id that is followed by another one of the
-/// same client, or whose body makes sense.
-fn begins_with_request(bytes: &[u8]) -> bool {
+/// same client, or that the other side answers, or whose body makes sense.
+fn begins_with_request(bytes: &[u8], other: &[u8]) -> bool {
     let Found::Request(request) = find_request(bytes) else { return false };
     if !request.client_id.is_some_and(is_client_name) || !request.is_known_version() {
         return false;
@@ -117,9 +117,16 @@ fn begins_with_request(bytes: &[u8]) -> bool {
         Body::Whole { .. } | Body::Unread => {
             let next = usize::try_from(request.len).ok().and_then(|len| bytes.get(len..));
             let next = next.map_or(Found::Nothing("not there"), find_request);
-            matches!(next, Found::Request(next) if follows(&next, &request))
+            matches!(next, Found::Request(next) if follows(&next, &request)) || answers(other, &request)
         }
     }
+}
+
+/// Whether the other side begins with what may be the answer to a request: a plausible size, and the request's id.
+fn answers(other: &[u8], request: &Candidate<'_>) -> bool {
+    let mut reader = Reader::new(other);
+    let is_size = reader.u32_be().is_ok_and(|size| (4..=MAX_RESPONSE).contains(&size));
+    is_size && reader.u32_be() == Ok(request.correlation_id)
 }
 
 /// Whether a request may be the same client's next: clients count up.

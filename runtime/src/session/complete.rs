@@ -149,6 +149,7 @@ fn emit(records: Vec<Record>, cx: &mut SessionContext<'_>) {
 fn amend(message: &mut Message, part: Message) {
     message.end = message.end.max(part.end);
     message.has_more_replies |= part.has_more_replies;
+    message.next_id = part.next_id.or(message.next_id);
     let (into, from) = (&mut message.content, part.content);
     into.id = from.id.or(into.id);
     into.code = from.code.or(into.code);

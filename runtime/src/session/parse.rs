@@ -4,6 +4,7 @@
 use protap_plugin::contract::{ParseResult, flag, verb};
 
 use super::{MAX_FRUITLESS_RESYNCS, Session, SessionContext, State};
+use crate::infer::Piece;
 use crate::packet::Transport;
 use crate::plugin::instance::CallError;
 use crate::reassembly::Direction;
@@ -85,15 +86,10 @@ impl Session {
     /// While skipping there are no bytes to parse. Says whether there is something to do behind a gap.
     fn skip_on(&mut self, direction: Direction, cx: &mut SessionContext<'_>) -> bool {
         let Some(streams) = &mut self.streams else { return false };
-        let stream = &mut streams.lane_mut(direction).stream;
-        let Tail::Gap(len) = stream.tail else { return false };
-        let absorbed = stream.pass_gap();
+        let absorbed = streams.lane_mut(direction).stream.absorb_gap();
         cx.counters.absorbed_bytes += absorbed;
-        if absorbed < len {
-            self.lose(direction, cx);
-        }
         self.complete(direction, cx);
-        true
+        absorbed > 0
     }
 
     fn parse_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
@@ -125,15 +121,19 @@ impl Session {
                 Ok(Next::Again)
             }
             verb::SKIP if result.amount == 0 => Err(CallError::Violation("skips nothing")),
+            verb::SKIP if is_datagram || stream.tail == Tail::Ended => {
+                stream.consume(consumed);
+                if result.amount >= left {
+                    return Ok(self.last_bytes_done(round, cx));
+                }
+                stream.skip(result.amount);
+                Ok(Next::Again)
+            }
             verb::SKIP => {
                 stream.consume(consumed);
-                stream.skip(if is_datagram { result.amount.min(left) } else { result.amount });
+                stream.skip(result.amount);
                 stream.need = 1;
-                Ok(if is_datagram || stream.tail == Tail::Ended {
-                    self.last_bytes_done(round, cx)
-                } else {
-                    Next::Again
-                })
+                Ok(Next::Again)
             }
             verb::INVALID => {
                 cx.counters.malformed += 1;
@@ -191,7 +191,9 @@ impl Session {
                 stream.skip(result.amount - stream.base());
                 Ok(Next::Again)
             }
-            verb::NEED | verb::CANDIDATE if round.is_last => Ok(self.last_bytes_done(round, cx)),
+            verb::MORE if consumed > 0 && left > 0 => Ok(Next::Again),
+            verb::MORE | verb::NEED | verb::CANDIDATE if round.is_last => Ok(self.last_bytes_done(round, cx)),
+            verb::MORE if consumed > 0 => Ok(Next::Wait),
             verb::NEED if result.amount > left && result.amount <= round.max as u64 => {
                 stream.need = result.amount;
                 Ok(Next::Again)
@@ -269,7 +271,8 @@ impl Session {
             }
             let (base, rest) = (stream.base(), stream.window(usize::MAX));
             if let (false, Some(head)) = (rest.is_empty(), &mut self.head) {
-                head.push(side, base, rest, cx.now);
+                let piece = Piece { direction: side, bytes: rest, missing: 0, at: cx.now };
+                head.push(&piece, base);
             }
         }
         self.infer(false, cx);

@@ -1,0 +1,113 @@
+//! Where things are: the program and the plugins that `make test` built before, the captures of `tests/captures/`,
+//! and captures outside of the repository, if there are any.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+}
+
+/// The program, as cargo built it beside this test; `PROTAP_BIN` names another.
+#[must_use]
+pub fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("PROTAP_BIN") {
+        return existing(PathBuf::from(path));
+    }
+    // This test is target/PROFILE/deps/e2e-HASH, wherever the target folder is.
+    let test = std::env::current_exe().expect("a running program has a path");
+    existing(test.parent().and_then(Path::parent).expect("a test has a profile's folder").join("protap"))
+}
+
+/// The folder of the plugins; `PROTAP_TEST_PLUGINS` names another.
+#[must_use]
+pub fn plugin_folder() -> PathBuf {
+    let default = || root().join("target/plugins");
+    existing(std::env::var_os("PROTAP_TEST_PLUGINS").map_or_else(default, PathBuf::from))
+}
+
+/// A plugin by its name.
+#[must_use]
+pub fn plugin(name: &str) -> PathBuf {
+    existing(plugin_folder().join(format!("{name}.wasm")))
+}
+
+/// A folder for a test's files, empty; the test's own, so that tests can run side by side.
+#[must_use]
+pub fn scratch(test: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("protap-e2e-{}-{test}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written to");
+    folder
+}
+
+/// A capture and what is known about it.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    /// The capture file.
+    pub path: PathBuf,
+    /// Its name without folder and extensions.
+    pub name: String,
+    /// The protocol that it holds, which is its folder's name.
+    pub protocol: String,
+}
+
+impl Fixture {
+    /// The capture's bytes, as they are in the file.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.path).unwrap_or_else(|error| panic!("cannot read {}: {error}", self.path.display()))
+    }
+
+    /// A file of the independent decode.
+    #[must_use]
+    pub fn oracle(&self, extension: &str) -> PathBuf {
+        let folder = self.path.parent().expect("a file has a folder");
+        folder.join("oracle").join(format!("{}.{extension}", self.name))
+    }
+}
+
+/// The captures of a folder of `tests/captures/`, by name.
+#[must_use]
+pub fn fixtures(protocol: &str) -> Vec<Fixture> {
+    let found = captures_in(&root().join("tests/captures").join(protocol));
+    assert!(!found.is_empty(), "no captures in tests/captures/{protocol}");
+    found
+}
+
+/// The capture of `tests/captures/` with that name, as `kafka/noida_kcat171`.
+#[must_use]
+pub fn fixture(name: &str) -> Fixture {
+    let (protocol, short) = name.split_once('/').expect("protocol/name");
+    let found = fixtures(protocol).into_iter().find(|fixture| fixture.name == short);
+    found.unwrap_or_else(|| panic!("no capture {short} in tests/captures/{protocol}"))
+}
+
+/// Further captures with decodes, outside of the repository, which are not among our own.
+#[must_use]
+pub fn further_captures(protocol: &str) -> Vec<Fixture> {
+    let ours: Vec<String> = fixtures(protocol).into_iter().map(|fixture| fixture.name).collect();
+    let found = captures_in(&root().join("../shared/captures").join(protocol));
+    found.into_iter().filter(|fixture| !ours.contains(&fixture.name)).collect()
+}
+
+fn captures_in(folder: &Path) -> Vec<Fixture> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found: Vec<Fixture> = entries.filter_map(|entry| as_fixture(entry.ok()?.path())).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+fn as_fixture(path: PathBuf) -> Option<Fixture> {
+    let file = path.file_name()?.to_str()?;
+    let plain = file.strip_suffix(".gz").unwrap_or(file);
+    let name = plain.strip_suffix(".pcap").or_else(|| plain.strip_suffix(".pcapng"))?.to_owned();
+    let protocol = path.parent()?.file_name()?.to_str()?.to_owned();
+    Some(Fixture { name, protocol, path })
+}
+
+fn existing(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is missing: run the tests with `make test`, which builds it", path.display());
+    path
+}

@@ -1,0 +1,127 @@
+//! Runs of the engine in this process: a capture's bytes in, records and counters out. The plugins are those that
+//! `make test` built, compiled once for all tests of this process.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use protap::capture::FileSource;
+use protap::emit::JsonSink;
+use protap::packet::RawPacket;
+use protap::pipeline::{Observer, RunOptions, run};
+use protap::plugin::wasm::{Deadline, WasmEngine};
+use protap::plugin::{LoadError, Plugin, PluginSet};
+use protap::shard::FlowOptions;
+use serde_json::Value;
+
+use crate::artifacts;
+use crate::records::Records;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The records.
+    pub records: Records,
+    /// The counters, as `--stats-json` writes them.
+    pub summary: Value,
+    /// What could not be read.
+    pub errors: Vec<String>,
+}
+
+impl Outcome {
+    /// A counter of losses.
+    #[must_use]
+    pub fn loss(&self, name: &str) -> u64 {
+        let count = self.summary["losses"][name].as_u64();
+        count.unwrap_or_else(|| panic!("the summary has no loss called {name}"))
+    }
+
+    /// Faults of a plugin, over all kinds.
+    #[must_use]
+    pub fn faults(&self, plugin: &str) -> u64 {
+        self.plugin(plugin)["faults"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum()
+    }
+
+    /// What the summary says of a plugin.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> &Value {
+        let plugins = self.summary["plugins"].as_array().expect("a list of plugins");
+        plugins
+            .iter()
+            .find(|plugin| plugin["name"] == name)
+            .unwrap_or_else(|| panic!("no plugin {name} in the summary"))
+    }
+}
+
+/// The engine that compiles plugins for tests: calls are bounded by fuel, so every run does the same.
+pub fn wasm_engine() -> &'static WasmEngine {
+    static ENGINE: OnceLock<WasmEngine> = OnceLock::new();
+    ENGINE.get_or_init(|| WasmEngine::new(Deadline::Fuel).expect("wasmtime starts"))
+}
+
+/// Kafka and MongoDB.
+pub fn shipped_plugins() -> &'static Arc<PluginSet> {
+    static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
+    PLUGINS.get_or_init(|| load([artifacts::plugin("kafka"), artifacts::plugin("mongodb")].iter().map(AsRef::as_ref)))
+}
+
+/// Plugins from these files.
+pub fn load<'a>(files: impl IntoIterator<Item = &'a Path>) -> Arc<PluginSet> {
+    try_load(files).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Plugins from these files, checked as the program checks them.
+pub fn try_load<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Arc<PluginSet>, LoadError> {
+    let mut set = PluginSet::default();
+    for file in files {
+        let twin = set.add(Plugin::load(wasm_engine(), file)?);
+        assert!(twin.is_none(), "two plugins of one name");
+    }
+    set.check()?;
+    Ok(Arc::new(set))
+}
+
+/// Runs a capture through the shipped plugins, on one worker.
+#[must_use]
+pub fn read(capture: Vec<u8>) -> Outcome {
+    read_with(shipped_plugins(), capture, 1)
+}
+
+/// Runs a capture through these plugins.
+#[must_use]
+pub fn read_with(plugins: &Arc<PluginSet>, capture: Vec<u8>, workers: usize) -> Outcome {
+    read_source(plugins, &mut FileSource::from_reader("the capture", io::Cursor::new(capture)), workers)
+}
+
+/// Runs a source's packets through these plugins.
+#[must_use]
+pub fn read_source(plugins: &Arc<PluginSet>, source: &mut FileSource, workers: usize) -> Outcome {
+    let options = RunOptions {
+        workers,
+        flows: FlowOptions::default(),
+        max_packets: None,
+        duration: None,
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    let mut out = Vec::new();
+    let report = run(source, plugins, &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
+    let report = report.expect("a vector takes all records");
+    Outcome {
+        records: Records::new(String::from_utf8(out).expect("JSON is UTF-8")),
+        summary: report.summary.to_json(),
+        errors: report.errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+struct NobodyWatches;
+
+impl Observer for NobodyWatches {
+    fn packet(&mut self, _packet: &RawPacket<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

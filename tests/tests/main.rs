@@ -1,0 +1,5 @@
+//! protap's end-to-end tests, see the crate's own documentation.
+
+mod captures;
+mod split;
+mod workers;

@@ -1,0 +1,154 @@
+//! How bytes were cut into packets, numbered, shuffled, repeated and wrapped up must not show: the records of a rewritten
+//! capture are those of the original, but for times.
+
+use protap_e2e::artifacts::{Fixture, fixture, fixtures};
+use protap_e2e::engine;
+use protap_e2e::link::{LINKS, Link};
+use protap_e2e::pcap::Capture;
+use protap_e2e::rewrite;
+use protap_e2e::segment::{Segment, segments, to_file};
+
+/// Captures up to this size are also cut into single bytes.
+const SMALL: usize = 80_000;
+
+type Rewrite<'a> = &'a dyn Fn(&[Segment]) -> Vec<Segment>;
+
+#[test]
+fn single_bytes_give_the_same_records() {
+    same_records(small(), &[("single bytes", &|s| rewrite::cut(s, 1)), ("three bytes", &|s| rewrite::cut(s, 3))]);
+}
+
+#[test]
+fn cuts_between_header_and_body_give_the_same_records() {
+    // A connection caught in its middle is found by what the first packets hold, so there it shows how they were cut.
+    let from_their_start = all().into_iter().filter(|fixture| !fixture.name.ends_with("_midstream")).collect();
+    same_records(from_their_start, &[("cut behind headers", &|s| rewrite::cut_behind_headers(s))]);
+    let big = vec![fixture("kafka/tansu_ck216_big"), fixture("mongodb/secantus_pm420_exhaust")];
+    same_records(big, &[("pieces of 7", &|s| rewrite::cut(s, 7)), ("pieces of 1447", &|s| rewrite::cut(s, 1447))]);
+}
+
+#[test]
+fn coalesced_segments_give_the_same_records() {
+    same_records(all(), &[("coalesced", &|s| rewrite::coalesced(s))]);
+}
+
+#[test]
+fn shuffled_packets_give_the_same_records() {
+    let seeds: Vec<u64> = (1..=4).collect();
+    for seed in seeds {
+        same_records(all(), &[(&format!("shuffled, seed {seed}"), &|s| rewrite::shuffled(s, 8, seed))]);
+    }
+}
+
+#[test]
+fn repeated_packets_give_the_same_records() {
+    let rewrites: [(&str, Rewrite<'_>); 3] = [
+        ("doubled at once", &|s| rewrite::doubled(s, 7, 0)),
+        ("retransmitted after 5 ms", &|s| rewrite::doubled(s, 7, 5_000_000)),
+        ("everything twice", &|s| rewrite::doubled(s, 1, 2_000_000)),
+    ];
+    same_records(all(), &rewrites);
+}
+
+#[test]
+fn wrapping_sequence_numbers_give_the_same_records() {
+    let rewrites: [(&str, Rewrite<'_>); 3] = [
+        ("wrap at the first byte", &|s| rewrite::wrapping(s, 1)),
+        ("wrap in the first frame", &|s| rewrite::wrapping(s, 30)),
+        ("wrap later", &|s| rewrite::wrapping(s, 5_000)),
+    ];
+    same_records(all(), &rewrites);
+}
+
+#[test]
+fn ipv6_gives_the_same_records() {
+    same_records(all(), &[("IPv6", &|s| rewrite::over_ipv6(s))]);
+}
+
+#[test]
+fn every_link_header_gives_the_same_records() {
+    let mut report = String::new();
+    for fixture in some() {
+        let original = engine::read(fixture.bytes()).records.without_times();
+        let segments = segments(&Capture::read(&fixture.path));
+        for link in LINKS {
+            for (family, segments) in [("IPv4", segments.clone()), ("IPv6", rewrite::over_ipv6(&segments))] {
+                let records = engine::read(to_file(&segments, link)).records.without_times();
+                report += &difference(&fixture, &format!("{family} in {link:?}"), &original, &records);
+            }
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn all_at_once_gives_the_same_records() {
+    same_records(
+        some(),
+        &[("everything", &|s| {
+            let s = rewrite::wrapping(&rewrite::over_ipv6(&rewrite::cut_behind_headers(s)), 40);
+            rewrite::shuffled(&rewrite::doubled(&s, 5, 3_000_000), 8, 99)
+        })],
+    );
+}
+
+fn same_records(captures: Vec<Fixture>, rewrites: &[(&str, Rewrite<'_>)]) {
+    let mut report = String::new();
+    for fixture in captures {
+        let original = engine::read(fixture.bytes()).records.without_times();
+        let segments = segments(&Capture::read(&fixture.path));
+        for (name, rewrite) in rewrites {
+            let file = to_file(&rewrite(&segments), Link::Ethernet);
+            report += &difference(&fixture, name, &original, &engine::read(file).records.without_times());
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+/// The first record that differs, in words.
+fn difference(fixture: &Fixture, rewrite: &str, original: &[String], records: &[String]) -> String {
+    let less =
+        |a: &[String], b: &[String]| -> Vec<String> { a.iter().filter(|line| !b.contains(line)).cloned().collect() };
+    let (missing, extra) = (less(original, records), less(records, original));
+    if missing.is_empty() && extra.is_empty() && original.len() == records.len() {
+        return String::new();
+    }
+    let show = |lines: &[String]| lines.iter().take(4).map(|line| format!("\n    {line}")).collect::<String>();
+    let (name, counts) = (&fixture.name, (missing.len(), extra.len()));
+    format!(
+        "{name}, {rewrite}: {counts:?} records missing and extra, as\n  missing{}\n  extra{}\n",
+        show(&missing),
+        show(&extra)
+    )
+}
+
+fn all() -> Vec<Fixture> {
+    ["kafka", "mongodb"].iter().flat_map(|protocol| fixtures(protocol)).collect()
+}
+
+fn small() -> Vec<Fixture> {
+    let payload = |fixture: &Fixture| segments(&Capture::read(&fixture.path)).iter().map(|s| s.payload.len()).sum();
+    let is_small = |fixture: &Fixture| -> bool {
+        let bytes: usize = payload(fixture);
+        bytes < SMALL
+    };
+    all().into_iter().filter(is_small).collect()
+}
+
+/// One capture of each sort.
+fn some() -> Vec<Fixture> {
+    [
+        "kafka/noida_ck216_basic",
+        "kafka/mock_ck216_txn",
+        "kafka/noida_ck216_comp",
+        "kafka/mock_ck216_legacy_0.9.0.1",
+        "kafka/tansu_ck216_big",
+        "mongodb/secantus_pm420_crud",
+        "mongodb/secantus_pm420_exhaust",
+        "mongodb/comp_zstd_pm420",
+        "mongodb/legacy_mockupdb_pm313_ops",
+    ]
+    .into_iter()
+    .map(fixture)
+    .collect()
+}
