@@ -213,6 +213,19 @@ impl Head {
         }
     }
 
+    /// Whether a plugin claims what there is. One that does not may be asked again.
+    pub fn infer_as_it_is(&mut self, plugins: &mut RunningPlugins, facts: &FlowFacts) -> Option<Claim> {
+        if self.is_empty() {
+            return None;
+        }
+        let answers = self.answers.clone();
+        let verdict = self.infer(plugins, facts, true);
+        self.answers = answers;
+        // How many bytes were wanted meant the bytes that are forgotten now.
+        self.answers.iter_mut().for_each(|answer| answer.more = 0);
+        if let Verdict::Claimed(claim) = verdict { Some(claim) } else { None }
+    }
+
     fn call(&self, facts: &FlowFacts, is_complete: bool) -> ProbeCall<'_> {
         let (len_a, len_b) = (self.head_len(facts, Direction::ToServer), self.head_len(facts, Direction::ToClient));
         let mut flags = 0;

@@ -110,8 +110,9 @@ impl<'a> Merge<'a> {
 }
 
 impl Waiting {
-    fn key(&self) -> (Timestamp, u64, u64) {
-        (self.completed, self.packet, self.sequence)
+    /// Of several at once, as at the end of a capture, the oldest request first: their shards are of no meaning.
+    fn key(&self) -> (Timestamp, u64, Timestamp, u64) {
+        (self.completed, self.packet, self.record.ts, self.sequence)
     }
 }
 

@@ -230,7 +230,7 @@ impl Session {
 
     /// Nothing more will come of this flow: what waits is given up.
     pub fn finish(&mut self, reason: &'static str, cx: &mut SessionContext<'_>) {
-        if self.state == State::Inferring {
+        if self.state == State::Inferring && self.head.as_ref().is_some_and(|head| !head.is_empty()) {
             self.infer(true, cx);
         }
         for direction in [Direction::ToServer, Direction::ToClient] {
@@ -309,10 +309,13 @@ impl Session {
 
     fn gap(&mut self, direction: Direction, len: u64, cx: &mut SessionContext<'_>) {
         if self.state == State::Inferring {
-            if let Some(head) = &mut self.head {
-                head.forget(direction);
+            self.infer_before_gap(cx);
+            if self.state == State::Inferring {
+                if let Some(head) = &mut self.head {
+                    head.forget(direction);
+                }
+                return;
             }
-            return;
         }
         self.head = None;
         if let Some(streams) = &mut self.streams {

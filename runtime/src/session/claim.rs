@@ -42,6 +42,17 @@ impl Session {
         }
     }
 
+    /// Nothing can be added to what a direction began with, so it is now or never for that. If nobody claims it, what
+    /// comes behind the gap may still be recognised.
+    pub(super) fn infer_before_gap(&mut self, cx: &mut SessionContext<'_>) {
+        let Some(head) = &mut self.head else { return };
+        let ports = (self.ends.0.port, self.ends.1.port);
+        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
+        if let Some(claim) = head.infer_as_it_is(cx.plugins, &facts) {
+            self.take_claim(claim, cx);
+        }
+    }
+
     /// A plugin claims the flow: it gets all the bytes so far, in the order in which they came.
     pub(super) fn take_claim(&mut self, claim: Claim, cx: &mut SessionContext<'_>) {
         let Ok(handle) = cx.plugins.open(claim.plugin, self.open_flags(), self.ports()) else {
