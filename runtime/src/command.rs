@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Read capture files (pcap or pcapng, also gzip or zstd; - is standard input)
     Read(ReadArguments),
-    /// Capture from a network interface
+    /// Capture from a network interface (SIGUSR1 prints counters, Ctrl-C ends)
     Live(LiveArguments),
     /// Look at plugins
     Plugins {

@@ -15,13 +15,25 @@ fn main() -> ExitCode {
     match command::run(&arguments) {
         Ok(code) => code,
         Err(failure) => {
-            let (code, line) = match &failure {
-                Failure::Usage(error) => (2, format!("{error:#}")),
-                Failure::Run(error) => (1, format!("{error:#}")),
+            let (code, error) = match &failure {
+                Failure::Usage(error) => (2, error),
+                Failure::Run(error) => (1, error),
             };
             // Standard error may be closed; then there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "protap: {line}");
+            let _ = writeln!(std::io::stderr(), "protap: {}", in_one_line(error));
             ExitCode::from(code)
         }
     }
+}
+
+/// An error with its causes, but for those that it tells itself.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

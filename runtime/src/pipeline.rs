@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub use self::report::RunReport;
 use self::workers::{Inline, Threads};
-use crate::capture::{CaptureError, CaptureEvent, CaptureSource};
+use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats};
 use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub duration: Option<Duration>,
     /// Set from outside to end the run.
     pub stop: Arc<AtomicBool>,
+    /// Set from outside to have the counters told.
+    pub wants_counters: Arc<AtomicBool>,
 }
 
 /// Why a run ended early. What was captured before it has been written.
@@ -55,6 +57,10 @@ pub enum RunError {
 pub trait Observer {
     /// A packet was read.
     fn packet(&mut self, packet: &RawPacket<'_>) -> io::Result<()>;
+    /// Somebody asked for the counters.
+    fn counters(&mut self, _stats: &CaptureStats) -> io::Result<()> {
+        Ok(())
+    }
     /// No packet is waiting.
     fn idle(&mut self) -> io::Result<()>;
 }
@@ -140,6 +146,9 @@ fn drive(
             }
             Ok(CaptureEvent::End) => break,
             Err(error) => report.errors.push(error),
+        }
+        if options.wants_counters.swap(false, Ordering::Relaxed) {
+            observer.counters(&source.stats())?;
         }
         if options.duration.is_some_and(|duration| started.elapsed() >= duration) {
             break;

@@ -5,7 +5,7 @@
 //! they came first, however the capture shuffled the packets. Two directions that wait for each other (possible
 //! only with forged or rewritten packets) are resolved in favour of the client.
 //!
-//! **When a hole becomes a gap**, and why not at once, is told in [`patience`].
+//! **When a hole becomes a gap**, and why not at once, is told in `patience`.
 //!
 //! **Without a handshake** the first bytes seen need not be the first ones captured. They are held for
 //! [`REORDER_PACKETS`]; the lowest sequence number seen by then is offset 0. A peer's ACK proves nothing about

@@ -1,5 +1,5 @@
-//! What the pipeline produces: a decoded [`Message`] per request, response or one-way message, and a [`Record`] per
-//! request with its responses. Plain owned data; nothing here knows where it came from or where it is written.
+//! What the pipeline produces: the decoded [`Content`] of each message, and a [`Record`] per request with its responses.
+//! Plain owned data; nothing here knows where it came from or where it is written.
 
 use std::sync::Arc;
 

@@ -103,6 +103,7 @@ pub fn read_source(plugins: &Arc<PluginSet>, source: &mut FileSource, workers: u
         max_packets: None,
         duration: None,
         stop: Arc::new(AtomicBool::new(false)),
+        wants_counters: Arc::default(),
     };
     let mut out = Vec::new();
     let report = run(source, plugins, &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
-use protap::capture::{CaptureSource, FileSource, LiveOptions, LiveSource, PcapngWriter, list_interfaces};
+use protap::capture::{
+    CaptureError, CaptureSource, CaptureStats, FileSource, LiveOptions, LiveSource, PcapngWriter, list_interfaces,
+};
 use protap::emit::{JsonSink, Sink, TextSink, TextStyle};
 use protap::packet::{RawPacket, Transport};
 use protap::pipeline::{Observer, RunError, RunOptions, RunReport, run};
@@ -109,7 +111,7 @@ pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let mut source = FileSource::new(arguments.files.iter().cloned());
     let size = arguments.files.iter().map(|file| std::fs::metadata(file).ok().map(|meta| meta.len())).sum();
     let (stop, options) = common.run_options(&plugins, None)?;
-    stop_on_signal(&stop, false)?;
+    stop_on_signal(&stop)?;
     let progress = (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(size);
     common.run(&mut source, plugins, &options, progress)
 }
@@ -129,8 +131,12 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
         promiscuous: !arguments.no_promiscuous,
         ..LiveOptions::new(arguments.interface.clone().unwrap_or_default())
     };
-    let mut source = LiveSource::open(&live, stop.clone())?;
-    stop_on_signal(&stop, true)?;
+    let mut source = LiveSource::open(&live, stop.clone()).map_err(|error| match error {
+        CaptureError::BadFilter { .. } => Failure::Usage(error.into()),
+        _ => error.into(),
+    })?;
+    stop_on_signal(&stop)?;
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, options.wants_counters.clone())?;
     if io::stderr().is_terminal() {
         eprintln!("capturing on {}; Ctrl-C ends", live.interface);
     }
@@ -155,6 +161,7 @@ impl CommonArguments {
             max_packets: self.count,
             duration,
             stop: stop.clone(),
+            wants_counters: Arc::default(),
         };
         Ok((stop, options))
     }
@@ -193,7 +200,8 @@ impl CommonArguments {
     fn report(&self, report: &RunReport) -> Result<ExitCode, Failure> {
         let mut err = io::stderr().lock();
         let has_colour = TextStyle::detect(&io::stderr()).has_colour;
-        if !self.quiet {
+        let has_read = report.summary.capture.packets > 0 || report.errors.is_empty();
+        if !self.quiet && has_read {
             report.summary.write_text(&mut err, has_colour)?;
         }
         for port in &self.explain {
@@ -261,7 +269,7 @@ fn print_interfaces() -> Result<ExitCode, Failure> {
 }
 
 /// The first Ctrl-C or SIGTERM ends the run in good order, the second one at once.
-fn stop_on_signal(stop: &Arc<AtomicBool>, _is_live: bool) -> Result<(), Failure> {
+fn stop_on_signal(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())?;
         signal_hook::flag::register(signal, stop.clone())?;
@@ -315,6 +323,14 @@ impl Observer for Watcher {
             }
         }
         Ok(())
+    }
+
+    fn counters(&mut self, stats: &CaptureStats) -> io::Result<()> {
+        let CaptureStats { packets, bytes, kernel_drops, interface_drops, .. } = stats;
+        writeln!(
+            io::stderr(),
+            "protap: {packets} packets, {bytes} bytes, dropped by the kernel {kernel_drops}, by the interface {interface_drops}"
+        )
     }
 
     fn idle(&mut self) -> io::Result<()> {

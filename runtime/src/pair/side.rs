@@ -10,6 +10,9 @@ use crate::record::{Part, Status};
 /// Given-up requests by id that are remembered, so that a late answer is known for one.
 const MAX_GIVEN_UP: usize = 1024;
 
+/// Of a full table, one request in so many makes room.
+const EVICTED_SHARE: usize = 16;
+
 /// A request that waits.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
@@ -112,7 +115,7 @@ impl Side {
             None => self.in_order.push_back(pending),
         }
         if self.by_id.len() + self.in_order.len() > MAX_PENDING {
-            displaced.extend(self.take_oldest().map(|oldest| (oldest, "too many pending")));
+            displaced.extend(self.take_oldest().into_iter().map(|oldest| (oldest, "too many pending")));
         }
         displaced
     }
@@ -196,12 +199,73 @@ impl Side {
         pending
     }
 
-    fn take_oldest(&mut self) -> Option<Pending> {
-        let by_id = self.by_id.values().min_by_key(|p| p.sequence).map(|p| (p.sequence, p.part.content.id));
-        let in_order = self.in_order.front().map(|p| (p.sequence, None));
-        match by_id.into_iter().chain(in_order).min() {
-            Some((_, id)) => self.take(id),
-            None => None,
+    /// Takes out the oldest requests, so many at once that looking for them costs little each.
+    fn take_oldest(&mut self) -> Vec<Pending> {
+        let mut sequences: Vec<u64> = self.by_id.values().chain(&self.in_order).map(|p| p.sequence).collect();
+        let (_, newest_of_them, _) = sequences.select_nth_unstable(MAX_PENDING / EVICTED_SHARE);
+        let limit = *newest_of_them;
+        let mut oldest: Vec<Pending> = Vec::new();
+        let ids: Vec<u64> = self.by_id.iter().filter(|(_, p)| p.sequence <= limit).map(|(id, _)| *id).collect();
+        oldest.extend(ids.into_iter().filter_map(|id| self.take(Some(id))));
+        while self.in_order.front().is_some_and(|pending| pending.sequence <= limit) {
+            oldest.extend(self.in_order.pop_front());
         }
+        oldest.sort_unstable_by_key(|pending| pending.sequence);
+        oldest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EVICTED_SHARE, MAX_PENDING, Pending, Side};
+    use crate::plugin::content::{Context, Message, MessagePart};
+    use crate::record::{Content, Kind};
+
+    fn request(sequence: u64, id: Option<u64>) -> Pending {
+        let message = Message {
+            start: 0,
+            end: 1,
+            kind: Kind::Request,
+            protocol: 0,
+            content: Content { id, ..Content::default() },
+            context: Context::default(),
+            has_more_replies: false,
+            next_id: None,
+            part: MessagePart::Whole,
+        };
+        Pending::new(sequence, message, 0)
+    }
+
+    #[test]
+    fn a_full_table_gives_up_its_oldest_requests_in_order() {
+        let mut side = Side::default();
+        for n in 0..MAX_PENDING as u64 {
+            let id = n.is_multiple_of(2).then_some(n);
+            assert!(side.insert(request(n, id)).is_empty());
+        }
+        let displaced = side.insert(request(MAX_PENDING as u64, None));
+        let sequences: Vec<u64> = displaced.iter().map(|(pending, _)| pending.sequence).collect();
+        assert_eq!(sequences, (0..=(MAX_PENDING / EVICTED_SHARE) as u64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_reused_id_supersedes_the_older_request() {
+        let mut side = Side::default();
+        assert!(side.insert(request(1, Some(7))).is_empty());
+        let displaced = side.insert(request(2, Some(7)));
+        assert_eq!(displaced.first().map(|(pending, reason)| (pending.sequence, *reason)), Some((1, "superseded")));
+        assert_eq!(side.take(Some(7)).map(|pending| pending.sequence), Some(2));
+    }
+
+    #[test]
+    fn further_replies_find_their_request_under_either_id() {
+        let mut side = Side::default();
+        side.insert(request(1, Some(7)));
+        let pending = side.take(Some(7)).unwrap();
+        side.put_back(pending, Some(8));
+        let pending = side.take(Some(8)).unwrap();
+        side.put_back(pending, Some(9));
+        assert!(side.by_id(8).is_none());
+        assert!(side.take(Some(7)).is_some() && side.take(Some(9)).is_none());
     }
 }

@@ -92,20 +92,19 @@ impl<'a> ContentReader<'a> {
 
     /// All messages of the answer.
     pub fn messages(&mut self, result: &contract::ParseResult) -> Result<Vec<Message>, CallError> {
-        self.memory.messages(result)?.map(|message| self.message(&message)).collect()
+        let messages = self.memory.messages(result)?;
+        collect(result.message_count, messages.map(|message| self.message(&message)))
     }
 
     /// All facts of the answer.
     pub fn facts(&mut self, result: &contract::ParseResult) -> Result<Vec<Fact>, CallError> {
-        let facts = self.memory.facts(result)?;
-        facts
-            .map(|fact| {
-                self.namespace(fact.namespace)?;
-                let key = self.text("fact key", fact.key)?.unwrap_or_default();
-                let value = self.text("fact value", fact.value)?.unwrap_or_default();
-                Ok((fact.namespace, key, value))
-            })
-            .collect()
+        let facts = self.memory.facts(result)?.map(|fact| {
+            self.namespace(fact.namespace)?;
+            let key = self.text("fact key", fact.key)?.unwrap_or_default();
+            let value = self.text("fact value", fact.value)?.unwrap_or_default();
+            Ok((fact.namespace, key, value))
+        });
+        collect(result.fact_count, facts)
     }
 
     /// A string for people: a reason.
@@ -175,15 +174,13 @@ impl<'a> ContentReader<'a> {
     }
 
     fn attributes(&mut self, message: &contract::Message) -> Result<Vec<(u16, Value)>, CallError> {
-        let attributes = self.memory.attributes(message)?;
-        attributes
-            .map(|attribute| {
-                if usize::from(attribute.index) >= self.identity.attributes.len() {
-                    return Err(CallError::Violation("an attribute that its manifest does not list"));
-                }
-                self.value(&attribute).map(|value| (attribute.index, value))
-            })
-            .collect()
+        let attributes = self.memory.attributes(message)?.map(|attribute| {
+            if usize::from(attribute.index) >= self.identity.attributes.len() {
+                return Err(CallError::Violation("an attribute that its manifest does not list"));
+            }
+            self.value(&attribute).map(|value| (attribute.index, value))
+        });
+        collect(message.attributes.len, attributes)
     }
 
     fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
@@ -207,13 +204,14 @@ impl<'a> ContentReader<'a> {
     }
 
     fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
-        let elements = self.memory.list("list", list)?;
-        elements
-            .map(|element| {
-                let text = self.text("list element", element)?.unwrap_or_default();
-                Ok(namespace.map_or(Text::Plain(text.clone()), |namespace| Text::Ref(namespace, text)))
+        let elements = self.memory.list("list", list)?.map(|element| {
+            let text = self.text("list element", element)?.unwrap_or_default();
+            Ok(match namespace {
+                Some(namespace) => Text::Ref(namespace, text),
+                None => Text::Plain(text),
             })
-            .collect()
+        });
+        collect(list.len, elements)
     }
 
     fn namespace(&self, namespace: u32) -> Result<(), CallError> {
@@ -222,6 +220,16 @@ impl<'a> ContentReader<'a> {
         }
         Err(CallError::Violation("a fact namespace that its manifest does not list"))
     }
+}
+
+/// Collects as many elements as were counted, and checked, before: a vector that grows as it goes is allocated several
+/// times, and for four messages at first.
+fn collect<T>(count: u32, elements: impl Iterator<Item = Result<T, CallError>>) -> Result<Vec<T>, CallError> {
+    let mut collected = Vec::with_capacity(count as usize);
+    for element in elements {
+        collected.push(element?);
+    }
+    Ok(collected)
 }
 
 fn kind_of(code: u8) -> Result<Kind, CallError> {

@@ -78,11 +78,16 @@ pub fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Reads the outline of a module.
 pub fn inspect(bytes: &[u8]) -> Result<Inspected, ModuleError> {
-    let not_wasm = |error: wasmparser::BinaryReaderError| ModuleError::NotWasm(error.message().to_owned());
+    let not_wasm = |error: wasmparser::BinaryReaderError| {
+        ModuleError::NotWasm(error.message().lines().next().unwrap_or_default().to_owned())
+    };
     let mut found = Inspected { bytes: bytes.len() as u64, ..Inspected::default() };
     let mut has_manifest = false;
     if found.bytes > MAX_MODULE {
         return Err(ModuleError::TooLarge { what: "size", found: found.bytes, limit: MAX_MODULE });
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(ModuleError::NotWasm("it does not begin with Wasm's magic number".to_owned()));
     }
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(not_wasm)? {

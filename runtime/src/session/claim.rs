@@ -1,0 +1,135 @@
+//! From first bytes to a plugin that parses the flow, and back: inference, the claim with its replay, the release.
+
+use super::{Lane, Session, SessionContext, State, Streams};
+use crate::infer::{Claim, FlowFacts, Head, Verdict};
+use crate::packet::Transport;
+use crate::reassembly::Direction;
+
+/// Times that a flow caught in its middle is inferred anew at a turn-around: its first bytes may well have been the
+/// rest of a long message, by which nobody could recognise it.
+const MAX_FRESH_STARTS: u8 = 8;
+
+/// Why nobody claims a flow that was caught in its middle.
+const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
+
+impl Session {
+    /// A flow caught in its middle that nobody claimed may be recognised by what begins here.
+    pub(super) fn start_afresh(&mut self) {
+        let is_mid_stream = self.transport == Transport::Tcp && !self.is_opened;
+        if matches!(self.state, State::Muted(UNCLAIMED_MID_STREAM))
+            && is_mid_stream
+            && self.fresh_starts < MAX_FRESH_STARTS
+        {
+            self.fresh_starts += 1;
+            self.state = State::Inferring;
+            self.head = Some(Box::new(Head::mid_stream()));
+        }
+    }
+
+    pub(super) fn infer(&mut self, is_complete: bool, cx: &mut SessionContext<'_>) {
+        let Some(head) = &mut self.head else { return };
+        let ports = (self.ends.0.port, self.ends.1.port);
+        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
+        match head.infer(cx.plugins, &facts, is_complete) {
+            Verdict::NeedMore => {}
+            Verdict::Claimed(claim) => self.take_claim(claim, cx),
+            Verdict::Unclaimed => {
+                let reason = unclaimed_reason(head, cx.plugins.is_empty());
+                let bytes = head.bytes(Direction::ToServer).len() + head.bytes(Direction::ToClient).len();
+                cx.counters.unclaimed_bytes += bytes as u64;
+                self.mute(reason);
+            }
+        }
+    }
+
+    /// Nothing can be added to what a direction began with, so it is now or never for that. If nobody claims it, what
+    /// comes behind the gap may still be recognised.
+    pub(super) fn infer_before_gap(&mut self, cx: &mut SessionContext<'_>) {
+        let Some(head) = &mut self.head else { return };
+        let ports = (self.ends.0.port, self.ends.1.port);
+        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
+        if let Some(claim) = head.infer_as_it_is(cx.plugins, &facts) {
+            self.take_claim(claim, cx);
+        }
+    }
+
+    /// A plugin claims the flow: it gets all the bytes so far, in the order in which they came.
+    pub(super) fn take_claim(&mut self, claim: Claim, cx: &mut SessionContext<'_>) {
+        let Ok(handle) = cx.plugins.open(claim.plugin, self.open_flags(), self.ports()) else {
+            if let Some(head) = &mut self.head {
+                head.exclude(claim.plugin);
+            }
+            return self.infer(false, cx);
+        };
+        cx.plugins.claimed(claim.plugin);
+        self.state = State::Claimed { plugin: claim.plugin, handle };
+        self.is_turned = claim.client_sends == Some(Direction::ToClient);
+        self.fruitless_resyncs = 0;
+        let head = self.head.take().unwrap_or_default();
+        let lane = |direction| Lane::new(head.base(direction), head.is_mid_stream(direction));
+        self.streams =
+            Some(Box::new(Streams { to_server: lane(Direction::ToServer), to_client: lane(Direction::ToClient) }));
+        self.replay(&head, cx);
+        if self.state == State::Inferring {
+            let mut head = head;
+            head.exclude(claim.plugin);
+            self.head = Some(head);
+            self.infer(false, cx);
+        } else if !self.has_proof() {
+            self.head = Some(head);
+        }
+    }
+
+    fn replay(&mut self, head: &Head, cx: &mut SessionContext<'_>) {
+        self.is_replaying = true;
+        let mut last = None;
+        for piece in head.replay() {
+            let is_turnaround = last.replace(piece.direction) != Some(piece.direction);
+            self.feed(&piece, is_turnaround, cx);
+        }
+        self.is_replaying = false;
+    }
+
+    /// Whether the plugin that claimed the flow has made a message of it.
+    pub(super) fn has_proof(&self) -> bool {
+        self.streams.as_ref().is_some_and(|streams| streams.to_server.has_message || streams.to_client.has_message)
+    }
+
+    /// The plugin gives the flow back, or lost it: the others are asked, if the head is still there.
+    pub(super) fn release(&mut self, plugin: usize, reason: &'static str, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
+        (self.streams, self.pairing) = (None, None);
+        if let State::Claimed { plugin, handle } = self.state {
+            cx.plugins.close(plugin, handle);
+        }
+        self.state = State::Inferring;
+        match &mut self.head {
+            Some(head) => {
+                head.exclude(plugin);
+                self.infer(false, cx);
+            }
+            None if self.is_replaying => {}
+            None => self.mute(reason),
+        }
+    }
+
+    pub(super) fn mute(&mut self, reason: &'static str) {
+        self.state = State::Muted(reason);
+        (self.head, self.streams, self.pairing) = (None, None, None);
+    }
+}
+
+fn unclaimed_reason(head: &Head, has_no_plugins: bool) -> &'static str {
+    // TLSPlaintext of a ClientHello or ServerHello (RFC 8446, section 5.1): handshake, major version 3.
+    let is_tls = |bytes: &[u8]| matches!(bytes, [0x16, 3, 0..=4, ..]);
+    if has_no_plugins {
+        "no plugin loaded"
+    } else if is_tls(head.bytes(Direction::ToServer)) || is_tls(head.bytes(Direction::ToClient)) {
+        "tls"
+    } else if head.is_mid_stream(Direction::ToServer) || head.is_mid_stream(Direction::ToClient) {
+        UNCLAIMED_MID_STREAM
+    } else {
+        "no plugin claims it"
+    }
+}
