@@ -362,13 +362,13 @@ impl Session {
     fn with_pairing<T>(
         &mut self,
         cx: &mut SessionContext<'_>,
-        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Record>) -> T,
+        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Box<Record>>) -> T,
     ) -> Option<T> {
         let flow = self.pairing_flow(cx)?;
         let pairing = self.pairing.as_mut()?;
         let mut records = Vec::new();
         let result = act(pairing, &flow, &mut records);
-        cx.out.extend(records.into_iter().map(|record| Output::Record(Box::new(record))));
+        cx.out.extend(records.into_iter().map(Output::Record));
         Some(result)
     }
 }
