@@ -333,10 +333,14 @@ impl Session {
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, owed_by, "closed", at, out));
     }
 
-    /// The stream of a direction has ended.
+    /// The stream of a direction has ended, which its plugin is told once.
     fn end(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         if let Some(streams) = &mut self.streams {
-            streams.lane_mut(direction).stream.tail = Tail::Ended;
+            let tail = &mut streams.lane_mut(direction).stream.tail;
+            if *tail == Tail::Ended {
+                return;
+            }
+            *tail = Tail::Ended;
             self.parse(direction, cx);
             self.complete(direction, cx);
         }

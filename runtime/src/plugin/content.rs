@@ -8,6 +8,12 @@ use protap_plugin::contract::{self, MAX_CONTEXT, Str, completeness, kind, messag
 use crate::plugin::instance::CallError;
 use crate::record::{Completeness, Content, Kind, PluginIdentity, Status, Text, Value};
 
+/// Most that is copied out of one answer, in bytes, with some for each string: the limits of the contract multiply
+/// (messages, attributes, list elements, their length) to more than any memory.
+const MAX_ANSWER: usize = 4 << 20;
+/// What a string costs beside its bytes.
+const STRING_COST: usize = 32;
+
 /// One message of an answer.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -81,13 +87,15 @@ pub struct ContentReader<'a> {
     identity: &'a PluginIdentity,
     /// Strings that were not UTF-8.
     pub replaced_strings: u64,
+    /// Bytes that may still be copied.
+    budget: usize,
 }
 
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
     pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity) -> Self {
-        Self { memory, identity, replaced_strings: 0 }
+        Self { memory, identity, replaced_strings: 0, budget: MAX_ANSWER }
     }
 
     /// All messages of the answer.
@@ -110,6 +118,7 @@ impl<'a> ContentReader<'a> {
     /// A string for people: a reason.
     pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<String>, CallError> {
         let Some(bytes) = self.memory.string(what, string)? else { return Ok(None) };
+        self.charge(bytes.len())?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Some(text.to_owned())),
             Err(_) => {
@@ -117,6 +126,12 @@ impl<'a> ContentReader<'a> {
                 Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
             }
         }
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), CallError> {
+        let left = self.budget.checked_sub(bytes.saturating_add(STRING_COST));
+        self.budget = left.ok_or(CallError::Result(Fault::TooMany("strings of the answer")))?;
+        Ok(())
     }
 
     fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
@@ -184,6 +199,7 @@ impl<'a> ContentReader<'a> {
     }
 
     fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
+        self.charge(0)?;
         let string = Str::from_value(attribute.value);
         Ok(match attribute.tag {
             tag::STR => Value::Str(Text::Plain(self.text("attribute", string)?.unwrap_or_default())),
