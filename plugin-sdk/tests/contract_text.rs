@@ -56,7 +56,7 @@ fn the_tables_of_numbers_are_those_of_the_constants() {
         completeness: FULL PARTIAL HEADER;
         message: HAS_ID HAS_CODE MORE_REPLIES HAS_NEXT_ID LONG_POLL BEGIN AMEND FINISH;
         tag: STR I64 F64 BOOL LIST REF REF_LIST;
-        memory: MAX_MESSAGES MAX_FACTS MAX_ATTRIBUTES MAX_LIST MAX_STR;
+        memory: MAX_MESSAGES MAX_FACTS MAX_ATTRIBUTES MAX_LIST MAX_STR MAX_ANSWER;
     }
     assert_in_text("DEFAULT_WINDOW", &contract::DEFAULT_WINDOW.to_string());
     assert_in_text("MAX_WINDOW", &contract::MAX_WINDOW.to_string());

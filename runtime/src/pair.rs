@@ -79,7 +79,7 @@ impl Pairing {
         is_from_server: bool,
         message: Message,
         first: Timestamp,
-        out: &mut Vec<Record>,
+        out: &mut Vec<Box<Record>>,
     ) -> RequestKey {
         self.sequence += 1;
         let key = RequestKey { is_from_server, id: message.content.id, sequence: self.sequence };
@@ -106,7 +106,7 @@ impl Pairing {
         is_from_server: bool,
         message: Message,
         span: Span,
-        out: &mut Vec<Record>,
+        out: &mut Vec<Box<Record>>,
     ) {
         let asked_by_server = !is_from_server;
         let has_more = message.has_more_replies;
@@ -138,12 +138,12 @@ impl Pairing {
     }
 
     /// A message ended that has no counterpart.
-    pub fn one_way(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Record {
+    pub fn one_way(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Box<Record> {
         lone(flow, is_from_server, RecordKind::OneWay, message, span)
     }
 
     /// A request ended that cannot be paired, since in-order pairing is out of step.
-    pub fn stray(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Record {
+    pub fn stray(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Box<Record> {
         let mut record = lone(flow, is_from_server, RecordKind::Request, message, span);
         record.response = Some(no_response(Status::Unknown));
         record.reason = Some("lost");
@@ -151,7 +151,7 @@ impl Pairing {
     }
 
     /// Gives up requests that have waited too long; when the next one will have.
-    pub fn expire(&mut self, flow: &PairingFlow, now: Timestamp, out: &mut Vec<Record>) -> Option<Timestamp> {
+    pub fn expire(&mut self, flow: &PairingFlow, now: Timestamp, out: &mut Vec<Box<Record>>) -> Option<Timestamp> {
         for is_from_server in [false, true] {
             for pending in self.side_mut(is_from_server).expire(now, REQUEST_TIMEOUT) {
                 let at = pending.waits_since().saturating_add(REQUEST_TIMEOUT);
@@ -169,7 +169,7 @@ impl Pairing {
         answered_by_server: Option<bool>,
         reason: &'static str,
         at: Timestamp,
-        out: &mut Vec<Record>,
+        out: &mut Vec<Box<Record>>,
     ) {
         for is_from_server in [false, true] {
             if answered_by_server.is_some_and(|by_server| by_server == is_from_server) {
@@ -182,7 +182,7 @@ impl Pairing {
     }
 
     /// Bytes were lost: in-order requests cannot be matched any more.
-    pub fn lose_in_order(&mut self, flow: &PairingFlow, at: Timestamp, out: &mut Vec<Record>) {
+    pub fn lose_in_order(&mut self, flow: &PairingFlow, at: Timestamp, out: &mut Vec<Box<Record>>) {
         for is_from_server in [false, true] {
             for pending in self.side_mut(is_from_server).drain_in_order() {
                 out.extend(unanswered(flow, is_from_server, pending, "lost", at));
@@ -206,7 +206,7 @@ fn unanswered(
     pending: Pending,
     reason: &'static str,
     at: Timestamp,
-) -> Option<Record> {
+) -> Option<Box<Record>> {
     if pending.is_given_up {
         return None;
     }
@@ -215,7 +215,7 @@ fn unanswered(
     Some(record)
 }
 
-fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: Option<&'static str>) -> Record {
+fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: Option<&'static str>) -> Box<Record> {
     let last = pending.last.unwrap_or(pending.first);
     let replies = pending.replies;
     let status = if reason == Some("timeout") { Status::Timeout } else { Status::Unknown };
@@ -223,7 +223,7 @@ fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: O
         Some(replies) => (RecordKind::Session, replies.part, Some(replies.span)),
         None => (RecordKind::Request, no_response(status), None),
     };
-    Record {
+    Box::new(Record {
         ts: pending.first,
         completed: span.map_or(last, |span| span.last),
         plugin: flow.plugin.clone(),
@@ -237,7 +237,7 @@ fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: O
         reason,
         latency_ns: span.map(|span| span.first.saturating_sub(last)),
         duration_ns: span.map(|span| span.last.saturating_sub(pending.first)),
-    }
+    })
 }
 
 fn no_response(status: Status) -> Part {
@@ -248,11 +248,11 @@ fn no_response(status: Status) -> Part {
 }
 
 /// The record of a single message.
-fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Record {
+fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Box<Record> {
     let is_response = message.kind == Kind::Response;
     let part = Part { bytes: message.end.saturating_sub(message.start), count: 1, content: message.content };
     let (request, response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
-    Record {
+    Box::new(Record {
         ts: span.first,
         completed: span.last,
         plugin: flow.plugin.clone(),
@@ -266,5 +266,5 @@ fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Mes
         reason: None,
         latency_ns: None,
         duration_ns: Some(span.last.saturating_sub(span.first)),
-    }
+    })
 }

@@ -129,12 +129,12 @@ impl RunningPlugins {
 
     /// The contract's `protap_probe`.
     pub fn probe(&mut self, index: usize, call: &ProbeCall<'_>) -> Result<u64, CallError> {
-        self.call(index, |instance| instance.probe(call))
+        self.call(index, |instance, _| instance.probe(call))
     }
 
     /// The contract's `protap_open`.
     pub fn open(&mut self, index: usize, flags: u32, ports: u32) -> Result<Handle, CallError> {
-        let handle = self.call(index, |instance| instance.open(flags, ports))?;
+        let handle = self.call(index, |instance, _| instance.open(flags, ports))?;
         if handle == 0 {
             return Err(CallError::Violation("no room for a flow"));
         }
@@ -152,7 +152,7 @@ impl RunningPlugins {
     /// The contract's `protap_close`. A fault there harms nobody: the flow has ended.
     pub fn close(&mut self, index: usize, handle: Handle) {
         if self.is_current(index, handle) {
-            let _ = self.call(index, |instance| instance.close(handle.handle));
+            let _ = self.call(index, |instance, _| instance.close(handle.handle));
         }
     }
 
@@ -172,10 +172,8 @@ impl RunningPlugins {
         call: ParseArguments<'_>,
         pairing: &mut Option<Box<Pairing>>,
     ) -> Result<Answer, CallError> {
-        let identity = self.plugin(index).map(|plugin| plugin.identity.clone());
-        let identity = identity.ok_or(CallError::Violation("no such plugin"))?;
         let mut replaced = 0;
-        let answer = self.call(index, |instance| {
+        let answer = self.call(index, |instance, plugin| {
             let arguments = Call {
                 handle: call.handle.handle,
                 flags: call.flags,
@@ -189,7 +187,7 @@ impl RunningPlugins {
             };
             let memory = instance.memory();
             let result = memory.result(address)?;
-            let mut reader = ContentReader::new(memory, &identity);
+            let mut reader = ContentReader::new(memory, &plugin.identity);
             let messages = reader.messages(&result)?;
             let facts = reader.facts(&result)?;
             replaced = reader.replaced_strings;
@@ -214,9 +212,11 @@ impl RunningPlugins {
     fn call<T>(
         &mut self,
         index: usize,
-        call: impl FnOnce(&mut Instance) -> Result<T, CallError>,
+        call: impl FnOnce(&mut Instance, &Plugin) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let running = self.running.get_mut(index).ok_or(CallError::Violation("no such plugin"))?;
+        let (Some(running), Some(plugin)) = (self.running.get_mut(index), self.set.as_slice().get(index)) else {
+            return Err(CallError::Violation("no such plugin"));
+        };
         let instance = match &mut running.instance {
             Some(instance) => instance,
             None => running
@@ -225,7 +225,7 @@ impl RunningPlugins {
         };
         running.stats.calls += 1;
         let started = running.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
-        let answer = call(instance);
+        let answer = call(instance, plugin);
         if let Some(started) = started {
             running.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }

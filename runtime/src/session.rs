@@ -20,6 +20,9 @@ use crate::stream::{Mode, Stream, Tail};
 
 /// Times that a flow may be resynchronised without a message in between before its plugin loses it.
 const MAX_FRUITLESS_RESYNCS: u32 = 16;
+/// Times that a flow is handed over: protocols start within protocols, but plugins that hand a flow to themselves or to
+/// one another, at the byte where they got it, would never end.
+const MAX_HANDOVERS: u8 = 8;
 
 /// What a session works with besides its own state.
 #[derive(Debug)]
@@ -108,6 +111,7 @@ pub struct Session {
     last_direction: Option<Direction>,
     fruitless_resyncs: u32,
     fresh_starts: u8,
+    handovers: u8,
     /// The head is being given to a plugin; whoever does that deals with a release.
     is_replaying: bool,
 }
@@ -165,6 +169,7 @@ impl Session {
             last_direction: None,
             fruitless_resyncs: 0,
             fresh_starts: 0,
+            handovers: 0,
             is_replaying: false,
         }
     }
@@ -366,13 +371,13 @@ impl Session {
     fn with_pairing<T>(
         &mut self,
         cx: &mut SessionContext<'_>,
-        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Record>) -> T,
+        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Box<Record>>) -> T,
     ) -> Option<T> {
         let flow = self.pairing_flow(cx)?;
         let pairing = self.pairing.as_mut()?;
         let mut records = Vec::new();
         let result = act(pairing, &flow, &mut records);
-        cx.out.extend(records.into_iter().map(|record| Output::Record(Box::new(record))));
+        cx.out.extend(records.into_iter().map(Output::Record));
         Some(result)
     }
 }

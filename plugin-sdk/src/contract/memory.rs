@@ -13,6 +13,9 @@ pub const MAX_ATTRIBUTES: u32 = 256;
 pub const MAX_LIST: u32 = 256;
 /// Longest string, in bytes.
 pub const MAX_STR: u32 = 64 << 10;
+/// Most bytes that the strings, list elements and attributes of one result come to, each counted as often as it is
+/// pointed to: without it, an answer of a few kilobytes that names the same string a million times takes gigabytes.
+pub const MAX_ANSWER: u32 = 1 << 20;
 
 /// What a guest's answer is wrong about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! `protap plugins`, and where plugins are looked for.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use protap::plugin::module::inspect;
-use protap::plugin::wasm::{Deadline, WasmEngine};
+use protap::plugin::wasm::{Deadline, WasmEngine, WasmError};
 use protap::plugin::{LoadError, Plugin, PluginOptions, PluginSet, module, module_files};
 
 use super::Failure;
@@ -55,8 +56,9 @@ impl PluginArguments {
     pub(super) fn load(&self, deadline: Deadline) -> Result<PluginSet, Failure> {
         let engine = WasmEngine::new(deadline)?;
         let mut set = PluginSet::default();
-        for file in self.files()? {
-            let plugin = Plugin::load(&engine, &file)?;
+        let files = self.files()?;
+        for (file, plugin) in files.iter().zip(load_all(&engine, &files)) {
+            let plugin = plugin?;
             let name = plugin.identity.name.clone();
             if let Some(first) = set.add(plugin) {
                 let (file, first) = (file.display(), first.path.display());
@@ -117,6 +119,24 @@ impl PluginArguments {
         }
         Ok(options)
     }
+}
+
+/// Loads modules, as many at a time as there are processors: compiling them is most of the time it takes to start.
+fn load_all(engine: &WasmEngine, files: &[PathBuf]) -> Vec<Result<Plugin, LoadError>> {
+    let at_a_time = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut loaded = Vec::new();
+    for files in files.chunks(at_a_time) {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = files.iter().map(|file| (file, scope.spawn(|| Plugin::load(engine, file)))).collect();
+            loaded.extend(threads.into_iter().map(|(file, thread)| {
+                thread.join().unwrap_or_else(|_| {
+                    let source = WasmError::Compile("the compiler panicked".to_owned());
+                    Err(LoadError::Wasm { path: file.clone(), source })
+                })
+            }));
+        });
+    }
+    loaded
 }
 
 fn user_folder() -> Option<PathBuf> {

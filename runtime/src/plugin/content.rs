@@ -2,17 +2,11 @@
 //! manifest, strings become UTF-8 (what is not is replaced and counted), and codes become enums. An index or code
 //! that does not exist is the guest's fault, and the answer as a whole is refused.
 
-use protap_plugin::contract::memory::{Fault, Memory};
-use protap_plugin::contract::{self, MAX_CONTEXT, Str, completeness, kind, message, status, tag};
+use protap_plugin::contract::memory::{Fault, MAX_ANSWER, Memory};
+use protap_plugin::contract::{self, Attribute, MAX_CONTEXT, Str, completeness, kind, message, status, tag};
 
 use crate::plugin::instance::CallError;
 use crate::record::{Completeness, Content, Kind, PluginIdentity, Status, Text, Value};
-
-/// Most that is copied out of one answer, in bytes, with some for each string: the limits of the contract multiply
-/// (messages, attributes, list elements, their length) to more than any memory.
-const MAX_ANSWER: usize = 4 << 20;
-/// What a string costs beside its bytes.
-const STRING_COST: usize = 32;
 
 /// One message of an answer.
 #[derive(Clone, Debug)]
@@ -85,17 +79,17 @@ pub type Fact = (u32, String, String);
 pub struct ContentReader<'a> {
     memory: Memory<'a>,
     identity: &'a PluginIdentity,
+    /// Bytes that the answer may still come to.
+    room: usize,
     /// Strings that were not UTF-8.
     pub replaced_strings: u64,
-    /// Bytes that may still be copied.
-    budget: usize,
 }
 
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
     pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity) -> Self {
-        Self { memory, identity, replaced_strings: 0, budget: MAX_ANSWER }
+        Self { memory, identity, room: MAX_ANSWER as usize, replaced_strings: 0 }
     }
 
     /// All messages of the answer.
@@ -118,7 +112,7 @@ impl<'a> ContentReader<'a> {
     /// A string for people: a reason.
     pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<String>, CallError> {
         let Some(bytes) = self.memory.string(what, string)? else { return Ok(None) };
-        self.charge(bytes.len())?;
+        self.count(bytes.len(), 1)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Some(text.to_owned())),
             Err(_) => {
@@ -126,12 +120,6 @@ impl<'a> ContentReader<'a> {
                 Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
             }
         }
-    }
-
-    fn charge(&mut self, bytes: usize) -> Result<(), CallError> {
-        let left = self.budget.checked_sub(bytes.saturating_add(STRING_COST));
-        self.budget = left.ok_or(CallError::Result(Fault::TooMany("strings of the answer")))?;
-        Ok(())
     }
 
     fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
@@ -189,7 +177,9 @@ impl<'a> ContentReader<'a> {
     }
 
     fn attributes(&mut self, message: &contract::Message) -> Result<Vec<(u16, Value)>, CallError> {
-        let attributes = self.memory.attributes(message)?.map(|attribute| {
+        let attributes = self.memory.attributes(message)?;
+        self.count(Attribute::SIZE, message.attributes.len)?;
+        let attributes = attributes.map(|attribute| {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
@@ -199,7 +189,6 @@ impl<'a> ContentReader<'a> {
     }
 
     fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
-        self.charge(0)?;
         let string = Str::from_value(attribute.value);
         Ok(match attribute.tag {
             tag::STR => Value::Str(Text::Plain(self.text("attribute", string)?.unwrap_or_default())),
@@ -220,7 +209,9 @@ impl<'a> ContentReader<'a> {
     }
 
     fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
-        let elements = self.memory.list("list", list)?.map(|element| {
+        let elements = self.memory.list("list", list)?;
+        self.count(Str::SIZE, list.len)?;
+        let elements = elements.map(|element| {
             let text = self.text("list element", element)?.unwrap_or_default();
             Ok(match namespace {
                 Some(namespace) => Text::Ref(namespace, text),
@@ -228,6 +219,13 @@ impl<'a> ContentReader<'a> {
             })
         });
         collect(list.len, elements)
+    }
+
+    /// What lies in the guest's memory once may be pointed to any number of times; it is bounded as it is copied.
+    fn count(&mut self, size: usize, count: u32) -> Result<(), CallError> {
+        let rest = size.checked_mul(count as usize).and_then(|size| self.room.checked_sub(size));
+        self.room = rest.ok_or(Fault::TooMany("answer"))?;
+        Ok(())
     }
 
     fn namespace(&self, namespace: u32) -> Result<(), CallError> {
@@ -284,5 +282,28 @@ fn part_of(flags: u32, handle: u32) -> Result<MessagePart, CallError> {
         message::AMEND => Ok(MessagePart::Amend(handle)),
         message::FINISH => Ok(MessagePart::Finish(handle)),
         _ => Err(CallError::Violation("a message that is two parts at once")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Str};
+    use protap_plugin::contract::memory::{MAX_ANSWER, MAX_STR};
+
+    #[test]
+    fn a_string_that_is_pointed_to_again_and_again_is_copied_up_to_the_limit() {
+        let memory = vec![b'x'; MAX_STR as usize];
+        let identity = PluginIdentity {
+            name: "x".to_owned(),
+            version: "1".to_owned(),
+            protocols: vec!["x".to_owned()],
+            attributes: Vec::new(),
+            facts: Vec::new(),
+        };
+        let mut reader = ContentReader::new(Memory(&memory), &identity);
+        let mut read = || reader.text("type", Str { ptr: 0, len: MAX_STR });
+        assert_eq!((0..MAX_ANSWER / MAX_STR).filter(|_| read().is_ok()).count(), 16);
+        assert_eq!(read(), Err(CallError::Result(Fault::TooMany("answer"))));
+        assert_eq!(reader.text("type", Str { ptr: 0, len: 0 }), Ok(None));
     }
 }

@@ -39,6 +39,9 @@ const MAX_LOG_LINES: u64 = 100;
 /// Most bytes that one `random_get` fills.
 const MAX_RANDOM: u32 = 64 << 10;
 
+/// Fuel that a call which writes or asks costs, beside the instruction itself: about what it takes the host.
+const CALL_COST: u64 = 100;
+
 /// WASI error numbers.
 mod errno {
     pub(super) const SUCCESS: i32 = 0;
@@ -140,6 +143,7 @@ pub fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         contract::IMPORT_MODULE,
         name::PENDING,
         |mut caller: Guest<'_>, select: i32, id: i64, out: i32| {
+            charge(&mut caller, CALL_COST);
             let Some(memory) = memory(&mut caller) else { return -1 };
             let (bytes, host) = memory.data_and_store_mut(&mut caller);
             let Some(context) = host.pending(select, id.cast_unsigned()) else { return -1 };
@@ -151,6 +155,7 @@ pub fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         },
     )?;
     linker.func_wrap(contract::IMPORT_MODULE, name::LOG, |mut caller: Guest<'_>, level: i32, ptr: i32, len: i32| {
+        charge(&mut caller, CALL_COST);
         let Some(memory) = memory(&mut caller) else { return };
         let (bytes, host) = memory.data_and_store_mut(&mut caller);
         let line = slice(bytes, ptr, len.cast_unsigned().min(MAX_LOG_LINE as u32) as usize);
@@ -182,11 +187,12 @@ fn define_wasi_data(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         write(&mut caller, out, &1_000_u64.to_le_bytes()).map_or(errno::FAULT, |()| errno::SUCCESS)
     })?;
     linker.func_wrap(WASI, "random_get", |mut caller: Guest<'_>, ptr: i32, len: i32| {
-        let Some(memory) = memory(&mut caller) else { return errno::FAULT };
-        let (bytes, host) = memory.data_and_store_mut(&mut caller);
         if len.cast_unsigned() > MAX_RANDOM {
             return errno::INVAL;
         }
+        charge(&mut caller, u64::from(len.cast_unsigned()));
+        let Some(memory) = memory(&mut caller) else { return errno::FAULT };
+        let (bytes, host) = memory.data_and_store_mut(&mut caller);
         let Some(target) = slice_mut(bytes, ptr, len.cast_unsigned() as usize) else { return errno::FAULT };
         for chunk in target.chunks_mut(8) {
             let random = host.random().to_le_bytes();
@@ -198,6 +204,7 @@ fn define_wasi_data(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         if !(1..=2).contains(&fd) {
             return errno::BADF;
         }
+        charge(&mut caller, CALL_COST);
         let Some(memory) = memory(&mut caller) else { return errno::FAULT };
         let (bytes, host) = memory.data_and_store_mut(&mut caller);
         let Some(written) = write_to_log(bytes, host, iovs, count) else { return errno::FAULT };
@@ -235,6 +242,14 @@ fn write_to_log(bytes: &[u8], host: &mut HostState, iovs: i32, count: i32) -> Op
         written = written.checked_add(len)?;
     }
     Some(written)
+}
+
+/// Takes fuel for work that the host does for the guest, which would be free otherwise. Where calls are bounded by time
+/// there is no fuel, and nothing to do: the host's work is in the thread's time.
+fn charge(caller: &mut Guest<'_>, units: u64) {
+    if let Ok(fuel) = caller.get_fuel() {
+        let _ = caller.set_fuel(fuel.saturating_sub(units));
+    }
 }
 
 fn memory(caller: &mut Guest<'_>) -> Option<Memory> {

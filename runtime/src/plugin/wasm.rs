@@ -226,11 +226,10 @@ impl WasmInstance {
         window: &[u8],
         pairing: &mut Option<Box<Pairing>>,
     ) -> Result<u32, CallError> {
-        let len = self.put(0, window)?;
-        let parse = self.parse.clone();
-        self.with_pairing(call, pairing, |store| {
-            parse.call(store, (call.handle, call.flags, call.offset, len, call.gap))
-        })
+        let len = self.enter(call, window, pairing)?;
+        let arguments = (call.handle, call.flags, call.offset, len, call.gap);
+        let result = self.parse.call(&mut self.store, arguments);
+        self.leave(result, pairing)
     }
 
     pub(super) fn resync(
@@ -239,9 +238,9 @@ impl WasmInstance {
         window: &[u8],
         pairing: &mut Option<Box<Pairing>>,
     ) -> Result<u32, CallError> {
-        let len = self.put(0, window)?;
-        let resync = self.resync.clone();
-        self.with_pairing(call, pairing, |store| resync.call(store, (call.handle, call.flags, call.offset, len)))
+        let len = self.enter(call, window, pairing)?;
+        let result = self.resync.call(&mut self.store, (call.handle, call.flags, call.offset, len));
+        self.leave(result, pairing)
     }
 
     pub(super) fn memory(&self) -> &[u8] {
@@ -252,18 +251,18 @@ impl WasmInstance {
         std::mem::take(&mut self.store.data_mut().log_lines_dropped)
     }
 
-    fn with_pairing(
-        &mut self,
-        call: &Call,
-        pairing: &mut Option<Box<Pairing>>,
-        run: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<u32>,
-    ) -> Result<u32, CallError> {
+    /// Hands over the window, and lends the guest what its imports work on; gives the window's length.
+    fn enter(&mut self, call: &Call, window: &[u8], pairing: &mut Option<Box<Pairing>>) -> Result<u32, CallError> {
+        let len = self.put(0, window)?;
         self.arm()?;
         let host = self.store.data_mut();
         host.now = call.now;
         host.asks_for_server_requests = call.flags & flag::TO_CLIENT == 0;
         host.pairing = pairing.take();
-        let result = run(&mut self.store);
+        Ok(len)
+    }
+
+    fn leave(&mut self, result: wasmtime::Result<u32>, pairing: &mut Option<Box<Pairing>>) -> Result<u32, CallError> {
         *pairing = self.store.data_mut().pairing.take();
         result.map_err(|error| fault(&error))
     }

@@ -141,8 +141,8 @@ impl Session {
     }
 }
 
-fn emit(records: Vec<Record>, cx: &mut SessionContext<'_>) {
-    cx.out.extend(records.into_iter().map(|record| Output::Record(Box::new(record))));
+fn emit(records: Vec<Box<Record>>, cx: &mut SessionContext<'_>) {
+    cx.out.extend(records.into_iter().map(Output::Record));
 }
 
 /// What the part sets replaces, its attributes are added.

@@ -3,7 +3,7 @@
 
 use protap_plugin::contract::{ParseResult, flag, verb};
 
-use super::{MAX_FRUITLESS_RESYNCS, Session, SessionContext, State};
+use super::{MAX_FRUITLESS_RESYNCS, MAX_HANDOVERS, Session, SessionContext, State};
 use crate::infer::Piece;
 use crate::packet::Transport;
 use crate::plugin::instance::CallError;
@@ -260,6 +260,11 @@ impl Session {
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "handover", now, out));
         let State::Claimed { plugin, handle } = self.state else { return };
         cx.plugins.close(plugin, handle);
+        self.handovers += 1;
+        if self.handovers > MAX_HANDOVERS {
+            cx.counters.rejected += 1;
+            return self.mute("handover");
+        }
         let Some(mut streams) = self.streams.take() else { return };
         self.pairing = None;
         self.state = State::Inferring;

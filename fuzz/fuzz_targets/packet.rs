@@ -1,0 +1,20 @@
+//! A linktype (u16, little-endian), a length on the wire (u32; 0 stands for the bytes' own) and the bytes of a packet.
+
+#![no_main]
+
+use protap::packet::{Decoded, Linktype, RawPacket, decode};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some(([low, high, origlen @ ..], data)) = data.split_first_chunk::<6>() else { return };
+    let origlen = match u32::from_le_bytes(*origlen) {
+        0 => u32::try_from(data.len()).expect("the fuzzer's inputs are short"),
+        origlen => origlen,
+    };
+    let linktype = Linktype(u16::from_le_bytes([*low, *high]));
+    let packet = RawPacket { number: 1, at: 2, linktype, interface: 0, origlen, data };
+    let Decoded::Segment(segment) = decode(&packet) else { return };
+    assert!(segment.payload.len() <= segment.payload_len as usize, "more kept than there was");
+    assert!(data.as_ptr_range().start <= segment.payload.as_ptr_range().start, "a payload from elsewhere");
+    assert!(segment.payload.as_ptr_range().end <= data.as_ptr_range().end, "a payload from elsewhere");
+    assert_eq!((segment.at, segment.packet), (2, 1));
+});
