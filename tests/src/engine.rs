@@ -60,6 +60,12 @@ pub fn wasm_engine() -> &'static WasmEngine {
     ENGINE.get_or_init(|| WasmEngine::new(Deadline::Fuel).expect("wasmtime starts"))
 }
 
+/// The engine of live captures: calls are bounded by the thread's CPU time.
+pub fn live_engine() -> &'static WasmEngine {
+    static ENGINE: OnceLock<WasmEngine> = OnceLock::new();
+    ENGINE.get_or_init(|| WasmEngine::new(Deadline::CpuTime).expect("wasmtime starts"))
+}
+
 /// Kafka and MongoDB.
 pub fn shipped_plugins() -> &'static Arc<PluginSet> {
     static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
@@ -68,14 +74,17 @@ pub fn shipped_plugins() -> &'static Arc<PluginSet> {
 
 /// Plugins from these files.
 pub fn load<'a>(files: impl IntoIterator<Item = &'a Path>) -> Arc<PluginSet> {
-    try_load(files).unwrap_or_else(|error| panic!("{error}"))
+    try_load(wasm_engine(), files).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Plugins from these files, checked as the program checks them.
-pub fn try_load<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Arc<PluginSet>, LoadError> {
+pub fn try_load<'a>(
+    engine: &WasmEngine,
+    files: impl IntoIterator<Item = &'a Path>,
+) -> Result<Arc<PluginSet>, LoadError> {
     let mut set = PluginSet::default();
     for file in files {
-        let twin = set.add(Plugin::load(wasm_engine(), file)?);
+        let twin = set.add(Plugin::load(engine, file)?);
         assert!(twin.is_none(), "two plugins of one name");
     }
     set.check()?;

@@ -3,5 +3,7 @@
 mod captures;
 mod variants;
 mod split;
+mod bad_input;
+mod hostile;
 mod loss;
 mod workers;

@@ -1,0 +1,48 @@
+//! Conversations that nobody recorded: TCP flows to some port, to be mixed into a capture.
+
+use std::net::SocketAddr;
+
+use crate::segment::{ACK, FIN, PSH, SYN, Segment};
+
+/// Messages in each direction of a conversation.
+pub const ROUNDS: usize = 5;
+/// Nanoseconds between two packets.
+const STEP: u64 = 50_000;
+
+/// A connection to that port, opened, used and closed: [`ROUNDS`] times the client sends 40 bytes, of which the first is
+/// `mark`, and the server 60.
+#[must_use]
+pub fn conversation(client_port: u16, server_port: u16, mark: u8, begin: u64) -> Vec<Segment> {
+    let client = SocketAddr::from(([10, 0, 0, 1], client_port));
+    let server = SocketAddr::from(([10, 0, 0, 2], server_port));
+    let mut next = (1_000_u32, 9_000_u32);
+    let mut out: Vec<Segment> = Vec::new();
+    let mut send = |is_client: bool, flags: u8, payload: Vec<u8>| {
+        let (source, destination) = if is_client { (client, server) } else { (server, client) };
+        let (seq, ack) = if is_client { (next.0, next.1) } else { (next.1, next.0) };
+        let advance = u32::try_from(payload.len()).expect("short") + u32::from(flags & (SYN | FIN) != 0);
+        *(if is_client { &mut next.0 } else { &mut next.1 }) += advance;
+        let at = begin + STEP * out.len() as u64;
+        let ack = if flags & ACK == 0 { 0 } else { ack };
+        out.push(Segment { at, packet: 0, source, destination, seq, ack, flags, payload });
+    };
+    send(true, SYN, vec![]);
+    send(false, SYN | ACK, vec![]);
+    send(true, ACK, vec![]);
+    for _ in 0..ROUNDS {
+        send(true, ACK | PSH, vec![mark; 40]);
+        send(false, ACK | PSH, vec![b'a'; 60]);
+    }
+    send(true, FIN | ACK, vec![]);
+    send(false, FIN | ACK, vec![]);
+    send(true, ACK, vec![]);
+    out
+}
+
+/// Conversations in one capture, in the order of their times.
+#[must_use]
+pub fn mixed(conversations: impl IntoIterator<Item = Vec<Segment>>) -> Vec<Segment> {
+    let mut all: Vec<Segment> = conversations.into_iter().flatten().collect();
+    all.sort_by_key(|segment| segment.at);
+    all
+}
