@@ -3,6 +3,9 @@
 mod captures;
 mod variants;
 mod split;
+mod snapshots;
+mod live;
+mod memory;
 mod bad_input;
 mod hostile;
 mod loss;
