@@ -68,8 +68,13 @@ fn whole() -> Vec<Whole> {
     .into()
 }
 
+/// What is kept of a capture.
+type Keep = Box<dyn Fn(&[Segment]) -> Vec<Segment>>;
+/// A way to damage a capture: its name, and what it keeps.
+type Way = (String, Keep);
+
 /// Damages each capture in each way.
-fn damaged(ways: &[(String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>)]) {
+fn damaged(ways: &[Way]) {
     let mut report = String::new();
     let mut total = Judgement::default();
     for whole in whole() {
@@ -87,10 +92,7 @@ fn damaged(ways: &[(String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>)]) {
     assert!(lost_to_resync * 3 <= damaged + 3, "{lost_to_resync} lost to resync, {damaged} damaged");
 }
 
-fn way(
-    name: String,
-    keep: impl Fn(&[Segment]) -> Vec<Segment> + 'static,
-) -> (String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>) {
+fn way(name: String, keep: impl Fn(&[Segment]) -> Vec<Segment> + 'static) -> Way {
     (name, Box::new(keep))
 }
 

@@ -146,7 +146,7 @@ impl Session {
     }
 }
 
-fn emit(records: Vec<Box<Record>>, cx: &mut SessionContext<'_>) {
+fn emit(records: impl IntoIterator<Item = Box<Record>>, cx: &mut SessionContext<'_>) {
     cx.out.extend(records.into_iter().map(Output::Record));
 }
 
