@@ -304,7 +304,10 @@ impl Session {
             State::Claimed { plugin, .. } if self.transport == Transport::Udp => fit(piece, cx.plugins, plugin),
             _ => (piece.bytes, piece.missing),
         };
-        lane.stream.push(bytes, piece.at);
+        let skipped = lane.stream.push(bytes, piece.at);
+        if lane.stream.mode == Mode::Resync {
+            cx.counters.resync_bytes += skipped;
+        }
         if missing > 0 {
             lane.stream.tail = Tail::Gap(missing);
         }

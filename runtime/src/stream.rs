@@ -95,8 +95,8 @@ impl Stream {
         self.skip_to > self.base
     }
 
-    /// Takes the next bytes, which came at `at`.
-    pub fn push(&mut self, bytes: &[u8], at: Timestamp) {
+    /// Takes the next bytes, which came at `at`; how many of them were skipped.
+    pub fn push(&mut self, bytes: &[u8], at: Timestamp) -> u64 {
         self.marks.push(self.end(), at);
         let passed = self.skip_to.saturating_sub(self.base).min(bytes.len() as u64);
         if passed > 0 {
@@ -106,6 +106,7 @@ impl Stream {
         let rest = usize::try_from(passed).ok().and_then(|passed| bytes.get(passed..)).unwrap_or_default();
         self.compact();
         self.bytes.extend_from_slice(rest);
+        passed
     }
 
     /// `len` bytes of the window are done with.

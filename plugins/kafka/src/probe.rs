@@ -39,13 +39,9 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
     if heads.transport != Transport::Tcp {
         return Verdict::No;
     }
-    let a = side(heads.a, heads.b, heads.a_is_mid_stream, heads.b_is_mid_stream);
+    let a = side(heads, Client::A);
     // Whoever opens a connection to a broker is the client.
-    let b = if heads.a_opened {
-        Sign::Nothing
-    } else {
-        side(heads.b, heads.a, heads.b_is_mid_stream, heads.a_is_mid_stream)
-    };
+    let b = if heads.a_opened { Sign::Nothing } else { side(heads, Client::B) };
     match (a, b) {
         (Sign::Certain, _) => Verdict::Certain(Client::A),
         (_, Sign::Certain) => Verdict::Certain(Client::B),
@@ -63,14 +59,17 @@ fn more(amount: usize) -> Verdict {
 }
 
 /// What one side's head says, given the other's.
-fn side(head: &[u8], other: &[u8], is_mid_stream: bool, is_other_mid_stream: bool) -> Sign {
+fn side(heads: &Heads<'_>, client: Client) -> Sign {
+    let a = (heads.a, heads.a_is_mid_stream);
+    let b = (heads.b, heads.b_is_mid_stream);
+    let ((head, is_mid_stream), (other, is_other_mid_stream)) = if client == Client::B { (b, a) } else { (a, b) };
     if is_mid_stream {
         let is_request = |at| begins_with_request(head.get(at..).unwrap_or_default(), other);
         return if (0..head.len()).any(is_request) { Sign::Likely } else { Sign::Need(head.len() + 1) };
     }
     match find_request(head) {
         Found::Request(request) if !is_other_mid_stream && contradicts(other, &request) => Sign::Nothing,
-        Found::Request(request) => first_request(head, &request),
+        Found::Request(request) => first_request(head, &request, heads.is_complete),
         Found::Need(amount) => Sign::Need(amount),
         Found::Nothing(_) => Sign::Nothing,
     }
@@ -86,13 +85,13 @@ fn contradicts(answers: &[u8], request: &Candidate<'_>) -> bool {
 }
 
 /// What the first request of a stream says.
-fn first_request(head: &[u8], request: &Candidate<'_>) -> Sign {
+fn first_request(head: &[u8], request: &Candidate<'_>, is_complete: bool) -> Sign {
     match (read_body(head), request.is_named()) {
         (Body::Whole { is_telling: true } | Body::Begun { is_telling: true }, true) => Sign::Certain,
         // For all topics. Other requests have something in them, but responses may read as ones that have not.
         (Body::Whole { .. }, true) if request.api.key == api::METADATA => Sign::Certain,
         (Body::Whole { is_telling: true }, false) => Sign::Likely,
-        (Body::Begun { .. }, _) if head.len() < LOOK => Sign::Need(head.len() + 1),
+        (Body::Begun { .. }, _) if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
         (Body::Begun { .. } | Body::Unread, true) if request.client_id.is_some_and(is_client_name) => Sign::Likely,
         _ => Sign::Nothing,
     }

@@ -73,8 +73,8 @@ impl<'a> Document<'a> {
     pub(crate) async fn next<K>(&mut self, wanted: impl Fn(&[u8]) -> Option<K>) -> Result<Option<Element<K>>, Stop> {
         loop {
             self.pass_value().await?;
-            let room = self.end.saturating_sub(self.stream.offset());
-            let (passed, step) = self.stream.peek(|bytes| scan(bytes, room, &wanted));
+            let room = self.room();
+            let (passed, step) = self.peek(|bytes| scan(bytes, room, &wanted));
             self.stream.skip(passed as u64).await?;
             let element = match step {
                 Step::Element { kind, at, len, key } => {
@@ -105,8 +105,8 @@ impl<'a> Document<'a> {
         loop {
             self.pass_value().await?;
             // As many as the window holds, at once; the rest in the ordinary way.
-            let room = self.end.saturating_sub(self.stream.offset());
-            let (many, len) = self.stream.peek(|bytes| count_elements(bytes, room));
+            let room = self.room();
+            let (many, len) = self.peek(|bytes| count_elements(bytes, room));
             count += many;
             self.stream.skip(len).await?;
             self.value_end = self.stream.offset();
@@ -186,7 +186,7 @@ impl<'a> Document<'a> {
         let kind = self.stream.u8().await?;
         self.pass_string().await?;
         loop {
-            match self.stream.peek(|bytes| value_len(kind, bytes)) {
+            match self.peek(|bytes| value_len(kind, bytes)) {
                 ValueLen::Need(needed) => self.available(needed).await?,
                 len => return self.at_value(kind, len, key),
             }
@@ -197,7 +197,7 @@ impl<'a> Document<'a> {
     async fn pass_string(&mut self) -> Result<(), Stop> {
         loop {
             self.available(1).await?;
-            let (found, there) = self.stream.peek(|bytes| (bytes.iter().position(|byte| *byte == 0), bytes.len()));
+            let (found, there) = self.peek(|bytes| (bytes.iter().position(|byte| *byte == 0), bytes.len()));
             let len = found.map_or(there, |at| at + 1) as u64;
             if self.stream.offset().saturating_add(len) >= self.end {
                 return Err(Stop::Malformed("a string beyond its document's end"));
@@ -208,6 +208,17 @@ impl<'a> Document<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Bytes between here and the document's end.
+    fn room(&self) -> u64 {
+        self.end.saturating_sub(self.stream.offset())
+    }
+
+    /// Looks at the bytes that are there, up to the document's end: those behind it say nothing of its elements.
+    fn peek<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
+        self.stream.peek(|bytes| look(bytes.get(..room).unwrap_or(bytes)))
     }
 
     async fn available(&self, len: usize) -> Result<(), Stop> {

@@ -11,6 +11,10 @@ use crate::reassembly::Direction;
 use crate::record::{Completeness, Kind, Record};
 use crate::stream::Tail;
 
+/// Messages of one direction that may wait for their last byte. Only a plugin that lies about ends gets there; the
+/// oldest then counts as complete.
+const MAX_WAITING: usize = 4096;
+
 /// Messages in parts that may be open in one direction of a flow.
 const MAX_PARTS: usize = 256;
 
@@ -47,7 +51,8 @@ impl Session {
             let lane = streams.lane_mut(direction);
             let passed = lane.stream.end();
             let is_ended = lane.stream.tail == Tail::Ended;
-            if !lane.waiting.front().is_some_and(|waiting| waiting.end <= passed || is_ended) {
+            let is_crowded = lane.waiting.len() > MAX_WAITING;
+            if !lane.waiting.front().is_some_and(|waiting| waiting.end <= passed || is_ended || is_crowded) {
                 return;
             }
             let Some(waiting) = lane.waiting.pop_front() else { return };

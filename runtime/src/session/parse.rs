@@ -187,7 +187,6 @@ impl Session {
             }
             verb::CANDIDATE if result.amount > stream.base() && !round.is_last => {
                 stream.expected_at = Some(result.amount);
-                cx.counters.resync_bytes += result.amount - stream.base();
                 stream.skip(result.amount - stream.base());
                 Ok(Next::Again)
             }

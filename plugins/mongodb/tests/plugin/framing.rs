@@ -200,3 +200,14 @@ fn a_large_message_is_emitted_when_its_last_byte_is_there() {
     let report = replay().to_server(&insert[..insert.len() - 1]).run();
     assert_eq!(report.messages, []);
 }
+
+#[test]
+fn a_name_that_runs_beyond_its_document_is_not_read_there() {
+    let elements = [&doc! { "insert": "c" }.to_vec().unwrap()[4..18], b"\x55name"].concat();
+    let len = u32::try_from(4 + elements.len()).unwrap();
+    let document = [&[0][..], &len.to_le_bytes(), &elements].concat();
+    let bytes = msg(1, 0, 0, &[document, sequence("documents", &[doc! {}])]);
+    let seen = only(replay().to_server(bytes).split_sweep());
+    assert_eq!((seen.type_name.as_str(), seen.completeness), ("insert", Completeness::Partial));
+    assert_eq!(seen.reason, "an element beyond its document's end");
+}
