@@ -98,7 +98,7 @@ impl Layout {
                 continue;
             }
             let hit = (is_hit(request), replies.iter().any(is_hit));
-            let is_after = |place: &Place| self.is_after_damage(place, &is_hit);
+            let is_after = |place: &Place| self.is_after_damage(place, is_hit);
             if hit.0 || hit.1 {
                 judgement.damaged += 1;
             } else if is_after(request) || replies.iter().any(is_after) {

@@ -68,8 +68,11 @@ fn whole() -> Vec<Whole> {
     .into()
 }
 
+/// A way to damage a capture, with its name: which segments are kept.
+type Way = (String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>);
+
 /// Damages each capture in each way.
-fn damaged(ways: &[(String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>)]) {
+fn damaged(ways: &[Way]) {
     let mut report = String::new();
     let mut total = Judgement::default();
     for whole in whole() {
@@ -87,10 +90,7 @@ fn damaged(ways: &[(String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>)]) {
     assert!(lost_to_resync * 3 <= damaged + 3, "{lost_to_resync} lost to resync, {damaged} damaged");
 }
 
-fn way(
-    name: String,
-    keep: impl Fn(&[Segment]) -> Vec<Segment> + 'static,
-) -> (String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>) {
+fn way(name: String, keep: impl Fn(&[Segment]) -> Vec<Segment> + 'static) -> Way {
     (name, Box::new(keep))
 }
 
