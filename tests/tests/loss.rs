@@ -68,10 +68,8 @@ fn whole() -> Vec<Whole> {
     .into()
 }
 
-/// What is kept of a capture.
-type Keep = Box<dyn Fn(&[Segment]) -> Vec<Segment>>;
-/// A way to damage a capture: its name, and what it keeps.
-type Way = (String, Keep);
+/// A way to damage a capture, with its name: which segments are kept.
+type Way = (String, Box<dyn Fn(&[Segment]) -> Vec<Segment>>);
 
 /// Damages each capture in each way.
 fn damaged(ways: &[Way]) {

@@ -3,6 +3,7 @@
 mod captures;
 mod variants;
 mod split;
+mod fields;
 mod snapshots;
 mod live;
 mod memory;
