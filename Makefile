@@ -6,10 +6,12 @@ CHECKED := --release --config tests/checked.toml
 # Packages outside the workspace.
 EXAMPLES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 EXAMPLE_PLUGINS := $(foreach e,$(EXAMPLES),$(if $(shell grep -l cdylib $(e)/Cargo.toml),$(e)))
+# The plugins that prove the contract's shapes.
+TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins build demo test bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins build demo test bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,13 +25,16 @@ plugins: setup ## Build every plugin in plugins/ to target/plugins/NAME.wasm
 example-plugins: setup ## Build the example plugins to target/example-plugins/NAME.wasm
 	@.ci/plugins.sh target/example-plugins $(EXAMPLE_PLUGINS)
 
+test-plugins: setup ## Build the plugins of tests/plugins/ to target/test-plugins/NAME.wasm
+	@.ci/plugins.sh target/test-plugins $(TEST_PLUGINS)
+
 build: setup ## Build target/release/protap
 	$(CARGO) build --release -p protap
 
 demo: build plugins ## Replay the recorded traffic in tests/captures/ through the plugins
 	@.ci/demo.sh $(CAPTURES)
 
-test: plugins example-plugins ## Run all tests
+test: plugins example-plugins test-plugins ## Run all tests
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
 

@@ -23,7 +23,7 @@ members=()
 for folder in "$@"; do
     [ -f "$folder/Cargo.toml" ] || continue
     case $folder in
-        plugins/*) members+=(-p "$(sed -n 's/^name = "\(.*\)"/\1/p' "$folder/Cargo.toml" | head -n1)") ;;
+        plugins/* | tests/plugins/*) members+=(-p "$(sed -n 's/^name = "\(.*\)"/\1/p' "$folder/Cargo.toml" | head -n1)") ;;
         *) build --release --manifest-path "$folder/Cargo.toml" --target-dir target/outside ;;
     esac
 done

@@ -33,6 +33,12 @@ pub fn plugin(name: &str) -> PathBuf {
     existing(plugin_folder().join(format!("{name}.wasm")))
 }
 
+/// A plugin of `tests/plugins/`, by its name.
+#[must_use]
+pub fn test_plugin(name: &str) -> PathBuf {
+    existing(root().join("target/test-plugins").join(format!("{name}.wasm")))
+}
+
 /// A folder for a test's files, under the profile's folder for temporary files.
 #[must_use]
 pub fn scratch(test: &str) -> PathBuf {
