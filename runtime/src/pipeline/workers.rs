@@ -63,7 +63,7 @@ impl Workers for Inline<'_, '_> {
             shard.tick(now, packet, is_quiet);
             hand_out(shard, index, (packet, false), self.merge)?;
         }
-        Ok(())
+        self.merge.push(end_of_tick(packet))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -72,7 +72,13 @@ impl Workers for Inline<'_, '_> {
 }
 
 fn hand_out(shard: &mut Shard, index: usize, at: (u64, bool), merge: &mut Merge<'_>) -> io::Result<()> {
-    shard.drain().try_for_each(|output| merge.push(Emitted { packet: at.0, is_of_segment: at.1, shard: index, output }))
+    let emitted = |output| Emitted { packet: at.0, is_of_segment: at.1, shard: index, output: Some(output) };
+    shard.drain().try_for_each(|output| merge.push(emitted(output)))
+}
+
+/// Comes after what the shards gave out at a tick.
+fn end_of_tick(packet: u64) -> Emitted {
+    Emitted { packet, is_of_segment: false, shard: SHARDS, output: None }
 }
 
 /// The capture ends here: what waits gets its last tick at the capture's time, and is given up.
@@ -227,7 +233,8 @@ impl Job {
     fn run(self, bytes: &[u8], workers: usize, shards: &mut [(usize, Shard)], outcome: &mut Outcome) {
         let take = |at: (u64, bool), index: usize, shard: &mut Shard, emitted: &mut Vec<Emitted>| {
             let (packet, is_of_segment) = at;
-            emitted.extend(shard.drain().map(|output| Emitted { packet, is_of_segment, shard: index, output }));
+            let wrap = |output| Emitted { packet, is_of_segment, shard: index, output: Some(output) };
+            emitted.extend(shard.drain().map(wrap));
         };
         match self {
             Self::Segment { shard, segment } => {
@@ -237,10 +244,13 @@ impl Job {
                 take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
             }
             Self::Tick { now, packet, is_quiet } => {
+                let is_first = shards.first().is_some_and(|(index, _)| *index == 0);
                 for (index, shard) in shards {
                     shard.tick(now, packet, is_quiet);
                     take((packet, false), *index, shard, &mut outcome.emitted);
                 }
+                // One worker says it for all: what the others gave out at this tick is sorted before it.
+                outcome.emitted.extend(is_first.then(|| end_of_tick(packet)));
             }
             Self::End { last, packet } => {
                 let mut totals = ShardTotals::default();
