@@ -1,5 +1,5 @@
 //! The plugins of one shard as they run: an instance of each, made when it is first needed, rebuilt after a fault, and
-//! measured. Whoever calls a plugin goes through here, so that a fault has one place where it is dealt with.
+//! measured. Whoever calls a plugin goes through here; whoever is told that a call failed says on whose bytes it did.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,15 +7,20 @@ use std::time::Instant;
 
 use protap_plugin::contract::ParseResult;
 
-use crate::packet::Timestamp;
+use crate::packet::{Endpoint, Timestamp};
 use crate::pair::Pairing;
 use crate::plugin::content::{ContentReader, Fact, Message};
 use crate::plugin::instance::{Call, CallError, Instance, ProbeCall};
 use crate::plugin::{Plugin, PluginSet};
+use crate::quarantine::{Quarantine, Scene, Verdict};
 use crate::summary::LatencyHistogram;
 
 /// One call in so many is timed: reading the clock twice costs about as much as a short call.
 const TIMED_CALLS: u64 = 16;
+/// Faults of a plugin that are told in full.
+const MAX_EXAMPLES: usize = 8;
+/// Most characters of what went wrong.
+const MAX_ERROR: usize = 200;
 
 /// What a plugin did in this shard.
 #[derive(Debug, Default)]
@@ -28,6 +33,12 @@ pub struct PluginStats {
     pub claims: u64,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// The first faults, by time.
+    pub examples: Vec<FaultExample>,
+    /// Times that all flows of a shard were closed to it for a while.
+    pub quarantines: u64,
+    /// Times that a host's flows were.
+    pub host_quarantines: u64,
     /// Strings that were not UTF-8.
     pub replaced_strings: u64,
     /// Bytes of its memory, at the most.
@@ -45,10 +56,26 @@ impl PluginStats {
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
+        self.examples.extend(other.examples.iter().cloned());
+        self.examples.sort();
+        self.examples.truncate(MAX_EXAMPLES);
+        self.quarantines += other.quarantines;
+        self.host_quarantines += other.host_quarantines;
         self.replaced_strings += other.replaced_strings;
         self.memory_bytes += other.memory_bytes;
         self.log_lines_dropped += other.log_lines_dropped;
     }
+}
+
+/// A fault, for people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultExample {
+    /// When.
+    pub at: Timestamp,
+    /// Both ends of the flow; the first one opened it or spoke first.
+    pub ends: (Endpoint, Endpoint),
+    /// What went wrong.
+    pub error: String,
 }
 
 /// The plugins of a shard.
@@ -63,6 +90,7 @@ struct Running {
     instance: Option<Instance>,
     /// Counts the instances: a flow's handle is good for one of them only.
     generation: u32,
+    quarantine: Quarantine,
     stats: PluginStats,
 }
 
@@ -149,10 +177,12 @@ impl RunningPlugins {
         }
     }
 
-    /// The contract's `protap_close`. A fault there harms nobody: the flow has ended.
-    pub fn close(&mut self, index: usize, handle: Handle) {
+    /// The contract's `protap_close`, if the handle still means anything.
+    pub fn close(&mut self, index: usize, handle: Handle) -> Result<(), CallError> {
         if self.is_current(index, handle) {
-            let _ = self.call(index, |instance, _| instance.close(handle.handle));
+            self.call(index, |instance, _| instance.close(handle.handle))
+        } else {
+            Ok(())
         }
     }
 
@@ -199,14 +229,32 @@ impl RunningPlugins {
         answer
     }
 
-    /// A plugin broke the contract with what it answered: treated as any other fault.
-    pub fn fault(&mut self, index: usize, error: &CallError) {
+    /// A call failed, or its answer broke the contract: the instance is given up, the fault is counted, and the plugin may
+    /// be left alone for a while.
+    pub fn fault(&mut self, index: usize, error: &CallError, scene: &Scene) {
         let Some(running) = self.running.get_mut(index) else { return };
-        *running.stats.faults.entry(error.kind()).or_default() += 1;
         running.stop();
-        if let Some(plugin) = self.set.as_slice().get(index) {
-            tracing::debug!(plugin = %plugin.identity.name, %error, "plugin fault; its instance is rebuilt");
+        let stats = &mut running.stats;
+        *stats.faults.entry(error.kind()).or_default() += 1;
+        if stats.examples.len() < MAX_EXAMPLES {
+            let error = error.to_string().chars().take(MAX_ERROR).collect();
+            stats.examples.push(FaultExample { at: scene.at, ends: scene.ends, error });
         }
+        let verdict = running.quarantine.observe(scene);
+        match verdict {
+            Verdict::Flow => {}
+            Verdict::Host => stats.host_quarantines += 1,
+            Verdict::Plugin => stats.quarantines += 1,
+        }
+        if let Some(plugin) = self.set.as_slice().get(index) {
+            tracing::debug!(plugin = %plugin.identity.name, %error, closed = ?verdict, "plugin fault");
+        }
+    }
+
+    /// Whether the plugin is left alone by flows between these ends.
+    #[must_use]
+    pub fn is_quarantined(&self, index: usize, ends: (Endpoint, Endpoint), now: Timestamp) -> bool {
+        self.running.get(index).is_some_and(|running| running.quarantine.is_closed_to(ends, now))
     }
 
     fn call<T>(
@@ -219,9 +267,10 @@ impl RunningPlugins {
         };
         let instance = match &mut running.instance {
             Some(instance) => instance,
-            None => running
-                .instance
-                .insert(self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?),
+            None => {
+                let instance = self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?;
+                running.instance.insert(instance)
+            }
         };
         running.stats.calls += 1;
         let started = running.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
@@ -229,8 +278,8 @@ impl RunningPlugins {
         if let Some(started) = started {
             running.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }
-        if let Err(error) = &answer {
-            self.fault(index, error);
+        if answer.is_err() {
+            running.stop();
         }
         answer
     }

@@ -69,6 +69,8 @@ pub struct SessionCounters {
     pub parts_dropped: u64,
     /// Bytes of flows that nobody claimed.
     pub unclaimed_bytes: u64,
+    /// Bytes of claimed flows that passed while their plugin was in quarantine.
+    pub quarantined_bytes: u64,
 }
 
 impl SessionCounters {
@@ -83,6 +85,7 @@ impl SessionCounters {
         self.reopened += other.reopened;
         self.parts_dropped += other.parts_dropped;
         self.unclaimed_bytes += other.unclaimed_bytes;
+        self.quarantined_bytes += other.quarantined_bytes;
     }
 }
 
@@ -243,9 +246,7 @@ impl Session {
         }
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
-        if let State::Claimed { plugin, handle } = self.state {
-            cx.plugins.close(plugin, handle);
-        }
+        self.close_handle(cx);
     }
 
     /// Gives up requests that waited too long; when the next one will have.
@@ -271,7 +272,7 @@ impl Session {
     fn data(&mut self, piece: Piece<'_>, offset: u64, cx: &mut SessionContext<'_>) {
         let is_turnaround = self.last_direction.replace(piece.direction) != Some(piece.direction);
         if is_turnaround {
-            self.start_afresh();
+            self.start_afresh(cx);
         }
         if let Some(head) = &mut self.head {
             head.push(&piece, offset);

@@ -24,6 +24,7 @@ pub use tally::Tally;
 use crate::emit::outcome;
 use crate::packet::{Timestamp, Transport};
 use crate::record::{Completeness, Record, RecordKind};
+use crate::running::FaultExample;
 
 /// Different (port, reason) pairs of unclaimed flows that are told apart: more than a network serves, however scanned.
 const MAX_UNCLAIMED: usize = 1_024;
@@ -237,6 +238,12 @@ pub struct PluginSummary {
     pub claims: u64,
     /// Traps, deadlines and broken answers, by kind.
     pub faults: Vec<(&'static str, u64)>,
+    /// The first of them.
+    pub fault_examples: Vec<FaultExample>,
+    /// Times that it was left alone for a while, in one of the shards.
+    pub quarantines: u64,
+    /// Times that the flows of one host were closed to it for a while, in one of the shards.
+    pub host_quarantines: u64,
     /// Linear memory of all its instances.
     pub memory_bytes: u64,
 }

@@ -89,6 +89,7 @@ impl ShardTotals {
             ("malformed", "times that a plugin found bytes malformed", s.malformed),
             ("rejected", "flows that a plugin gave back", s.rejected),
             ("faulted", "flows closed to a plugin that failed on them", s.faulted),
+            ("quarantined_bytes", "bytes that passed while their plugin was in quarantine", s.quarantined_bytes),
             ("reopened", "flows whose plugin was rebuilt under them", s.reopened),
             ("parts_dropped", "messages in parts given up because too many were open", s.parts_dropped),
             ("replaced_strings", "strings that were not UTF-8", plugins(|stats| stats.replaced_strings)),
@@ -149,6 +150,9 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
             call_time: stats.call_time,
             claims: stats.claims,
             faults: stats.faults.into_iter().collect(),
+            fault_examples: stats.examples,
+            quarantines: stats.quarantines,
+            host_quarantines: stats.host_quarantines,
             memory_bytes: stats.memory_bytes,
         })
         .collect()

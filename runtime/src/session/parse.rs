@@ -7,6 +7,7 @@ use super::{MAX_FRUITLESS_RESYNCS, MAX_HANDOVERS, Session, SessionContext, State
 use crate::infer::Piece;
 use crate::packet::Transport;
 use crate::plugin::instance::CallError;
+use crate::quarantine::Scene;
 use crate::reassembly::Direction;
 use crate::running::{CallKind, Handle, ParseArguments};
 use crate::stream::{Mode, Stream, Tail};
@@ -37,6 +38,9 @@ impl Session {
     /// Calls the plugin as long as it makes something of the bytes there are.
     pub(super) fn parse(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         while let State::Claimed { plugin, handle } = self.state {
+            if cx.plugins.is_quarantined(plugin, self.ends, cx.now) {
+                return self.pass_unseen(direction, cx);
+            }
             let Some(handle) = self.current_handle(plugin, handle, cx) else { return };
             let Some(streams) = &mut self.streams else { return };
             let stream = &mut streams.lane_mut(direction).stream;
@@ -62,7 +66,7 @@ impl Session {
             match next {
                 Ok(Next::Again) => {}
                 Ok(Next::Wait) => return,
-                Err(error) => return self.faulted(plugin, &error, cx),
+                Err(error) => return self.faulted(plugin, direction, &error, cx),
             }
         }
     }
@@ -72,9 +76,12 @@ impl Session {
         if cx.plugins.is_current(plugin, handle) {
             return Some(handle);
         }
-        let Ok(handle) = cx.plugins.open(plugin, self.open_flags(), self.ports()) else {
-            self.release(plugin, "plugin fault", cx);
-            return None;
+        let handle = match cx.plugins.open(plugin, self.open_flags(), self.ports()) {
+            Ok(handle) => handle,
+            Err(error) => {
+                self.faulted(plugin, Direction::ToServer, &error, cx);
+                return None;
+            }
         };
         cx.counters.reopened += 1;
         self.state = State::Claimed { plugin, handle };
@@ -257,8 +264,7 @@ impl Session {
     fn hand_over(&mut self, direction: Direction, offset: u64, cx: &mut SessionContext<'_>) {
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "handover", now, out));
-        let State::Claimed { plugin, handle } = self.state else { return };
-        cx.plugins.close(plugin, handle);
+        self.close_handle(cx);
         self.handovers += 1;
         if self.handovers > MAX_HANDOVERS {
             cx.counters.rejected += 1;
@@ -282,11 +288,38 @@ impl Session {
         self.infer(false, cx);
     }
 
-    /// The plugin failed on this flow's bytes: the flow is closed to it for good.
-    fn faulted(&mut self, plugin: usize, error: &CallError, cx: &mut SessionContext<'_>) {
-        if matches!(error, CallError::Violation(_)) {
-            cx.plugins.fault(plugin, error);
+    /// The flow's plugin is in quarantine: what comes passes unseen, and what waits for an answer will not know it.
+    fn pass_unseen(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "plugin quarantined", now, out));
+        let Some(streams) = &mut self.streams else { return };
+        if streams.lane_mut(direction).stream.mode == Mode::Synced {
+            self.lose(direction, cx);
         }
+        let Some(streams) = &mut self.streams else { return };
+        let stream = &mut streams.lane_mut(direction).stream;
+        cx.counters.quarantined_bytes += stream.drop_unsynced();
+        stream.pass_gap();
+    }
+
+    /// Tells the plugin that the flow is not its own any more.
+    pub(super) fn close_handle(&mut self, cx: &mut SessionContext<'_>) {
+        if let State::Claimed { plugin, handle } = self.state
+            && let Err(error) = cx.plugins.close(plugin, handle)
+        {
+            self.blame(plugin, Direction::ToServer, &error, cx);
+        }
+    }
+
+    /// The plugin failed on bytes of that direction.
+    fn blame(&self, plugin: usize, direction: Direction, error: &CallError, cx: &mut SessionContext<'_>) {
+        let sender = if direction == Direction::ToServer { self.ends.0 } else { self.ends.1 };
+        cx.plugins.fault(plugin, error, &Scene { ends: self.ends, sender: sender.ip, at: cx.now });
+    }
+
+    /// The plugin failed on this flow's bytes: the flow is closed to it for good.
+    fn faulted(&mut self, plugin: usize, direction: Direction, error: &CallError, cx: &mut SessionContext<'_>) {
+        self.blame(plugin, direction, error, cx);
         cx.counters.faulted += 1;
         self.release(plugin, "plugin fault", cx);
     }
