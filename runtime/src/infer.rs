@@ -169,8 +169,18 @@ impl Head {
 
     /// The plugin is out of the question for this flow.
     pub fn exclude(&mut self, plugin: usize) {
+        if self.answers.len() <= plugin {
+            self.answers.resize(plugin + 1, Answer::default());
+        }
         if let Some(answer) = self.answers.get_mut(plugin) {
             answer.is_out = true;
+        }
+    }
+
+    /// The plugin in that slot is another one now: it has not been asked yet.
+    pub fn forget_answer(&mut self, plugin: usize) {
+        if let Some(answer) = self.answers.get_mut(plugin) {
+            *answer = Answer::default();
         }
     }
 
@@ -187,12 +197,15 @@ impl Head {
 
     /// Asks the plugins that are still in question. `is_complete` if no more bytes will come.
     pub fn infer(&mut self, plugins: &mut RunningPlugins, facts: &FlowFacts, is_complete: bool) -> Verdict {
-        self.answers.resize(plugins.len(), Answer::default());
+        if self.answers.len() < plugins.len() {
+            self.answers.resize(plugins.len(), Answer::default());
+        }
         let is_complete = is_complete || self.is_full();
         let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
         let mut likely = None;
         let (mut waits, mut is_quarantined) = (false, false);
-        for index in 0..plugins.len() {
+        let set = plugins.set();
+        for index in set.in_order().iter().copied() {
             let answer = self.answers.get(index).copied().unwrap_or_default();
             let is_candidate = plugins.plugin(index).is_some_and(|plugin| {
                 plugin.manifest.transports.iter().any(|name| match name {

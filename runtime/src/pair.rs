@@ -11,7 +11,7 @@ use protap_plugin::contract::pending;
 use self::side::{Pending, Replies, Side};
 use crate::packet::Timestamp;
 use crate::plugin::content::Message;
-use crate::record::{Completeness, FlowEnds, Kind, Part, PluginIdentity, Record, RecordKind, Status};
+use crate::record::{Completeness, Content, FlowEnds, Kind, Part, PluginIdentity, Record, RecordKind, Status};
 
 /// Requests that may wait in a flow; the oldest makes room for the newest.
 pub const MAX_PENDING: usize = 16_384;
@@ -70,6 +70,12 @@ impl Pairing {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.client.is_empty() && self.server.is_empty()
+    }
+
+    /// Shows the contents of all that waits, each with its protocol.
+    pub fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
+        self.client.for_each_content(show);
+        self.server.for_each_content(show);
     }
 
     /// A request begins; its last byte may be yet to come. Requests that it displaces become records.

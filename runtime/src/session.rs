@@ -5,6 +5,7 @@
 mod claim;
 mod complete;
 mod parse;
+mod swap;
 
 use std::collections::VecDeque;
 
@@ -65,6 +66,10 @@ pub struct SessionCounters {
     pub faulted: u64,
     /// Flows whose plugin was rebuilt, with what was in flight lost.
     pub reopened: u64,
+    /// Flows that changed over to a plugin's newer version.
+    pub swapped: u64,
+    /// Directions that did so in the middle of a message, which was lost.
+    pub swapped_in_flight: u64,
     /// Messages in parts that were given up because too many were open.
     pub parts_dropped: u64,
     /// Bytes of flows that nobody claimed.
@@ -83,6 +88,8 @@ impl SessionCounters {
         self.rejected += other.rejected;
         self.faulted += other.faulted;
         self.reopened += other.reopened;
+        self.swapped += other.swapped;
+        self.swapped_in_flight += other.swapped_in_flight;
         self.parts_dropped += other.parts_dropped;
         self.unclaimed_bytes += other.unclaimed_bytes;
         self.quarantined_bytes += other.quarantined_bytes;
@@ -115,6 +122,8 @@ pub struct Session {
     fruitless_resyncs: u32,
     fresh_starts: u8,
     handovers: u8,
+    /// Plugins that failed on the flow's bytes.
+    banned: Vec<usize>,
     /// The head is being given to a plugin; whoever does that deals with a release.
     is_replaying: bool,
 }
@@ -173,6 +182,7 @@ impl Session {
             fruitless_resyncs: 0,
             fresh_starts: 0,
             handovers: 0,
+            banned: Vec::new(),
             is_replaying: false,
         }
     }
@@ -294,7 +304,7 @@ impl Session {
         let Some(streams) = &mut self.streams else { return };
         let lane = streams.lane_mut(piece.direction);
         if is_turnaround {
-            if lane.stream.mode == Mode::Resync {
+            if lane.stream.mode == Mode::Resync && !lane.stream.is_at_boundary() {
                 let dropped = lane.stream.drop_unsynced();
                 cx.counters.resync_bytes += dropped;
             }
@@ -302,7 +312,10 @@ impl Session {
             self.is_out_of_step &= (piece.direction == Direction::ToClient) ^ self.is_turned;
         }
         let (bytes, missing) = match self.state {
-            State::Claimed { plugin, .. } if self.transport == Transport::Udp => fit(piece, cx.plugins, plugin),
+            State::Claimed { plugin, handle } if self.transport == Transport::Udp => {
+                let window = cx.plugins.plugin_of(plugin, handle).map_or(0, |plugin| plugin.manifest.window as usize);
+                fit(piece, window)
+            }
             _ => (piece.bytes, piece.missing),
         };
         let skipped = lane.stream.push(bytes, piece.at);
@@ -366,8 +379,8 @@ impl Session {
     }
 
     fn pairing_flow(&self, cx: &SessionContext<'_>) -> Option<PairingFlow> {
-        let State::Claimed { plugin, .. } = self.state else { return None };
-        let plugin = cx.plugins.plugin(plugin)?.identity.clone();
+        let State::Claimed { plugin, handle } = self.state else { return None };
+        let plugin = cx.plugins.plugin_of(plugin, handle)?.identity.clone();
         Some(PairingFlow { ends: self.ends(), plugin, has_each_response: cx.has_each_response })
     }
 
@@ -387,8 +400,7 @@ impl Session {
 }
 
 /// Of a datagram that is longer than the plugin's window, what fits; the rest counts as missing.
-fn fit<'a>(piece: &Piece<'a>, plugins: &RunningPlugins, plugin: usize) -> (&'a [u8], u64) {
-    let window = plugins.plugin(plugin).map_or(0, |plugin| plugin.manifest.window as usize);
+fn fit<'a>(piece: &Piece<'a>, window: usize) -> (&'a [u8], u64) {
     let bytes = piece.bytes.get(..window).unwrap_or(piece.bytes);
     (bytes, piece.missing.saturating_add((piece.bytes.len() - bytes.len()) as u64))
 }

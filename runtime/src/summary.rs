@@ -91,11 +91,13 @@ pub struct FlowSummary {
     pub claimed: Vec<(String, u64)>,
     /// Flows that nobody claimed, by server port and reason.
     pub unclaimed: Tally<Unclaimed>,
+    /// Times that one changed over to a newer version of its plugin.
+    pub swapped: u64,
 }
 
 impl Default for FlowSummary {
     fn default() -> Self {
-        Self { seen: 0, claimed: Vec::new(), unclaimed: Tally::new(MAX_UNCLAIMED) }
+        Self { seen: 0, swapped: 0, claimed: Vec::new(), unclaimed: Tally::new(MAX_UNCLAIMED) }
     }
 }
 

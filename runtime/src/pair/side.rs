@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use super::{MAX_PENDING, Span};
 use crate::packet::Timestamp;
 use crate::plugin::content::{Context, Message};
-use crate::record::{Part, Status};
+use crate::record::{Content, Part, Status};
 
 /// Given-up requests by id that are remembered, so that a late answer is known for one.
 const MAX_GIVEN_UP: usize = 1024;
@@ -102,6 +102,16 @@ impl Side {
 
     pub(super) fn in_order(&self, n: usize) -> Option<&Pending> {
         self.in_order.get(n)
+    }
+
+    pub(super) fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
+        for pending in self.by_id.values_mut().chain(&mut self.in_order) {
+            show(&mut pending.protocol, &mut pending.part.content);
+            if let Some(replies) = &mut pending.replies {
+                // Of the same protocol as their request.
+                show(&mut 0, &mut replies.part.content);
+            }
+        }
     }
 
     /// Adds a request; gives those that had to make room, each with the reason.

@@ -66,6 +66,14 @@ impl Workers for Inline<'_, '_> {
         self.merge.push(end_of_tick(packet))
     }
 
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            shard.replace_plugins(set);
+            hand_out(shard, index, (self.packet, true), self.merge)?;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.merge.flush()
     }
@@ -91,6 +99,7 @@ fn end(shard: &mut Shard, last: Timestamp, packet: u64) {
 enum Job {
     Segment { shard: usize, segment: OwnedSegment },
     Tick { now: Timestamp, packet: u64, is_quiet: bool },
+    Plugins { set: Arc<PluginSet>, packet: u64 },
     End { last: Timestamp, packet: u64 },
 }
 
@@ -201,6 +210,13 @@ impl Workers for Threads<'_> {
         Ok(())
     }
 
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
+        for batch in &mut self.batches {
+            batch.jobs.push(Job::Plugins { set: set.clone(), packet: self.packet });
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.send(true)
     }
@@ -251,6 +267,12 @@ impl Job {
                 }
                 // One worker says it for all: what the others gave out at this tick is sorted before it.
                 outcome.emitted.extend(is_first.then(|| end_of_tick(packet)));
+            }
+            Self::Plugins { set, packet } => {
+                for (index, shard) in shards {
+                    shard.replace_plugins(&set);
+                    take((packet, true), *index, shard, &mut outcome.emitted);
+                }
             }
             Self::End { last, packet } => {
                 let mut totals = ShardTotals::default();

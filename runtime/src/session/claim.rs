@@ -10,10 +10,10 @@ use crate::reassembly::Direction;
 const MAX_FRESH_STARTS: u8 = 8;
 
 /// Why nobody claims a flow that was caught in its middle.
-const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
+pub(super) const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
 
 /// Why nobody claims a flow that a plugin was not asked about.
-const QUARANTINED: &str = "plugin quarantined";
+pub(super) const QUARANTINED: &str = "plugin quarantined";
 
 impl Session {
     /// A flow caught in its middle that nobody claimed may be recognised by what begins here, and so may one that a plugin
@@ -27,18 +27,20 @@ impl Session {
             State::Muted(QUARANTINED) if !self.is_quarantined(cx) => {}
             _ => return,
         }
+        self.infer_afresh();
+    }
+
+    /// The flow is inferred anew, from what comes next.
+    pub(super) fn infer_afresh(&mut self) {
+        let mut head = if self.transport == Transport::Tcp { Head::mid_stream() } else { Head::default() };
+        self.banned.iter().for_each(|plugin| head.exclude(*plugin));
         self.state = State::Inferring;
-        self.head = Some(Box::new(self.middle()));
+        self.head = Some(Box::new(head));
     }
 
     /// Whether some plugin must not be asked about the flow now.
     fn is_quarantined(&self, cx: &SessionContext<'_>) -> bool {
         (0..cx.plugins.len()).any(|index| cx.plugins.is_quarantined(index, self.ends, cx.now))
-    }
-
-    /// What is about to come does not begin the flow.
-    fn middle(&self) -> Head {
-        if self.transport == Transport::Tcp { Head::mid_stream() } else { Head::default() }
     }
 
     /// What inference may know.

@@ -34,6 +34,16 @@ enum Awaited {
     Other(Box<Message>, Timestamp),
 }
 
+impl Waiting {
+    /// The message, unless it waits as a pending request.
+    pub(super) fn message_mut(&mut self) -> Option<&mut Message> {
+        match &mut self.what {
+            Awaited::Request(_) => None,
+            Awaited::Other(message, _) => Some(message),
+        }
+    }
+}
+
 impl Session {
     /// Takes the messages of one answer.
     pub(super) fn take_messages(&mut self, direction: Direction, messages: Vec<Message>, cx: &mut SessionContext<'_>) {

@@ -9,7 +9,7 @@ use crate::packet::Transport;
 use crate::plugin::instance::CallError;
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
-use crate::running::{CallKind, Handle, ParseArguments};
+use crate::running::{CallKind, Handle, ParseArguments, Standing};
 use crate::stream::{Mode, Stream, Tail};
 
 /// What comes after a call.
@@ -38,6 +38,9 @@ impl Session {
     /// Calls the plugin as long as it makes something of the bytes there are.
     pub(super) fn parse(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         while let State::Claimed { plugin, handle } = self.state {
+            if !cx.plugins.is_present(plugin) {
+                return self.release(plugin, "plugin removed", cx);
+            }
             if cx.plugins.is_quarantined(plugin, self.ends, cx.now) {
                 return self.pass_unseen(direction, cx);
             }
@@ -50,7 +53,7 @@ impl Session {
                 }
                 continue;
             }
-            let max = cx.plugins.plugin(plugin).map_or(0, |plugin| plugin.manifest.window as usize);
+            let max = cx.plugins.plugin_of(plugin, handle).map_or(0, |plugin| plugin.manifest.window as usize);
             let len = stream.window(max).len();
             let is_datagram = self.transport == Transport::Udp;
             let is_last = (stream.tail != Tail::Open || is_datagram) && len == stream.len();
@@ -71,23 +74,36 @@ impl Session {
         }
     }
 
-    /// The flow's handle in the running instance. After a rebuild the flow is opened anew, in resync.
+    /// The handle to call the plugin with. After a rebuild the flow is opened anew, in resync; from an instance that makes
+    /// room for its successor it is taken over between two messages.
     fn current_handle(&mut self, plugin: usize, handle: Handle, cx: &mut SessionContext<'_>) -> Option<Handle> {
-        if cx.plugins.is_current(plugin, handle) {
-            return Some(handle);
+        match cx.plugins.standing(plugin, handle) {
+            Standing::Current => return Some(handle),
+            Standing::Retiring if !self.swap(false, cx) => return Some(handle),
+            Standing::Retiring => {}
+            Standing::Gone => {
+                let handle = self.reopen(plugin, cx)?;
+                cx.counters.reopened += 1;
+                self.lose(Direction::ToServer, cx);
+                self.lose(Direction::ToClient, cx);
+                return Some(handle);
+            }
         }
-        let handle = match cx.plugins.open(plugin, self.open_flags(), self.ports()) {
-            Ok(handle) => handle,
+        if let State::Claimed { handle, .. } = self.state { Some(handle) } else { None }
+    }
+
+    /// Opens the flow in the running instance.
+    pub(super) fn reopen(&mut self, plugin: usize, cx: &mut SessionContext<'_>) -> Option<Handle> {
+        match cx.plugins.open(plugin, self.open_flags(), self.ports()) {
+            Ok(handle) => {
+                self.state = State::Claimed { plugin, handle };
+                Some(handle)
+            }
             Err(error) => {
                 self.faulted(plugin, Direction::ToServer, &error, cx);
-                return None;
+                None
             }
-        };
-        cx.counters.reopened += 1;
-        self.state = State::Claimed { plugin, handle };
-        self.lose(Direction::ToServer, cx);
-        self.lose(Direction::ToClient, cx);
-        Some(handle)
+        }
     }
 
     /// While skipping there are no bytes to parse. Says whether there is something to do behind a gap.
@@ -321,6 +337,10 @@ impl Session {
     fn faulted(&mut self, plugin: usize, direction: Direction, error: &CallError, cx: &mut SessionContext<'_>) {
         self.blame(plugin, direction, error, cx);
         cx.counters.faulted += 1;
+        self.banned.push(plugin);
+        if let State::Claimed { handle, .. } = self.state {
+            cx.plugins.give_up(plugin, handle);
+        }
         self.release(plugin, "plugin fault", cx);
     }
 
@@ -340,7 +360,7 @@ impl Session {
         let (offset, window) = (stream.base(), stream.window(round.max));
         let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now };
         let answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
-        if let Some(plugin) = cx.plugins.plugin(round.plugin) {
+        if let Some(plugin) = cx.plugins.plugin_of(round.plugin, handle) {
             let facts = answer.facts.into_iter();
             cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));
         }
@@ -369,7 +389,8 @@ fn call_flags(kind: CallKind, round: Round, stream: &Stream, direction: u32) -> 
     let hints = match kind {
         CallKind::Parse => 0,
         CallKind::Resync => {
-            is(stream.turnaround_at == base, flag::TURNAROUND) | is(stream.expected_at == base, flag::EXPECTED)
+            let is_expected = stream.expected_at == base || stream.is_at_boundary();
+            is(stream.turnaround_at == base, flag::TURNAROUND) | is(is_expected, flag::EXPECTED)
         }
     };
     direction | tail | hints

@@ -35,6 +35,7 @@ fn flows(flows: &FlowSummary) -> Value {
     });
     json!({
         "seen": flows.seen,
+        "swapped": flows.swapped,
         "claimed": counts(flows.claimed.iter().map(|(name, flows)| (name.as_str(), *flows))),
         "unclaimed": flows.unclaimed.total(),
         "unclaimed_by_port": ports.collect::<Vec<_>>(),

@@ -115,6 +115,7 @@ fn tree_has_everything() {
           "mongodb": 12
         },
         "seen": 121,
+        "swapped": 0,
         "unclaimed": 9,
         "unclaimed_by_port": [
           {
