@@ -107,6 +107,9 @@ pub(super) fn parse(subject: &Subject) -> Checked {
 
 /// Gaps anywhere: at once, after bytes, twice.
 pub(super) fn gap(subject: &Subject) -> Checked {
+    if !subject.takes(TransportName::Tcp) {
+        return Ok("between datagrams there are none".to_owned());
+    }
     let mut instance = subject.instance()?;
     for seed in 0..CONVERSATIONS {
         let steps: Vec<_> = conversation(seed, true).into_iter().filter(|s| !matches!(s, Step::End(_))).collect();

@@ -142,6 +142,9 @@ impl<'a> Flow<'a> {
 
     /// Bytes that are missing for good.
     pub(super) fn gap(&mut self, instance: &mut Instance, way: Way, len: u64) -> Result<(), String> {
+        if self.subject.flow_flags() & flag::DATAGRAM != 0 {
+            return Ok(());
+        }
         self.pump(instance, way, Tail::Gap(len))
     }
 

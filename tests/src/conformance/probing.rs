@@ -36,7 +36,17 @@ impl Head {
 
     fn ask(&self, instance: &mut Instance) -> Result<u64, String> {
         let call = ProbeCall { a: &self.a, b: &self.b, flags: self.flags, ports: self.ports };
-        instance.probe(&call).map_err(|error| format!("{error}, head A {:02x?}, head B {:02x?}", self.a, self.b))
+        instance.probe(&call).map_err(|error| format!("{error}: {}", self.shown()))
+    }
+}
+
+impl Head {
+    fn shown(&self) -> String {
+        let shown = |bytes: &[u8]| -> String {
+            let hex: String = bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{} ({} bytes)", if bytes.len() > 32 { "..." } else { "" }, bytes.len())
+        };
+        format!("A {}, B {}, flags {}", shown(&self.a), shown(&self.b), self.flags)
     }
 }
 
@@ -63,8 +73,7 @@ pub(super) fn pure(subject: &Subject) -> Checked {
         if verdict == first[index] {
             return Ok(());
         }
-        let Head { a, b, flags, .. } = &heads[index];
-        Err(format!("{:#x} at first, {verdict:#x} {when}: flags {flags}, A {a:02x?}, B {b:02x?}", first[index]))
+        Err(format!("{:#x} at first, {verdict:#x} {when}: {}", first[index], heads[index].shown()))
     };
     for index in (0..heads.len()).rev() {
         compare(index, heads[index].ask(&mut instance)?, "in another order")?;
@@ -89,19 +98,18 @@ pub(super) fn random(subject: &Subject) -> Checked {
     for _ in 0..HEADS {
         let head = Head::random(subject, &mut random);
         let [verdict, client, ..] = head.ask(&mut instance)?.to_le_bytes();
-        let Head { a, b, .. } = &head;
         if verdict > probe::CERTAIN || client > probe::CLIENT_B {
             return Err(format!("verdict {verdict}, client {client}: no such numbers"));
         }
         if verdict == probe::CERTAIN {
-            return Err(format!("it is certain of head A {a:02x?}, head B {b:02x?}"));
+            return Err(format!("it is certain of random bytes: {}", head.shown()));
         }
         likely += usize::from(verdict == probe::LIKELY);
     }
     Ok(format!("{HEADS} heads, {likely} of them likely"))
 }
 
-/// Who waits for more waits for more than there is, and for no more than a head can have.
+/// Who waits for more waits for more than one of the heads has, and for no more than a head can have.
 pub(super) fn more(subject: &Subject) -> Checked {
     let mut random = Random::new(3);
     let mut instance = subject.instance()?;
@@ -118,9 +126,9 @@ pub(super) fn more(subject: &Subject) -> Checked {
             continue;
         }
         waits += 1;
-        let (wanted, longest) = (answer >> 32, head.a.len().max(head.b.len()) as u64);
-        if wanted <= longest || wanted > 16 << 10 {
-            return Err(format!("it waits for {wanted} bytes, and the longer head has {longest}"));
+        let (wanted, shorter) = (answer >> 32, head.a.len().min(head.b.len()) as u64);
+        if wanted <= shorter || wanted > 16 << 10 {
+            return Err(format!("it waits for {wanted} bytes, and the shorter head has {shorter}"));
         }
     }
     Ok(format!("{waits} of {HEADS} short heads"))
