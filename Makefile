@@ -37,7 +37,8 @@ guests: ## Build the plugins in plain C of tests/guests/ to target/guests/NAME.w
 
 conformance: setup ## Check PLUGIN=x.wasm (and CAPTURE=y.pcap) against the contract, a line per check
 	@test -n "$(PLUGIN)" || { echo 'usage: make conformance PLUGIN=x.wasm [CAPTURE=y.pcap]' >&2; exit 2; }
-	@$(CARGO) run --quiet $(CHECKED) --workspace --all-features --bin conformance -- "$(PLUGIN)" $(if $(CAPTURE),"$(CAPTURE)")
+	@$(CARGO) build --quiet $(CHECKED) --workspace --all-features --bins
+	@$${CARGO_TARGET_DIR:-target}/release/conformance "$(PLUGIN)" $(if $(CAPTURE),"$(CAPTURE)")
 
 build: setup ## Build target/release/protap
 	$(CARGO) build --release -p protap

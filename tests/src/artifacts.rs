@@ -39,6 +39,12 @@ pub fn test_plugin(name: &str) -> PathBuf {
     existing(root().join("target/test-plugins").join(format!("{name}.wasm")))
 }
 
+/// An example, by its name.
+#[must_use]
+pub fn example_plugin(name: &str) -> PathBuf {
+    existing(root().join("target/example-plugins").join(format!("{name}.wasm")))
+}
+
 /// A plugin of `tests/guests/c/`, by its name.
 #[must_use]
 pub fn c_guest(name: &str) -> PathBuf {

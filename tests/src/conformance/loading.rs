@@ -49,19 +49,23 @@ pub(super) fn signatures(subject: &Subject) -> Checked {
 /// Declared defaults are taken, and what is not declared is refused, by its index.
 pub(super) fn options(subject: &Subject) -> Checked {
     let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let refused = |options: &[(String, String)]| {
+        subject.instance()?.configure(options).map_err(|error| format!("configure: {error}"))
+    };
     let declared: Vec<_> = subject.manifest().options.iter().map(|entry| option(&entry.key, &entry.default)).collect();
-    for one in &declared {
-        subject.configured(vec![one.clone()]).map_err(|error| format!("a declared default is refused: {error}"))?;
+    for one in declared.chunks(1).chain([declared.as_slice()]) {
+        if let Some(index) = refused(one)? {
+            let (key, value) = one.get(index).cloned().unwrap_or_default();
+            return Err(format!("it refuses a default that it declares: {key}={value} (index {index})"));
+        }
     }
-    subject.configured(declared.clone()).map_err(|error| format!("all defaults at once are refused: {error}"))?;
-    let unknown = option("no-such-option", "1");
     for before in 0..=declared.len() {
         let mut options = declared.clone();
-        options.insert(before, unknown.clone());
-        match subject.configured(options) {
-            Ok(_) => return Err("an option that it does not declare is accepted".to_owned()),
-            Err(error) if error.contains("no-such-option=1") => {}
-            Err(error) => return Err(format!("an unknown option at index {before}, but {error}")),
+        options.insert(before, option("no-such-option", "1"));
+        match refused(&options)? {
+            Some(index) if index == before => {}
+            Some(index) => return Err(format!("the option at index {before} is unknown, it refuses that at {index}")),
+            None => return Err("it accepts an option that it does not declare".to_owned()),
         }
     }
     Ok(format!("{} declared", declared.len()))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use protap::plugin::instance::Instance;
 use protap::plugin::manifest::{Manifest, TransportName};
-use protap::plugin::{Plugin, PluginOptions, PluginSet};
+use protap::plugin::{Plugin, PluginSet};
 use protap_plugin::contract::flag;
 
 use crate::artifacts::guest_file;
@@ -15,18 +15,17 @@ use crate::engine::wasm_engine;
 /// A loaded module and a capture.
 #[derive(Debug)]
 pub(super) struct Subject {
-    file: PathBuf,
     plugins: Arc<PluginSet>,
     pub(super) capture: Option<PathBuf>,
 }
 
 impl Subject {
     pub(super) fn load(module: &Path, capture: Option<&Path>) -> Result<Self, String> {
-        let file = guest_file(module)?;
-        let plugins = set(&file)?;
+        let mut plugins = PluginSet::default();
+        plugins.add(Plugin::load(wasm_engine(), &guest_file(module)?).map_err(|error| error.to_string())?);
         let bytes = capture.map(std::fs::metadata).transpose();
         bytes.map_err(|error| format!("cannot read the capture: {error}"))?;
-        Ok(Self { file, plugins: Arc::new(plugins), capture: capture.map(Path::to_owned) })
+        Ok(Self { plugins: Arc::new(plugins), capture: capture.map(Path::to_owned) })
     }
 
     pub(super) fn plugin(&self) -> &Plugin {
@@ -52,13 +51,6 @@ impl Subject {
         self.plugins.instantiate(0).map_err(|error| error.to_string())
     }
 
-    /// A fresh instance with these options; an error if it does not take them.
-    pub(super) fn configured(&self, options: PluginOptions) -> Result<Instance, String> {
-        let mut plugins = set(&self.file)?;
-        plugins.set_options(&self.manifest().name, options);
-        plugins.instantiate(0).map_err(|error| error.to_string())
-    }
-
     pub(super) fn window(&self) -> usize {
         self.manifest().window as usize
     }
@@ -76,10 +68,4 @@ impl Subject {
     pub(super) fn ports(&self) -> u32 {
         50_000 | u32::from(self.manifest().ports.first().copied().unwrap_or(50_001)) << 16
     }
-}
-
-fn set(file: &Path) -> Result<PluginSet, String> {
-    let mut plugins = PluginSet::default();
-    plugins.add(Plugin::load(wasm_engine(), file).map_err(|error| error.to_string())?);
-    Ok(plugins)
 }
