@@ -22,7 +22,8 @@ pub trait Frames: Default + 'static {
     }
 
     /// How long is the frame that begins here? Be strict: this is also what finds the next frame after a loss and,
-    /// unless [`probe`](Self::probe) is written, what recognises the protocol.
+    /// unless [`probe`](Self::probe) is written, what recognises the protocol. It is asked at every byte then, up to a
+    /// window in one call: what is no frame should be seen from its first few bytes.
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
 
     /// Decodes a frame and emits what it means.

@@ -22,6 +22,9 @@ pub fn resync_by_frames(
     frame: impl Fn(&[u8]) -> Frame,
     is_pending: impl Fn(&[u8]) -> bool,
 ) -> Resync {
+    if input.is_boundary && !input.bytes.is_empty() {
+        return Resync::Found(0);
+    }
     let mut search = Search::default();
     for at in 0..input.bytes.len().min(MAX_POSITIONS) {
         let rest = input.bytes.get(at..).unwrap_or_default();

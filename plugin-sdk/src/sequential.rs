@@ -49,7 +49,8 @@ pub trait Sequential: Default + 'static {
     ) -> impl Future<Output = Result<(), Stop>> + 'static;
 
     /// What frame begins here? Only to find the next one after a loss and, unless [`probe`](Self::probe) is written, to
-    /// recognise the protocol: be strict.
+    /// recognise the protocol: be strict. It is asked at every byte then, up to a window in one call: what is no frame
+    /// should be seen from its first few bytes.
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
 
     /// Correlation id of the frame that begins here, if the protocol has one: after a loss, a frame that answers a

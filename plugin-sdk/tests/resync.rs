@@ -24,6 +24,7 @@ fn input(bytes: &[u8]) -> Input<'_> {
         is_end: false,
         is_datagram: false,
         is_likely_start: false,
+        is_boundary: false,
     }
 }
 
@@ -92,6 +93,14 @@ fn a_hint_or_a_pending_id_makes_a_lone_frame_count() {
     let behind = Input { is_likely_start: true, ..input(b"xQ\x20") };
     assert_eq!(resync_by_frames(&behind, frame, |_| false), Resync::Need { consumed: 1, amount: 32 });
     assert_eq!(resync_by_frames(&input(b"xQ\x20."), frame, |bytes| bytes.get(2) == Some(&b'.')), Resync::Found(1));
+}
+
+#[test]
+fn at_a_boundary_a_frame_need_not_prove_itself() {
+    let boundary = Input { is_likely_start: true, is_boundary: true, ..input(b"xx") };
+    assert_eq!(resync_by_frames(&boundary, frame, |_| false), Resync::Found(0));
+    let empty = Input { is_boundary: true, ..input(b"") };
+    assert_eq!(resync_by_frames(&empty, frame, |_| false), Resync::Need { consumed: 0, amount: 1 });
 }
 
 #[test]

@@ -16,4 +16,5 @@ pub mod oracle;
 pub mod judge;
 pub mod conversation;
 pub mod hostile;
+pub mod conformance;
 pub mod random;

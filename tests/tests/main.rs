@@ -12,3 +12,4 @@ mod hostile;
 mod loss;
 mod workers;
 mod reload;
+mod conformance;

@@ -390,7 +390,9 @@ fn call_flags(kind: CallKind, round: Round, stream: &Stream, direction: u32) -> 
         CallKind::Parse => 0,
         CallKind::Resync => {
             let is_expected = stream.expected_at == base || stream.is_at_boundary();
-            is(stream.turnaround_at == base, flag::TURNAROUND) | is(is_expected, flag::EXPECTED)
+            is(stream.turnaround_at == base, flag::TURNAROUND)
+                | is(is_expected, flag::EXPECTED)
+                | is(stream.is_at_boundary(), flag::BOUNDARY)
         }
     };
     direction | tail | hints
