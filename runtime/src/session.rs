@@ -5,10 +5,12 @@
 mod claim;
 mod complete;
 mod parse;
+mod parts;
 
 use std::collections::VecDeque;
 
-use self::complete::{Parts, Waiting};
+use self::complete::Waiting;
+use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
@@ -65,7 +67,7 @@ pub struct SessionCounters {
     pub faulted: u64,
     /// Flows whose plugin was rebuilt, with what was in flight lost.
     pub reopened: u64,
-    /// Messages in parts that were given up because too many were open.
+    /// Messages in parts that were ended before their last one because too many were open.
     pub parts_dropped: u64,
     /// Bytes of flows that nobody claimed.
     pub unclaimed_bytes: u64,
@@ -351,6 +353,7 @@ impl Session {
             *tail = Tail::Ended;
             self.parse(direction, cx);
             self.complete(direction, cx);
+            self.give_up_parts(direction, "closed", cx);
         }
     }
 
