@@ -202,10 +202,12 @@ pub mod message {
     pub const LONG_POLL: u32 = 16;
     /// The message is built over several calls: this is its first part, further parts bear the same `handle`.
     pub const BEGIN: u32 = 32;
-    /// A further part of the message `handle`: what it sets replaces, its attributes are added.
+    /// A further part of the message `handle`: what it sets replaces what was there.
     pub const AMEND: u32 = 64;
     /// The last part of the message `handle`.
     pub const FINISH: u32 = 128;
+    /// No message: the request with this id is withdrawn by the side that asked.
+    pub const CANCEL: u32 = 256;
 }
 
 /// Type of an attribute's value: [`Attribute::tag`].

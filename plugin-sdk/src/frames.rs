@@ -35,6 +35,10 @@ pub trait Frames: Default + 'static {
         None
     }
 
+    /// Bytes of that direction were lost, and the next frame is looked for: what `flow` has learnt from those before
+    /// them may be out of date. It is told once or several times for a loss.
+    fn forget(&self, _flow: &mut Self::Flow, _direction: Direction) {}
+
     /// Whose protocol is this? Unless written otherwise, what [`probe_by_frames`] says.
     fn probe(&self, heads: &Heads<'_>) -> Verdict {
         probe_by_frames(heads, |direction, bytes| self.frame(direction, bytes))
@@ -119,8 +123,9 @@ impl<P: Frames> Parser for AsFrames<P> {
         }
     }
 
-    fn resync(&mut self, _flow: &mut P::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
+    fn resync(&mut self, flow: &mut P::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        self.0.forget(flow, input.direction);
         resync_by_frames(
             &input,
             |bytes| self.0.frame(input.direction, bytes),

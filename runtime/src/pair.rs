@@ -105,6 +105,44 @@ impl Pairing {
         }
     }
 
+    /// A further part of a request, which began at `at`; whether the request is still pending.
+    pub fn amend(&mut self, key: RequestKey, part: Message, at: Timestamp) -> bool {
+        let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) else { return false };
+        pending.last = pending.last.max(Some(at));
+        pending.part.bytes = pending.part.bytes.saturating_add(part.bytes);
+        if !part.context.as_slice().is_empty() {
+            pending.context = part.context;
+        }
+        // It is known by the id that it was begun with.
+        let content = Content { id: None, ..part.content };
+        pending.part.content.amend(content);
+        true
+    }
+
+    /// Whether a request of that side with that id is pending.
+    #[must_use]
+    pub fn is_pending(&self, is_from_server: bool, id: u64) -> bool {
+        self.side(is_from_server).by_id(id).is_some()
+    }
+
+    /// The first part of a response has come: its request does not time out any more.
+    pub fn response_begins(&mut self, asked_by_server: bool, id: u64) {
+        self.side_mut(asked_by_server).response_begins(id);
+    }
+
+    /// The side that asked withdraws its request.
+    pub fn cancel(
+        &mut self,
+        flow: &PairingFlow,
+        (is_from_server, id): (bool, u64),
+        (reason, at): (&'static str, Timestamp),
+        out: &mut Vec<Box<Record>>,
+    ) {
+        if let Some(pending) = self.side_mut(is_from_server).take(Some(id)) {
+            out.extend(unanswered(flow, is_from_server, pending, reason, at));
+        }
+    }
+
     /// A response ended: gives the record of its request once all its replies are in, or a record of its own.
     pub fn response(
         &mut self,
@@ -256,7 +294,7 @@ fn no_response(status: Status) -> Part {
 /// The record of a single message.
 fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Box<Record> {
     let is_response = message.kind == Kind::Response;
-    let part = Part { bytes: message.end.saturating_sub(message.start), count: 1, content: message.content };
+    let part = Part { bytes: message.bytes, count: 1, content: message.content };
     let (request, response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
     Box::new(Record {
         ts: span.first,

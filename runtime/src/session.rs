@@ -5,11 +5,13 @@
 mod claim;
 mod complete;
 mod parse;
+mod parts;
 mod swap;
 
 use std::collections::VecDeque;
 
-use self::complete::{Parts, Waiting};
+use self::complete::Waiting;
+use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
@@ -70,7 +72,7 @@ pub struct SessionCounters {
     pub swapped: u64,
     /// Directions that did so in the middle of a message, which was lost.
     pub swapped_in_flight: u64,
-    /// Messages in parts that were given up because too many were open.
+    /// Messages in parts that were ended before their last one because too many were open.
     pub parts_dropped: u64,
     /// Bytes of flows that nobody claimed.
     pub unclaimed_bytes: u64,
@@ -365,6 +367,7 @@ impl Session {
             *tail = Tail::Ended;
             self.parse(direction, cx);
             self.complete(direction, cx);
+            self.give_up_parts(direction, "closed", cx);
         }
     }
 

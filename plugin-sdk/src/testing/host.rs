@@ -70,7 +70,9 @@ impl<'a> Host<'a> {
 
     /// The end of a stream.
     pub(super) fn end(&mut self, direction: Direction) -> Result<(), Violation> {
-        self.pump(direction, Tail::End)
+        self.pump(direction, Tail::End)?;
+        self.requests.give_up_parts(direction);
+        Ok(())
     }
 
     /// One datagram.
@@ -186,6 +188,7 @@ impl<'a> Host<'a> {
     fn invalid(&mut self, call: &Call, reason: String) -> Then {
         if call.flags & flag::DATAGRAM == 0 {
             self.fruitless_resyncs += 1;
+            self.requests.give_up_parts(call.direction);
             self.requests.lose_order();
             let lane = self.lane(call.direction);
             // A resync that begins where the malformed bytes did would find them again.
@@ -204,6 +207,7 @@ impl<'a> Host<'a> {
     fn lost(&mut self, call: &Call) -> Then {
         let offset = call.offset + call.len as u64 + call.gap;
         self.report.losses.push(Loss { direction: call.direction, offset, reason: String::new() });
+        self.requests.give_up_parts(call.direction);
         self.requests.lose_order();
         self.lane(call.direction).start_resync();
         Then::Wait
