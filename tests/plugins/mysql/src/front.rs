@@ -70,13 +70,14 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
 
 /// How well the heads fit a client and a server.
 fn fit(client: (&[u8], bool), server: (&[u8], bool)) -> Look {
-    let looks = [(Direction::ToServer, client), (Direction::ToClient, server)].map(|(direction, (bytes, is_middle))| {
-        match look(direction, bytes) {
-            // A connection does not begin in the middle of one.
-            Look::Weak | Look::Fair if !is_middle => Look::Wrong,
-            look => look,
-        }
-    });
+    let looks =
+        [(Direction::ToServer, client), (Direction::ToClient, server)].map(|(direction, (bytes, is_middle))| {
+            match look(direction, bytes) {
+                // A connection does not begin in the middle of one.
+                Look::Weak | Look::Fair if !is_middle => Look::Wrong,
+                look => look,
+            }
+        });
     match looks {
         [Look::Wrong, _] | [_, Look::Wrong] => Look::Wrong,
         [Look::Sure, _] | [_, Look::Sure] => Look::Sure,

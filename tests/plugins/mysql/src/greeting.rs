@@ -56,7 +56,8 @@ impl<'a> Greeting<'a> {
         let version = reader.until(0).ok()?;
         // MariaDB from 10 on says so behind a version that the oldest replicas understand.
         let version = version.strip_prefix(b"5.5.5-").unwrap_or(version);
-        let is_version = !version.is_empty() && version.len() <= MAX_VERSION && version.iter().all(u8::is_ascii_graphic);
+        let is_version =
+            !version.is_empty() && version.len() <= MAX_VERSION && version.iter().all(u8::is_ascii_graphic);
         reader.skip(12).ok()?;
         let zero = reader.u8().ok()?;
         let low = reader.u16_le().ok()?;

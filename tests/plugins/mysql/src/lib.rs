@@ -60,10 +60,8 @@ impl Flow {
 }
 
 impl Sequential for Mysql {
-    const MANIFEST: Manifest = Manifest::new("mysql", env!("CARGO_PKG_VERSION"))
-        .ports(&[3306])
-        .attributes(SCHEMA)
-        .decodes(&[
+    const MANIFEST: Manifest =
+        Manifest::new("mysql", env!("CARGO_PKG_VERSION")).ports(&[3306]).attributes(SCHEMA).decodes(&[
             "greeting, login, change of user; after a switch to TLS the flow is handed over",
             "commands and their outcome; of SQL the first keyword",
             "result sets, prepared statements, LOCAL INFILE, packets of 16 MB and more",

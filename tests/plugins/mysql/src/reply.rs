@@ -12,9 +12,7 @@ use protap_plugin::prelude::*;
 
 use crate::outcome::{Ending, SqlError};
 use crate::packet::{FULL, Head, Packet, lenenc};
-use crate::{
-    AFFECTED_ROWS, AUTH_METHOD, ERROR_TYPE, Flow, RETURNED_ROWS, STATUS_CODE, SYSTEM, SYSTEM_NAME, greeting,
-};
+use crate::{AFFECTED_ROWS, AUTH_METHOD, ERROR_TYPE, Flow, RETURNED_ROWS, STATUS_CODE, SYSTEM, SYSTEM_NAME, greeting};
 
 /// Bytes of a packet that are looked at: an OK packet with two long numbers, a method's name.
 const LOOKED_AT: usize = 40;
