@@ -143,8 +143,10 @@ impl Output {
         self.messages
     }
 
-    /// Whether one more message of ordinary size is sure to fit.
-    pub(crate) fn has_room(&self) -> bool {
+    /// Whether one more message of ordinary size is sure to fit. Where a [`Raw`](crate::Raw) parser finds that it is not,
+    /// it leaves the rest of the window: it is called again with that at once.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
         self.messages < MESSAGES
             && self.attributes <= ATTRIBUTES - ATTRIBUTES / RESERVE
             && self.facts <= FACTS - FACTS / RESERVE
