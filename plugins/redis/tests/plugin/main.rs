@@ -1,0 +1,2 @@
+//! The plugin as a host sees it: conversations in, messages out.
+
