@@ -15,7 +15,7 @@ from random import Random
 import conversations
 
 HERE = Path(__file__).resolve().parent
-NETNS = "protap-matrix"
+NETNS = f"matrix-{os.getpid()}"
 FLOWS = 104
 # Of a flow, so many packets are kept: what comes later tells little about how it begins.
 MAX_PACKETS = 32
@@ -67,7 +67,7 @@ def record(name: str, protocol) -> None:
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
         os.chmod(folder, 0o755)
         server = Server(Path(folder))
-        raw = Path(folder) / "raw.pcap"
+        raw, dump = Path(folder) / "raw.pcap", None
         try:
             protocol.serve(server)
             transport = "udp" if protocol.is_udp else "tcp"
@@ -79,9 +79,10 @@ def record(name: str, protocol) -> None:
             for number in range(FLOWS):
                 protocol.converse(random, number)
             time.sleep(1)
-            dump.send_signal(signal.SIGINT)
-            dump.wait()
         finally:
+            if dump is not None:
+                dump.send_signal(signal.SIGINT)
+                dump.wait()
             server.stop()
         flows, packets = trim(raw, HERE / f"{name}.pcap.gz")
     print(f"{name}: {flows} flows, {packets} packets, {(HERE / f'{name}.pcap.gz').stat().st_size // 1024} KiB")
@@ -111,6 +112,8 @@ def enter_namespace() -> None:
     for command in (
         f"ip netns add {NETNS}",
         f"ip -n {NETNS} link set lo up mtu 1500",
+        # Without an address beside 127.0.0.1, librdkafka resolves nothing.
+        f"ip -n {NETNS} addr add 10.9.9.1/32 dev lo",
         f"ip netns exec {NETNS} ethtool -K lo tso off gso off gro off",
     ):
         subprocess.run(command.split(), check=True)
