@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod line;
+mod probe;
 mod reply;
 mod request;
 
@@ -56,6 +57,10 @@ impl Sequential for Memcached {
             _ => return Err("the only option is keys=on or keys=off"),
         };
         Ok(())
+    }
+
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        probe::probe(heads, |direction, bytes| self.frame(direction, bytes))
     }
 
     async fn message(plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
