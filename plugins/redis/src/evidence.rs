@@ -42,9 +42,14 @@ pub(crate) struct Evidence {
 
 /// One frame at the front of some bytes.
 enum Frame {
-    Whole { len: usize, points: u32 },
+    Whole {
+        len: usize,
+        points: u32,
+    },
     /// It goes on behind the bytes; what is there is worth that.
-    Cut { points: u32 },
+    Cut {
+        points: u32,
+    },
     None,
 }
 

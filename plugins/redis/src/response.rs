@@ -7,8 +7,8 @@ use protap_plugin::{Stop, Stream, Text};
 use crate::command::{Scope, Verb};
 use crate::emit;
 use crate::flow::{Answered, Context, Database, Replication};
-use crate::reply::Reply;
 use crate::replication;
+use crate::reply::Reply;
 use crate::wire::Kind;
 
 /// What a value from the server is.
