@@ -341,7 +341,8 @@ impl Session {
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, owed_by, "closed", at, out));
     }
 
-    /// The stream of a direction has ended, which its plugin is told once.
+    /// The stream of a direction has ended, which its plugin is told once. Datagrams are no stream: a call without one
+    /// would look like an empty one.
     fn end(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         if let Some(streams) = &mut self.streams {
             let tail = &mut streams.lane_mut(direction).stream.tail;
@@ -349,7 +350,9 @@ impl Session {
                 return;
             }
             *tail = Tail::Ended;
-            self.parse(direction, cx);
+            if self.transport == Transport::Tcp {
+                self.parse(direction, cx);
+            }
             self.complete(direction, cx);
         }
     }

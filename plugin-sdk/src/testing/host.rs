@@ -184,8 +184,8 @@ impl<'a> Host<'a> {
     }
 
     fn invalid(&mut self, call: &Call, reason: String) -> Then {
+        self.fruitless_resyncs += 1;
         if call.flags & flag::DATAGRAM == 0 {
-            self.fruitless_resyncs += 1;
             self.requests.lose_order();
             let lane = self.lane(call.direction);
             // A resync that begins where the malformed bytes did would find them again.

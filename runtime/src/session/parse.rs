@@ -226,17 +226,17 @@ impl Session {
 
     /// The plugin found the bytes malformed. One that does so again and again is not the right one.
     fn lost_its_way(&mut self, round: Round, cx: &mut SessionContext<'_>) -> Next {
-        if self.transport == Transport::Udp {
-            return self.last_bytes_done(round, cx);
+        let is_datagram = self.transport == Transport::Udp;
+        if !is_datagram {
+            self.lose(round.direction, cx);
         }
-        self.lose(round.direction, cx);
         self.fruitless_resyncs += 1;
         if self.fruitless_resyncs > MAX_FRUITLESS_RESYNCS {
             cx.counters.rejected += 1;
             self.release(round.plugin, "malformed", cx);
             return Next::Wait;
         }
-        Next::Again
+        if is_datagram { self.last_bytes_done(round, cx) } else { Next::Again }
     }
 
     /// Bytes were lost: the next frame's start is looked for, and in-order pairing is out of step.
