@@ -290,6 +290,9 @@ impl Session {
 
     /// Hands bytes to the plugin that claimed the flow.
     fn feed(&mut self, piece: &Piece<'_>, is_turnaround: bool, cx: &mut SessionContext<'_>) {
+        if is_turnaround {
+            self.miss_answers(piece.direction.opposite(), cx);
+        }
         let Some(streams) = &mut self.streams else { return };
         let lane = streams.lane_mut(piece.direction);
         if is_turnaround {
@@ -313,6 +316,16 @@ impl Session {
         }
         self.complete(piece.direction, cx);
         self.parse(piece.direction, cx);
+    }
+
+    /// A direction has spoken. If it is still in resync, the answers that it gave went by unread: requests that are
+    /// answered in order must not wait for the next one.
+    fn miss_answers(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        let is_lost = |streams: &mut Box<Streams>| streams.lane_mut(direction).stream.mode == Mode::Resync;
+        if self.streams.as_mut().is_some_and(is_lost) {
+            let now = cx.now;
+            self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, now, out));
+        }
     }
 
     fn gap(&mut self, direction: Direction, len: u64, cx: &mut SessionContext<'_>) {

@@ -54,6 +54,9 @@ impl<'a> Host<'a> {
     /// Bytes of a stream.
     pub(super) fn bytes(&mut self, direction: Direction, bytes: &[u8]) -> Result<(), Violation> {
         let turned = self.last.replace(direction).is_some_and(|last| last != direction);
+        if turned && self.lane(direction.opposite()).is_lost() {
+            self.requests.miss_answers();
+        }
         if turned && direction == Direction::ToServer {
             self.requests.find_order();
         }

@@ -79,6 +79,11 @@ impl Requests {
         (state.is_out_of_step, state.has_losses) = (true, true);
     }
 
+    /// Responses went by unread.
+    pub(super) fn miss_answers(&self) {
+        self.0.borrow_mut().requests.retain(|request| request.id.is_some());
+    }
+
     /// The client speaks after the server: what it asks from here on is answered in order.
     pub(super) fn find_order(&self) {
         self.0.borrow_mut().is_out_of_step = false;
