@@ -86,7 +86,8 @@ pub struct CaptureSummary {
 pub struct FlowSummary {
     /// All flows.
     pub seen: u64,
-    /// Flows by the name of the plugin that claimed them.
+    /// Flows by the name of the plugin whose they are. What a plugin could not read on, or handed over to nobody, is
+    /// unclaimed, so that each flow counts once.
     pub claimed: Vec<(String, u64)>,
     /// Flows that nobody claimed, by server port and reason.
     pub unclaimed: Tally<Unclaimed>,

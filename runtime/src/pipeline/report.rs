@@ -112,7 +112,7 @@ impl RunReport {
     ) -> Self {
         let mut flows = FlowSummary { seen: totals.flows, ..FlowSummary::default() };
         for (plugin, stats) in plugins.as_slice().iter().zip(&totals.plugins) {
-            flows.claimed.push((plugin.identity.name.clone(), stats.claims));
+            flows.claimed.push((plugin.identity.name.clone(), stats.claims.saturating_sub(stats.left)));
         }
         let unclaimed: BTreeMap<Unclaimed, u64> = totals.unclaimed.iter().map(|(key, n)| (*key, *n)).collect();
         for (key, count) in &unclaimed {

@@ -155,6 +155,7 @@ impl Session {
             verb::OPAQUE => {
                 let now = cx.now;
                 self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "opaque", now, out));
+                self.give_up_claim(cx);
                 self.mute("opaque");
                 Ok(Next::Wait)
             }
@@ -257,8 +258,7 @@ impl Session {
     fn hand_over(&mut self, direction: Direction, offset: u64, cx: &mut SessionContext<'_>) {
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "handover", now, out));
-        let State::Claimed { plugin, handle } = self.state else { return };
-        cx.plugins.close(plugin, handle);
+        self.give_up_claim(cx);
         self.handovers += 1;
         if self.handovers > MAX_HANDOVERS {
             cx.counters.rejected += 1;
@@ -267,6 +267,7 @@ impl Session {
         let Some(mut streams) = self.streams.take() else { return };
         self.pairing = None;
         self.state = State::Inferring;
+        self.is_replaying = false;
         self.head = Some(Box::default());
         for side in [direction, direction.opposite()] {
             let stream = &mut streams.lane_mut(side).stream;
@@ -279,7 +280,10 @@ impl Session {
                 head.push(&piece, base);
             }
         }
-        self.infer(false, cx);
+        // Whoever is asked about nothing may well say no.
+        if self.head.as_ref().is_some_and(|head| !head.is_empty()) {
+            self.infer(false, cx);
+        }
     }
 
     /// The plugin failed on this flow's bytes: the flow is closed to it for good.
