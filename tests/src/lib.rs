@@ -18,3 +18,4 @@ pub mod conversation;
 pub mod hostile;
 pub mod random;
 pub mod datagram;
+pub mod shape;

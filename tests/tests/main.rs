@@ -12,3 +12,5 @@ mod hostile;
 mod loss;
 mod workers;
 mod leaving;
+mod shapes_dns;
+mod shapes_mysql;
