@@ -11,7 +11,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins build demo test bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,13 +28,25 @@ example-plugins: setup ## Build the example plugins to target/example-plugins/NA
 test-plugins: setup ## Build the plugins of tests/plugins/ to target/test-plugins/NAME.wasm
 	@.ci/plugins.sh target/test-plugins $(TEST_PLUGINS)
 
+header: setup ## Write the contract for plugins in C to target/include/protap_plugin.h
+	@.ci/header.sh target/include
+
+guests: ## Build the plugins in plain C of tests/guests/ to target/guests/NAME.wasm
+	@.ci/setup.sh guests
+	@.ci/guests.sh tests/guests/c target/guests
+
+conformance: setup ## Check PLUGIN=x.wasm (and CAPTURE=y.pcap) against the contract, a line per check
+	@test -n "$(PLUGIN)" || { echo 'usage: make conformance PLUGIN=x.wasm [CAPTURE=y.pcap]' >&2; exit 2; }
+	@$(CARGO) build --quiet $(CHECKED) --workspace --all-features --bins
+	@$${CARGO_TARGET_DIR:-target}/release/conformance "$(PLUGIN)" $(if $(CAPTURE),"$(CAPTURE)")
+
 build: setup ## Build target/release/protap
 	$(CARGO) build --release -p protap
 
 demo: build plugins ## Replay the recorded traffic in tests/captures/ through the plugins
 	@.ci/demo.sh $(CAPTURES)
 
-test: plugins example-plugins test-plugins ## Run all tests
+test: plugins example-plugins test-plugins guests ## Run all tests
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
 

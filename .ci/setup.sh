@@ -3,6 +3,8 @@
 # Looks first (about 0.1 s, so it runs before every build), says what is missing, installs only that.
 # The answer is left in target/setup.env for the other scripts: the command that builds a plugin here.
 #
+# `setup.sh guests` also looks for what only the tests' plugins in C need: clang and lld.
+#
 # It lives in .ci/ because CI must prepare a bare machine by the same steps as a newcomer: one script, two callers.
 #
 #   PROTAP_WASM_TOOLCHAIN=rustup | debian   forces the source of the Wasm target (default: whichever works, rustup first)
@@ -55,6 +57,11 @@ if grep -q '^name = "libbpf-sys"' Cargo.lock; then
     command -v clang >/dev/null || apt_install "clang (the BPF programs)" clang
     command -v make pkg-config >/dev/null || apt_install "make or pkg-config (libbpf)" make pkg-config
     links -lelf -lz || apt_install "libelf or zlib (libbpf)" libelf-dev zlib1g-dev
+fi
+
+if [ "${1:-}" = guests ]; then
+    echo 'int x;' | clang --target=wasm32 -x c - -c -o /dev/null 2>/dev/null || apt_install "clang (test plugins in C)" clang
+    command -v wasm-ld >/dev/null || apt_install "wasm-ld (test plugins in C)" lld
 fi
 
 # --- The Wasm target.

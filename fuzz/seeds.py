@@ -9,6 +9,7 @@ The formats are told at the top of src/lib.rs and of each target.
 import gzip
 import hashlib
 import json
+import re
 import struct
 import subprocess
 import zlib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 FUZZ = Path(__file__).resolve().parent
 CAPTURES = FUZZ.parent / "tests" / "captures"
+CONTRACT = re.search(r'VERSION: &str = "(.*?)"', (FUZZ.parent / "plugin-sdk/src/contract.rs").read_text())[1]
 
 
 def seed(target, data):
@@ -243,12 +245,12 @@ def answer_seeds():
 
 def manifest_seeds():
     whole = {
-        "contract": "0.1", "name": "x", "version": "1.0", "protocols": ["x", "y"], "transports": ["tcp", "udp"],
+        "contract": CONTRACT, "name": "x", "version": "1.0", "protocols": ["x", "y"], "transports": ["tcp", "udp"],
         "ports": [1, 65535], "window": 64, "attributes": [{"name": "a.b", "type": "str"}, {"name": "c"}],
         "facts": ["f"], "options": [{"key": "k", "default": "d", "help": "h"}], "decodes": ["all"],
     }
-    manifests = [json.dumps(m).encode() for m in (whole, {"contract": "0.1", "name": "x", "version": "1"}, {"contract": "1.0"})]
-    manifests.append(b'{"contract":"0.1","name":"x","version":"1","window":1048577}')
+    manifests = [json.dumps(m).encode() for m in (whole, {"contract": CONTRACT, "name": "x", "version": "1"}, {"contract": "99.0"})]
+    manifests.append(b'{"contract":"%s","name":"x","version":"1","window":1048577}' % CONTRACT.encode())
     for manifest in manifests:
         seed("manifest", manifest)
 

@@ -4,6 +4,7 @@
 //!
 //! Nothing here touches memory by address: structs are written to and read from byte slices, field by field.
 
+pub mod functions;
 pub mod memory;
 
 /// The contract's version, as it stands in a manifest. A host loads a plugin only if the majors are equal; while
@@ -43,6 +44,34 @@ pub mod name {
     pub const LOG: &str = "log";
 }
 
+/// Defines modules of constants, and lists them for whoever writes them down in another language.
+macro_rules! numbers {
+    ($($(#[doc = $doc:literal])* pub mod $module:ident {
+        $($(#[doc = $of:literal])* pub const $name:ident: $ty:ty = $value:expr;)*
+    })*) => {
+        $($(#[doc = $doc])* pub mod $module { $($(#[doc = $of])* pub const $name: $ty = $value;)* })*
+
+        /// All constants of these modules.
+        pub const NUMBERS: &[Numbers] = &[$(Numbers {
+            module: stringify!($module),
+            doc: &[$($doc),*],
+            constants: &[$((stringify!($name), $module::$name as i64, &[$($of),*])),*],
+        }),*];
+    };
+}
+
+/// A module of constants: [`NUMBERS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// Its name.
+    pub module: &'static str,
+    /// Its documentation, line by line.
+    pub doc: &'static [&'static str],
+    /// Name, value and documentation of each constant.
+    pub constants: &'static [(&'static str, i64, &'static [&'static str])],
+}
+
+numbers! {
 /// Values of the `flags` argument of the calls.
 pub mod flag {
     /// `parse`, `resync`: the bytes go from server to client (else from client to server).
@@ -67,6 +96,9 @@ pub mod flag {
     pub const B_MID_STREAM: u32 = 256;
     /// `probe`: no more will come than these heads.
     pub const HEADS_COMPLETE: u32 = 512;
+    /// `resync`, beside `EXPECTED`: an earlier version of the plugin has read up to the window and was between two
+    /// messages, so a frame does begin there; what it knew of the stream is gone.
+    pub const BOUNDARY: u32 = 1024;
 }
 
 /// What a probe answers: bits 0..8 of its result are one of these, bits 8..16 one of the `CLIENT_` constants,
@@ -170,10 +202,12 @@ pub mod message {
     pub const LONG_POLL: u32 = 16;
     /// The message is built over several calls: this is its first part, further parts bear the same `handle`.
     pub const BEGIN: u32 = 32;
-    /// A further part of the message `handle`: what it sets replaces, its attributes are added.
+    /// A further part of the message `handle`: what it sets replaces what was there.
     pub const AMEND: u32 = 64;
     /// The last part of the message `handle`.
     pub const FINISH: u32 = 128;
+    /// No message: the request with this id is withdrawn by the side that asked.
+    pub const CANCEL: u32 = 256;
 }
 
 /// Type of an attribute's value: [`Attribute::tag`].
@@ -194,14 +228,15 @@ pub mod tag {
     /// As `LIST`, of keys of facts in namespace `aux`.
     pub const REF_LIST: u8 = 6;
 }
+}
 
 /// Defines a struct of the contract with its field offsets, so that both sides read and write it the same way.
 macro_rules! layout {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $of:literal])* $field:ident: $ty:ty,)* }) => {
+        $(#[doc = $doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $ty,)* }
+        pub struct $name { $($(#[doc = $of])* pub $field: $ty,)* }
 
         impl $name {
             /// Bytes that the struct takes in guest memory in this version of the contract: the least stride of
@@ -210,6 +245,16 @@ macro_rules! layout {
             /// Name, offset and size of each field, in order.
             pub const FIELDS: &'static [(&'static str, usize, usize)] =
                 &[$((stringify!($field), core::mem::offset_of!(Self, $field), size_of::<$ty>()),)*];
+
+            /// The struct, as it is to be written down in another language.
+            pub const LAYOUT: Layout = Layout {
+                name: stringify!($name),
+                size: size_of::<Self>(),
+                doc: &[$($doc),*],
+                fields: &[$((
+                    stringify!($field), stringify!($ty), core::mem::offset_of!(Self, $field), &[$($of),*],
+                )),*],
+            };
 
             /// Reads the struct from the beginning of `bytes`; `None` if they are too few.
             #[inline]
@@ -230,6 +275,19 @@ macro_rules! layout {
             }
         }
     };
+}
+
+/// A struct of the contract.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size in bytes.
+    pub size: usize,
+    /// Its documentation, line by line.
+    pub doc: &'static [&'static str],
+    /// Name, type, offset and documentation of each field. A type is an integer's or `Str`.
+    pub fields: &'static [(&'static str, &'static str, usize, &'static [&'static str])],
 }
 
 /// A type that a field of a contract struct may have.

@@ -22,7 +22,8 @@ pub trait Frames: Default + 'static {
     }
 
     /// How long is the frame that begins here? Be strict: this is also what finds the next frame after a loss and,
-    /// unless [`probe`](Self::probe) is written, what recognises the protocol.
+    /// unless [`probe`](Self::probe) is written, what recognises the protocol. It is asked at every byte then, up to a
+    /// window in one call: what is no frame should be seen from its first few bytes.
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
 
     /// Decodes a frame and emits what it means.
@@ -33,6 +34,10 @@ pub trait Frames: Default + 'static {
     fn frame_id(&self, _direction: Direction, _bytes: &[u8]) -> Option<u64> {
         None
     }
+
+    /// Bytes of that direction were lost, and the next frame is looked for: what `flow` has learnt from those before
+    /// them may be out of date. It is told once or several times for a loss.
+    fn forget(&self, _flow: &mut Self::Flow, _direction: Direction) {}
 
     /// Whose protocol is this? Unless written otherwise, what [`probe_by_frames`] says.
     fn probe(&self, heads: &Heads<'_>) -> Verdict {
@@ -118,8 +123,9 @@ impl<P: Frames> Parser for AsFrames<P> {
         }
     }
 
-    fn resync(&mut self, _flow: &mut P::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
+    fn resync(&mut self, flow: &mut P::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        self.0.forget(flow, input.direction);
         resync_by_frames(
             &input,
             |bytes| self.0.frame(input.direction, bytes),

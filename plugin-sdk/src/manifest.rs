@@ -338,10 +338,11 @@ mod tests {
         const JSON: [u8; MANIFEST.json_len()] = MANIFEST.json();
         assert_eq!(
             core::str::from_utf8(&JSON).unwrap(),
-            "{\"contract\":\"0.1\",\"name\":\"a\\\"b\",\"version\":\"1\",\"protocols\":[],\
+            "{\"contract\":\"VERSION\",\"name\":\"a\\\"b\",\"version\":\"1\",\"protocols\":[],\
              \"transports\":[\"tcp\",\"udp\"],\"ports\":[7,65535],\"window\":16384,\
              \"attributes\":[{\"name\":\"x\",\"type\":\"i64\"}],\"facts\":[],\
              \"options\":[{\"key\":\"k\",\"default\":\"off\",\"help\":\"h\"}],\"decodes\":[]}"
+                .replace("VERSION", crate::contract::VERSION)
         );
     }
 }

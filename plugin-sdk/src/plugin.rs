@@ -162,6 +162,8 @@ pub struct Input<'a> {
     pub is_datagram: bool,
     /// `resync`: most likely a frame starts here, see [`flag::TURNAROUND`] and [`flag::EXPECTED`].
     pub is_likely_start: bool,
+    /// `resync`: a frame starts here, see [`flag::BOUNDARY`].
+    pub is_boundary: bool,
 }
 
 impl<'a> Input<'a> {
@@ -175,13 +177,23 @@ impl<'a> Input<'a> {
             is_end: is(flag::END),
             is_datagram: is(flag::DATAGRAM),
             is_likely_start: is(flag::TURNAROUND | flag::EXPECTED),
+            is_boundary: is(flag::BOUNDARY),
         }
     }
 
     /// Bytes from somewhere in a stream.
     pub(crate) const fn middle(bytes: &'a [u8]) -> Self {
         let (direction, offset, gap) = (Direction::ToServer, 0, None);
-        Self { direction, bytes, offset, gap, is_end: false, is_datagram: false, is_likely_start: false }
+        Self {
+            direction,
+            bytes,
+            offset,
+            gap,
+            is_end: false,
+            is_datagram: false,
+            is_likely_start: false,
+            is_boundary: false,
+        }
     }
 
     /// Whether nothing contiguous can follow the window.

@@ -8,17 +8,23 @@ const MAX_POSITIONS: usize = 64 << 10;
 const MAX_UNDECIDED: usize = 64;
 /// Frames behind the first that are looked at: two leave no doubt.
 const MAX_CHAIN: usize = 2;
+/// A frame up to this length is waited for, to see what its end and the one behind it say. How bytes were cut then
+/// decides nothing, and its message is not given up as that of a candidate is.
+const MAX_AWAITED: u64 = 4 << 10;
 
 /// Finds the next frame start by trying every position: a frame counts if `is_pending` knows its id, if the host says
 /// that a frame most likely starts there, or if others are chained to it: one that the window ends in or behind, or
-/// two. Failing that, one that is chained to just one other counts, and then one that ends in or behind the last
-/// bytes as a candidate. What it gives up: the frames before the one that confirms a candidate, and those whose
-/// header `frame` does not know.
+/// two. Failing that, one that is chained to just one other counts. A short one whose end has not come is waited for; a
+/// long one is a candidate. What it gives up: the frames before the one that confirms a candidate, and those
+/// whose header `frame` does not know.
 pub fn resync_by_frames(
     input: &Input<'_>,
     frame: impl Fn(&[u8]) -> Frame,
     is_pending: impl Fn(&[u8]) -> bool,
 ) -> Resync {
+    if input.is_boundary && !input.bytes.is_empty() {
+        return Resync::Found(0);
+    }
     let mut search = Search::default();
     for at in 0..input.bytes.len().min(MAX_POSITIONS) {
         let rest = input.bytes.get(at..).unwrap_or_default();
@@ -28,9 +34,7 @@ pub fn resync_by_frames(
             Frame::Need(amount) if input.is_last() || amount <= rest.len() => {}
             Frame::Need(amount) if is_likely => return Resync::Need { consumed: 0, amount },
             Frame::Need(amount) => {
-                search.undecided.get_or_insert((at, amount));
-                search.undecided_count += 1;
-                if search.undecided_count == MAX_UNDECIDED {
+                if search.wait(at, amount) {
                     break;
                 }
             }
@@ -39,6 +43,11 @@ pub fn resync_by_frames(
             Frame::Len(len) => match follow(rest, len, &frame) {
                 Chain::Confirmed => return Resync::Found(at),
                 Chain::Weak => drop(search.weak.get_or_insert(at)),
+                Chain::Open if len <= MAX_AWAITED && !input.is_last() => {
+                    if search.wait(at, (rest.len() + 1).max(len as usize)) {
+                        break;
+                    }
+                }
                 Chain::Open => drop(search.open.get_or_insert((at, len))),
                 Chain::Broken => {}
             },
@@ -89,6 +98,13 @@ struct Search {
 }
 
 impl Search {
+    /// The position takes so many bytes to decide. Returns whether there are enough such positions.
+    fn wait(&mut self, at: usize, amount: usize) -> bool {
+        self.undecided.get_or_insert((at, amount));
+        self.undecided_count += 1;
+        self.undecided_count >= MAX_UNDECIDED
+    }
+
     fn conclude(self, input: &Input<'_>) -> Resync {
         if let Some(at) = self.weak {
             return Resync::Found(at);

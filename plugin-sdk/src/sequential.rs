@@ -49,13 +49,28 @@ pub trait Sequential: Default + 'static {
     ) -> impl Future<Output = Result<(), Stop>> + 'static;
 
     /// What frame begins here? Only to find the next one after a loss and, unless [`probe`](Self::probe) is written, to
-    /// recognise the protocol: be strict.
+    /// recognise the protocol: be strict. It is asked at every byte then, up to a window in one call: what is no frame
+    /// should be seen from its first few bytes.
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame;
 
     /// Correlation id of the frame that begins here, if the protocol has one: after a loss, a frame that answers a
     /// pending request is believed at once.
     fn frame_id(&self, _direction: Direction, _bytes: &[u8]) -> Option<u64> {
         None
+    }
+
+    /// Where does the next frame start? Called after a loss in the input's direction, and first of all where a flow was
+    /// picked up in its middle: what `flow` remembers of what came before may be wrong. Unless written otherwise, what
+    /// [`resync_by_frames`] says.
+    fn resync(&self, _flow: &Self::Flow, input: &Input<'_>) -> Resync {
+        resync_by_frames(
+            input,
+            |bytes| self.frame(input.direction, bytes),
+            |bytes| {
+                let id = |bytes| self.frame_id(input.direction, bytes);
+                Self::FRAME_IS_PROOF || id(bytes).is_some_and(|id| host::pending(id).is_some())
+            },
+        )
     }
 }
 
@@ -174,14 +189,7 @@ impl<P: Sequential> Parser for AsSequential<P> {
         let lane = state.lane(input.direction);
         lane.reader = None;
         lane.stream.forget();
-        resync_by_frames(
-            &input,
-            |bytes| self.0.frame(input.direction, bytes),
-            |bytes| {
-                let id = |bytes| self.0.frame_id(input.direction, bytes);
-                P::FRAME_IS_PROOF || id(bytes).is_some_and(|id| host::pending(id).is_some())
-            },
-        )
+        self.0.resync(&state.flow, &input)
     }
 }
 

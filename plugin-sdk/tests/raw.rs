@@ -37,6 +37,7 @@ impl Raw for Chunks {
             b'a' => message.amend(handle).emit(),
             b'f' => message.finish(handle).i64(CHUNKS, digit - b'0').fact(NAME, Facts(0), [digit]).emit(),
             b'w' => message.emit(),
+            b'c' => message.cancel().emit(),
             _ => return lie(digit, input.bytes.len()),
         }
         output.fact(Facts(0), "1", "one");
@@ -90,6 +91,30 @@ fn a_message_is_paired_when_it_is_finished() {
     assert_eq!(answers, [None, Some("ASK"), None, Some("ASK")]);
     assert_eq!(report.messages[4].attribute("name"), Some(&Value::Ref("names".to_owned(), "2".to_owned())));
     assert_eq!((report.unanswered, report.facts.len()), (0, 9));
+}
+
+#[test]
+fn a_request_is_pending_from_its_first_part_on() {
+    let report = Replay::new::<Plugin>().to_server("1b.2b.").to_client("2b.1w.").to_server("1f1").split_sweep();
+    let answers: Vec<_> = report.messages.iter().map(|seen| seen.answers.as_deref()).collect();
+    assert_eq!(answers, [None, None, None, Some("ASK"), None]);
+    // Finishing a request that was answered does not ask once more.
+    assert_eq!(report.unanswered, 1);
+}
+
+#[test]
+fn a_cancel_closes_the_request_and_what_is_begun_of_its_response() {
+    let report = Replay::new::<Plugin>().to_server("1w.2w.").to_client("1b.").to_server("1c.2c.").split_sweep();
+    assert_eq!((report.messages.len(), report.unanswered), (5, 0));
+    assert!(report.messages[3].is_cancel);
+}
+
+#[test]
+fn what_is_open_ends_with_its_direction() {
+    let replay = Replay::new::<Plugin>().to_server("1w.2w.").to_client("1b.2b.");
+    assert_eq!(replay.clone().end(Direction::ToClient).run().unanswered, 0);
+    assert_eq!(replay.clone().end(Direction::ToServer).run().unanswered, 2);
+    assert_eq!(replay.gap(Direction::ToClient, 1).run().unanswered, 0);
 }
 
 #[test]

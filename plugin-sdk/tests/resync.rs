@@ -24,6 +24,7 @@ fn input(bytes: &[u8]) -> Input<'_> {
         is_end: false,
         is_datagram: false,
         is_likely_start: false,
+        is_boundary: false,
     }
 }
 
@@ -38,9 +39,17 @@ fn two_chained_frames_are_found() {
 }
 
 #[test]
-fn a_frame_that_reaches_behind_the_window_is_a_candidate() {
-    assert_eq!(resync(b"xxQ\x09..."), Resync::Candidate { at: 2, next: 1011 });
-    assert_eq!(resync(b"xxQ\x05..."), Resync::Candidate { at: 2, next: 1007 });
+fn a_short_frame_that_reaches_behind_the_window_is_waited_for() {
+    assert_eq!(resync(b"xxQ\x09..."), Resync::Need { consumed: 2, amount: 9 });
+    assert_eq!(resync(b"xxQ\x05..."), Resync::Need { consumed: 2, amount: 6 });
+}
+
+#[test]
+fn a_frame_whose_end_will_not_come_soon_is_a_candidate() {
+    let last = Input { is_end: true, ..input(b"xxQ\x09...") };
+    assert_eq!(resync_by_frames(&last, frame, |_| false), Resync::Candidate { at: 2, next: 1011 });
+    let long = |bytes: &[u8]| if bytes.starts_with(b"Q") { Frame::Len(4097) } else { Frame::Invalid("no magic") };
+    assert_eq!(resync_by_frames(&input(b"xxQ..."), long, |_| false), Resync::Candidate { at: 2, next: 5099 });
 }
 
 #[test]
@@ -59,7 +68,7 @@ fn a_false_frame_chained_to_a_single_other_loses_to_a_longer_chain() {
 
 #[test]
 fn a_single_byte_at_the_end_confirms_nothing() {
-    assert_eq!(resync(b"xQ\x03.Q"), Resync::Candidate { at: 1, next: 1004 });
+    assert_eq!(resync(b"xQ\x03.Q"), Resync::Need { consumed: 1, amount: 5 });
 }
 
 #[test]
@@ -82,8 +91,16 @@ fn a_hint_or_a_pending_id_makes_a_lone_frame_count() {
     let cut = Input { is_likely_start: true, ..input(b"Q") };
     assert_eq!(resync_by_frames(&cut, frame, |_| false), Resync::Need { consumed: 0, amount: 2 });
     let behind = Input { is_likely_start: true, ..input(b"xQ\x20") };
-    assert_eq!(resync_by_frames(&behind, frame, |_| false), Resync::Candidate { at: 1, next: 1033 });
+    assert_eq!(resync_by_frames(&behind, frame, |_| false), Resync::Need { consumed: 1, amount: 32 });
     assert_eq!(resync_by_frames(&input(b"xQ\x20."), frame, |bytes| bytes.get(2) == Some(&b'.')), Resync::Found(1));
+}
+
+#[test]
+fn at_a_boundary_a_frame_need_not_prove_itself() {
+    let boundary = Input { is_likely_start: true, is_boundary: true, ..input(b"xx") };
+    assert_eq!(resync_by_frames(&boundary, frame, |_| false), Resync::Found(0));
+    let empty = Input { is_boundary: true, ..input(b"") };
+    assert_eq!(resync_by_frames(&empty, frame, |_| false), Resync::Need { consumed: 0, amount: 1 });
 }
 
 #[test]

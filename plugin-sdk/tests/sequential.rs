@@ -324,3 +324,48 @@ fn a_head_is_read_as_far_as_it_goes() {
     assert_eq!(read(&[0, 1, 9]), (Some(1), None, 3));
     assert_eq!(read(&[0]), (None, None, 0));
 }
+
+/// Numbers its messages, and begins anew where bytes were lost: `N`, and nothing else.
+#[derive(Default)]
+struct Counting;
+
+impl Sequential for Counting {
+    const MANIFEST: Manifest = Manifest::new("counting", "0.1.0").attributes(SCHEMA);
+    type Flow = std::cell::Cell<i64>;
+
+    fn probe(&self, _heads: &Heads<'_>) -> Verdict {
+        Verdict::No
+    }
+
+    async fn message(_plugin: Rc<Self>, flow: Rc<Self::Flow>, stream: Stream) -> Result<(), Stop> {
+        if stream.u8().await? != b'N' {
+            return Err(Stop::Malformed("no N"));
+        }
+        flow.set(flow.get() + 1);
+        stream.emit(|output, _| output.one_way("N").i64(AFTER, flow.get()).emit());
+        Ok(())
+    }
+
+    fn frame(&self, _direction: Direction, _bytes: &[u8]) -> Frame {
+        Frame::Invalid("found by the resync below")
+    }
+
+    fn resync(&self, flow: &Self::Flow, input: &Input<'_>) -> Resync {
+        flow.set(100);
+        match input.bytes.iter().position(|byte| *byte == b'N') {
+            Some(at) => Resync::Found(at),
+            None => Resync::Need { consumed: input.bytes.len(), amount: 1 },
+        }
+    }
+}
+
+#[test]
+fn a_plugins_own_resync_finds_the_frame_and_tells_the_flow_of_the_loss() {
+    mod counting {
+        protap_plugin::export!(super::Counting as Sequential);
+    }
+    let replay = Replay::new::<counting::Plugin>();
+    let lost = replay.clone().to_server("NN").gap(Direction::ToServer, 5).to_server("xxNN").to_server("N");
+    assert_eq!(attributes(&lost.run().messages, "after"), [1, 2, 101, 102, 103]);
+    assert_eq!(attributes(&replay.mid_stream().to_server("xN").run().messages, "after"), [101]);
+}

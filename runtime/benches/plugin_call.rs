@@ -41,7 +41,7 @@ impl<'a> Flow<'a> {
         let mut instance = set.instantiate(plugin).unwrap();
         let handle = instance.open(0, 0).unwrap();
         let call = Call { handle, flags: 0, offset: 0, gap: 0, now: 0 };
-        Self { instance, identity: &set.as_slice()[plugin].identity, call, message }
+        Self { instance, identity: &set.get(plugin).unwrap().identity, call, message }
     }
 
     fn parse(&mut self) -> u32 {

@@ -88,6 +88,7 @@ fn replay(capture: &Arc<[u8]>, plugins: &Arc<PluginSet>) -> (Duration, (u64, u64
         duration: None,
         stop: Arc::default(),
         wants_counters: Arc::default(),
+        plugins: None,
     };
     let report = run(&mut source, plugins, &options, &mut sink, &mut Unobserved).unwrap();
     let time = CpuTime.end(started);

@@ -4,9 +4,10 @@
 
 use protap_plugin::contract::{flag, probe};
 
-use crate::packet::{Timestamp, Transport};
+use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::plugin::instance::ProbeCall;
 use crate::plugin::manifest::{HEAD, TransportName};
+use crate::quarantine::Scene;
 use crate::reassembly::Direction;
 use crate::running::RunningPlugins;
 
@@ -73,6 +74,8 @@ pub enum Verdict {
     NeedMore,
     /// Nobody claims it.
     Unclaimed,
+    /// Nobody claims it, but a plugin was not asked, as it is in quarantine.
+    Quarantined,
 }
 
 /// What is known of a flow beside its bytes.
@@ -80,10 +83,20 @@ pub enum Verdict {
 pub struct FlowFacts {
     /// TCP or UDP.
     pub transport: Transport,
-    /// Ports of the ends; the first is that of the end which sends [`Direction::ToServer`].
-    pub ports: (u16, u16),
+    /// Both ends; the first one sends [`Direction::ToServer`].
+    pub ends: (Endpoint, Endpoint),
     /// The handshake was seen.
     pub is_opened: bool,
+    /// Capture time.
+    pub now: Timestamp,
+}
+
+impl FlowFacts {
+    /// Of a fault that its first bytes provoked: whoever opened the flow, or spoke first, is taken for its sender.
+    #[must_use]
+    pub fn scene(&self) -> Scene {
+        Scene { ends: self.ends, sender: self.ends.0.ip, at: self.now }
+    }
 }
 
 impl Head {
@@ -156,8 +169,18 @@ impl Head {
 
     /// The plugin is out of the question for this flow.
     pub fn exclude(&mut self, plugin: usize) {
+        if self.answers.len() <= plugin {
+            self.answers.resize(plugin + 1, Answer::default());
+        }
         if let Some(answer) = self.answers.get_mut(plugin) {
             answer.is_out = true;
+        }
+    }
+
+    /// The plugin in that slot is another one now: it has not been asked yet.
+    pub fn forget_answer(&mut self, plugin: usize) {
+        if let Some(answer) = self.answers.get_mut(plugin) {
+            *answer = Answer::default();
         }
     }
 
@@ -178,12 +201,15 @@ impl Head {
 
     /// Asks the plugins that are still in question. `is_complete` if no more bytes will come.
     pub fn infer(&mut self, plugins: &mut RunningPlugins, facts: &FlowFacts, is_complete: bool) -> Verdict {
-        self.answers.resize(plugins.len(), Answer::default());
+        if self.answers.len() < plugins.len() {
+            self.answers.resize(plugins.len(), Answer::default());
+        }
         let is_complete = is_complete || self.is_full();
         let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
         let mut likely = None;
-        let mut waits = false;
-        for index in 0..plugins.len() {
+        let (mut waits, mut is_quarantined) = (false, false);
+        let set = plugins.set();
+        for index in set.in_order().iter().copied() {
             let answer = self.answers.get(index).copied().unwrap_or_default();
             let is_candidate = plugins.plugin(index).is_some_and(|plugin| {
                 plugin.manifest.transports.iter().any(|name| match name {
@@ -194,12 +220,19 @@ impl Head {
             if !is_candidate || answer.is_out {
                 continue;
             }
+            if plugins.is_quarantined(index, facts.ends, facts.now) {
+                is_quarantined = true;
+                continue;
+            }
             if !is_complete && longest < answer.more {
                 waits = true;
                 continue;
             }
-            let packed = plugins.probe(index, &self.call(facts, is_complete));
-            let (answer, certainty) = read(packed.unwrap_or(u64::from(probe::NO)), index);
+            let packed = plugins.probe(index, &self.call(facts, is_complete)).unwrap_or_else(|error| {
+                plugins.fault(index, &error, &facts.scene());
+                u64::from(probe::NO)
+            });
+            let (answer, certainty) = read(packed, index);
             if let Some(slot) = self.answers.get_mut(index) {
                 *slot = answer;
             }
@@ -213,6 +246,7 @@ impl Head {
             Some(claim) if is_complete || !waits => Verdict::Claimed(claim),
             Some(_) => Verdict::NeedMore,
             None if waits && !is_complete => Verdict::NeedMore,
+            None if is_quarantined => Verdict::Quarantined,
             None => Verdict::Unclaimed,
         }
     }
@@ -246,7 +280,7 @@ impl Head {
             a: self.to_server.bytes.get(..len_a).unwrap_or_default(),
             b: self.to_client.bytes.get(..len_b).unwrap_or_default(),
             flags,
-            ports: u32::from(facts.ports.0) | u32::from(facts.ports.1) << 16,
+            ports: u32::from(facts.ends.0.port) | u32::from(facts.ends.1.port) << 16,
         }
     }
 

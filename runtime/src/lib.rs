@@ -8,6 +8,7 @@ mod assembler;
 pub mod reassembly;
 pub mod stream;
 pub mod plugin;
+pub mod quarantine;
 pub mod running;
 pub mod infer;
 pub mod session;

@@ -1,5 +1,6 @@
 //! What the shards give out, brought into one order and to the sink. Records come in the order of their completion
-//! (capture time, then packet), as far as [`REORDER_PACKETS`] allow it; facts are learned as they come, so that a
+//! (capture time, then packet). What a RST, a gap or a time-out completes is noticed late, at a tick: so a record is held
+//! until a tick has passed behind it, however many packets that takes, but for [`MAX_HELD`]. Facts are learned as they come, so that a
 //! record's references see all that the capture taught before it.
 
 use std::cmp::Reverse;
@@ -13,6 +14,9 @@ use crate::record::Record;
 use crate::session::Output;
 use crate::summary::RecordSummary;
 
+/// Records that are held back at most; the oldest is written when there are more. Some 4 MB.
+const MAX_HELD: usize = 4096;
+
 /// Something that a shard gave out, and where it belongs in the order.
 #[derive(Debug)]
 pub struct Emitted {
@@ -22,8 +26,8 @@ pub struct Emitted {
     pub is_of_segment: bool,
     /// The shard.
     pub shard: usize,
-    /// The record or fact.
-    pub output: Output,
+    /// The record or fact; `None` after a tick, when all shards have noticed what became due before the packet.
+    pub output: Option<Output>,
 }
 
 /// Orders records and hands them to a sink.
@@ -67,17 +71,16 @@ impl<'a> Merge<'a> {
 
     /// Takes the next output, in the order of packets and shards.
     pub fn push(&mut self, emitted: Emitted) -> io::Result<()> {
-        self.write_until(emitted.packet)?;
         match emitted.output {
-            Output::Fact(plugin, (namespace, key, value)) => self.facts.learn(&plugin, namespace, &key, &value),
-            Output::Record(record) => {
+            None => self.write_until(emitted.packet)?,
+            Some(Output::Fact(plugin, (namespace, key, value))) => self.facts.learn(&plugin, namespace, &key, &value),
+            Some(Output::Record(record)) => {
+                let (completed, packet) = (record.completed, emitted.packet);
                 self.sequence += 1;
-                self.waiting.push(Reverse(Waiting {
-                    completed: record.completed,
-                    packet: emitted.packet,
-                    sequence: self.sequence,
-                    record,
-                }));
+                self.waiting.push(Reverse(Waiting { completed, packet, sequence: self.sequence, record }));
+                if self.waiting.len() > MAX_HELD {
+                    self.write_next()?;
+                }
             }
         }
         Ok(())
@@ -95,17 +98,22 @@ impl<'a> Merge<'a> {
         (self.facts.evicted(), self.facts.refused())
     }
 
+    /// Writes what came before the packet, and early enough to be in order.
     fn write_until(&mut self, packet: u64) -> io::Result<()> {
         while let Some(Reverse(next)) = self.waiting.peek() {
             if next.packet.saturating_add(REORDER_PACKETS) > packet {
                 return Ok(());
             }
-            let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
-            self.records.observe(&next.record);
-            self.written += 1;
-            self.sink.record(&next.record, &mut self.facts)?;
+            self.write_next()?;
         }
         Ok(())
+    }
+
+    fn write_next(&mut self) -> io::Result<()> {
+        let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
+        self.records.observe(&next.record);
+        self.written += 1;
+        self.sink.record(&next.record, &mut self.facts)
     }
 }
 

@@ -9,7 +9,8 @@ mod reader;
 mod tests;
 mod transport;
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 pub use ignored::{Ignored, IgnoredCounts};
 
@@ -44,6 +45,12 @@ pub struct Endpoint {
     pub ip: IpAddr,
     /// TCP or UDP port.
     pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.ip, self.port).fmt(f)
+    }
 }
 
 /// Transport protocols that carry flows.

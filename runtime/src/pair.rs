@@ -11,7 +11,7 @@ use protap_plugin::contract::pending;
 use self::side::{Pending, Replies, Side};
 use crate::packet::Timestamp;
 use crate::plugin::content::Message;
-use crate::record::{Completeness, FlowEnds, Kind, Part, PluginIdentity, Record, RecordKind, Status};
+use crate::record::{Completeness, Content, FlowEnds, Kind, Part, PluginIdentity, Record, RecordKind, Status};
 
 /// Requests that may wait in a flow; the oldest makes room for the newest.
 pub const MAX_PENDING: usize = 16_384;
@@ -72,6 +72,12 @@ impl Pairing {
         self.client.is_empty() && self.server.is_empty()
     }
 
+    /// Shows the contents of all that waits, each with its protocol.
+    pub fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
+        self.client.for_each_content(show);
+        self.server.for_each_content(show);
+    }
+
     /// A request begins; its last byte may be yet to come. Requests that it displaces become records.
     pub fn request(
         &mut self,
@@ -96,6 +102,44 @@ impl Pairing {
     pub fn request_ended(&mut self, key: RequestKey, last: Timestamp) {
         if let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) {
             pending.last = Some(last);
+        }
+    }
+
+    /// A further part of a request, which began at `at`; whether the request is still pending.
+    pub fn amend(&mut self, key: RequestKey, part: Message, at: Timestamp) -> bool {
+        let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) else { return false };
+        pending.last = pending.last.max(Some(at));
+        pending.part.bytes = pending.part.bytes.saturating_add(part.bytes);
+        if !part.context.as_slice().is_empty() {
+            pending.context = part.context;
+        }
+        // It is known by the id that it was begun with.
+        let content = Content { id: None, ..part.content };
+        pending.part.content.amend(content);
+        true
+    }
+
+    /// Whether a request of that side with that id is pending.
+    #[must_use]
+    pub fn is_pending(&self, is_from_server: bool, id: u64) -> bool {
+        self.side(is_from_server).by_id(id).is_some()
+    }
+
+    /// The first part of a response has come: its request does not time out any more.
+    pub fn response_begins(&mut self, asked_by_server: bool, id: u64) {
+        self.side_mut(asked_by_server).response_begins(id);
+    }
+
+    /// The side that asked withdraws its request.
+    pub fn cancel(
+        &mut self,
+        flow: &PairingFlow,
+        (is_from_server, id): (bool, u64),
+        (reason, at): (&'static str, Timestamp),
+        out: &mut Vec<Box<Record>>,
+    ) {
+        if let Some(pending) = self.side_mut(is_from_server).take(Some(id)) {
+            out.extend(unanswered(flow, is_from_server, pending, reason, at));
         }
     }
 
@@ -181,9 +225,18 @@ impl Pairing {
         }
     }
 
-    /// Bytes were lost: in-order requests cannot be matched any more.
-    pub fn lose_in_order(&mut self, flow: &PairingFlow, at: Timestamp, out: &mut Vec<Box<Record>>) {
+    /// Bytes were lost: in-order requests (of both sides, if `None`) cannot be matched any more.
+    pub fn lose_in_order(
+        &mut self,
+        flow: &PairingFlow,
+        asked_by_server: Option<bool>,
+        at: Timestamp,
+        out: &mut Vec<Box<Record>>,
+    ) {
         for is_from_server in [false, true] {
+            if asked_by_server.is_some_and(|by_server| by_server != is_from_server) {
+                continue;
+            }
             for pending in self.side_mut(is_from_server).drain_in_order() {
                 out.extend(unanswered(flow, is_from_server, pending, "lost", at));
             }
@@ -250,7 +303,7 @@ fn no_response(status: Status) -> Part {
 /// The record of a single message.
 fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Box<Record> {
     let is_response = message.kind == Kind::Response;
-    let part = Part { bytes: message.end.saturating_sub(message.start), count: 1, content: message.content };
+    let part = Part { bytes: message.bytes, count: 1, content: message.content };
     let (request, response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
     Box::new(Record {
         ts: span.first,

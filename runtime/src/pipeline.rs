@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use thiserror::Error;
 
 pub use self::report::RunReport;
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub stop: Arc<AtomicBool>,
     /// Set from outside to have the counters told.
     pub wants_counters: Arc<AtomicBool>,
+    /// Brings other plugins while the run is under way.
+    pub plugins: Option<Receiver<Arc<PluginSet>>>,
 }
 
 /// Why a run ended early. What was captured before it has been written.
@@ -69,6 +72,8 @@ pub trait Observer {
 trait Workers {
     fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()>;
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
+    /// Other plugins from here on.
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
     /// Nothing is waiting: what was collected goes out.
     fn flush(&mut self) -> io::Result<()>;
 }
@@ -80,6 +85,8 @@ struct LoopReport {
     duplicates: u64,
     first: Option<Timestamp>,
     last: Timestamp,
+    /// The last plugins that took the place of the first ones.
+    plugins: Option<Arc<PluginSet>>,
     errors: Vec<CaptureError>,
 }
 
@@ -146,6 +153,10 @@ fn drive(
             }
             Ok(CaptureEvent::End) => break,
             Err(error) => report.errors.push(error),
+        }
+        while let Some(set) = options.plugins.as_ref().and_then(|plugins| plugins.try_recv().ok()) {
+            workers.replace_plugins(&set)?;
+            report.plugins = Some(set);
         }
         if options.wants_counters.swap(false, Ordering::Relaxed) {
             observer.counters(&source.stats())?;

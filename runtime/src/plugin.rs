@@ -7,17 +7,19 @@ pub mod instance;
 pub mod manifest;
 pub mod module;
 pub mod native;
+pub mod set;
 pub mod wasm;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use self::instance::Instance;
 use self::manifest::{Manifest, ManifestError};
 use self::module::ModuleError;
 use self::native::NativeFactory;
+pub use self::set::{PluginOptions, PluginSet};
 use self::wasm::{CompiledModule, WasmEngine, WasmError};
 use crate::record::PluginIdentity;
 
@@ -90,74 +92,6 @@ pub enum LoadError {
         /// Option value.
         value: String,
     },
-}
-
-/// Options for a plugin: keys and values.
-pub type PluginOptions = Vec<(String, String)>;
-
-/// Plugins in use, sorted by name. The index into it is how the rest of the runtime names a plugin.
-#[derive(Debug, Default)]
-pub struct PluginSet {
-    plugins: Vec<Arc<Plugin>>,
-    options: Vec<PluginOptions>,
-}
-
-impl PluginSet {
-    /// The plugins, in order.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Arc<Plugin>] {
-        &self.plugins
-    }
-
-    /// Adds a plugin; gives the one of the same name that was there first, in which case nothing is added.
-    pub fn add(&mut self, plugin: Plugin) -> Option<Arc<Plugin>> {
-        match self.plugins.binary_search_by(|p| p.identity.name.cmp(&plugin.identity.name)) {
-            Ok(index) => self.plugins.get(index).cloned(),
-            Err(index) => {
-                self.plugins.insert(index, Arc::new(plugin));
-                self.options.insert(index, PluginOptions::new());
-                None
-            }
-        }
-    }
-
-    /// Sets the options of the plugin with that name; `false` if there is none.
-    pub fn set_options(&mut self, name: &str, options: PluginOptions) -> bool {
-        let index = self.plugins.iter().position(|plugin| plugin.identity.name == name);
-        index.and_then(|index| self.options.get_mut(index)).map(|slot| *slot = options).is_some()
-    }
-
-    /// Makes and configures an instance of each plugin once, so that what is wrong with one shows before capture.
-    pub fn check(&self) -> Result<(), LoadError> {
-        for index in 0..self.plugins.len() {
-            self.instantiate(index)?;
-        }
-        Ok(())
-    }
-
-    /// A new, configured instance of the plugin at `index`.
-    pub fn instantiate(&self, index: usize) -> Result<Instance, LoadError> {
-        let (Some(plugin), Some(options)) = (self.plugins.get(index), self.options.get(index)) else {
-            return Err(LoadError::EmptyFolder { path: PathBuf::new() });
-        };
-        let mut instance = match &plugin.code {
-            Code::Wasm(module) => module
-                .instantiate(plugin.manifest.input_len())
-                .map(|instance| Instance::Wasm(Box::new(instance)))
-                .map_err(|source| LoadError::Wasm { path: plugin.path.clone(), source })?,
-            Code::Native(factory) => Instance::Native(factory.instantiate()),
-        };
-        match instance.configure(options) {
-            Ok(None) => Ok(instance),
-            Ok(Some(refused)) => {
-                let (key, value) = options.get(refused).cloned().unwrap_or_default();
-                Err(LoadError::Option { plugin: plugin.identity.name.clone(), key, value })
-            }
-            Err(fault) => {
-                Err(LoadError::Wasm { path: plugin.path.clone(), source: WasmError::Start(fault.to_string()) })
-            }
-        }
-    }
 }
 
 impl Plugin {

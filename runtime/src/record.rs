@@ -116,6 +116,36 @@ pub struct Content {
     pub attributes: Vec<(u16, Value)>,
 }
 
+impl Content {
+    /// What a further part of the message sets replaces what was there.
+    pub fn amend(&mut self, part: Self) {
+        self.id = part.id.or(self.id);
+        self.code = part.code.or(self.code);
+        let texts = [
+            (&mut self.type_name, part.type_name),
+            (&mut self.version, part.version),
+            (&mut self.domain, part.domain),
+            (&mut self.exception, part.exception),
+            (&mut self.result, part.result),
+            (&mut self.reason, part.reason),
+        ];
+        for (old, new) in texts {
+            if new.is_some() {
+                *old = new;
+            }
+        }
+        self.resource = part.resource.or(self.resource.take());
+        self.endpoint = part.endpoint.or(self.endpoint.take());
+        if part.status != Status::Unknown {
+            self.status = part.status;
+        }
+        self.completeness = self.completeness.max(part.completeness);
+        self.is_long_poll |= part.is_long_poll;
+        self.attributes.retain(|(index, _)| part.attributes.iter().all(|(new, _)| new != index));
+        self.attributes.extend(part.attributes);
+    }
+}
+
 /// One side of a record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {

@@ -1,5 +1,5 @@
 //! The plugins of one shard as they run: an instance of each, made when it is first needed, rebuilt after a fault, and
-//! measured. Whoever calls a plugin goes through here, so that a fault has one place where it is dealt with.
+//! measured. Whoever calls a plugin goes through here; whoever is told that a call failed says on whose bytes it did.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,15 +7,20 @@ use std::time::Instant;
 
 use protap_plugin::contract::ParseResult;
 
-use crate::packet::Timestamp;
+use crate::packet::{Endpoint, Timestamp};
 use crate::pair::Pairing;
 use crate::plugin::content::{ContentReader, Fact, Message};
 use crate::plugin::instance::{Call, CallError, Instance, ProbeCall};
 use crate::plugin::{Plugin, PluginSet};
+use crate::quarantine::{Quarantine, Scene, Verdict};
 use crate::summary::LatencyHistogram;
 
 /// One call in so many is timed: reading the clock twice costs about as much as a short call.
 const TIMED_CALLS: u64 = 16;
+/// Faults of a plugin that are told in full.
+const MAX_EXAMPLES: usize = 8;
+/// Most characters of what went wrong.
+const MAX_ERROR: usize = 200;
 
 /// What a plugin did in this shard.
 #[derive(Debug, Default)]
@@ -30,6 +35,12 @@ pub struct PluginStats {
     pub left: u64,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// The first faults, by time.
+    pub examples: Vec<FaultExample>,
+    /// Times that all flows of a shard were closed to it for a while.
+    pub quarantines: u64,
+    /// Times that a host's flows were.
+    pub host_quarantines: u64,
     /// Strings that were not UTF-8.
     pub replaced_strings: u64,
     /// Bytes of its memory, at the most.
@@ -48,10 +59,26 @@ impl PluginStats {
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
+        self.examples.extend(other.examples.iter().cloned());
+        self.examples.sort();
+        self.examples.truncate(MAX_EXAMPLES);
+        self.quarantines += other.quarantines;
+        self.host_quarantines += other.host_quarantines;
         self.replaced_strings += other.replaced_strings;
         self.memory_bytes += other.memory_bytes;
         self.log_lines_dropped += other.log_lines_dropped;
     }
+}
+
+/// A fault, for people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultExample {
+    /// When.
+    pub at: Timestamp,
+    /// Both ends of the flow; the first one opened it or spoke first.
+    pub ends: (Endpoint, Endpoint),
+    /// What went wrong.
+    pub error: String,
 }
 
 /// The plugins of a shard.
@@ -66,7 +93,28 @@ struct Running {
     instance: Option<Instance>,
     /// Counts the instances: a flow's handle is good for one of them only.
     generation: u32,
+    /// The instance before the plugin was replaced, for flows in the middle of a message.
+    retiring: Option<Retiring>,
+    quarantine: Quarantine,
     stats: PluginStats,
+}
+
+#[derive(Debug)]
+struct Retiring {
+    plugin: Arc<Plugin>,
+    instance: Instance,
+    generation: u32,
+}
+
+/// What a flow's handle is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is one of the running instance.
+    Current,
+    /// It is one of an instance that makes room for its successor.
+    Retiring,
+    /// The instance is no more.
+    Gone,
 }
 
 /// A flow's handle within an instance.
@@ -100,29 +148,81 @@ impl RunningPlugins {
     /// The plugins of a set, none of them started.
     #[must_use]
     pub fn new(set: Arc<PluginSet>) -> Self {
-        let running = set.as_slice().iter().map(|_| Running::default()).collect();
+        let running = (0..set.len()).map(|_| Running::default()).collect();
         Self { set, running }
     }
 
-    /// Number of plugins.
+    /// Takes over another set. Flows of a plugin that was replaced keep its old instance until they let go of it; those of
+    /// one that was removed have none.
+    pub fn replace(&mut self, set: Arc<PluginSet>) {
+        let old = std::mem::replace(&mut self.set, set);
+        self.running.resize_with(self.set.len(), Running::default);
+        for (index, running) in self.running.iter_mut().enumerate() {
+            let is_same = match (old.get(index), self.set.get(index)) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                _ => false,
+            };
+            if is_same && self.set.is_present(index) {
+                continue;
+            }
+            running.measure();
+            let generation = running.generation;
+            let instance = running.instance.take();
+            running.generation = generation.wrapping_add(1);
+            running.quarantine = Quarantine::default();
+            running.retiring = match (instance, old.get(index)) {
+                (Some(instance), Some(plugin)) if self.set.is_present(index) => {
+                    Some(Retiring { plugin: plugin.clone(), instance, generation })
+                }
+                _ => None,
+            };
+        }
+    }
+
+    /// Ends the instances that were kept for flows in the middle of a message.
+    pub fn retire(&mut self) {
+        self.running.iter_mut().for_each(|running| running.retiring = None);
+    }
+
+    /// Whether a slot's plugin is there.
+    #[must_use]
+    pub fn is_present(&self, index: usize) -> bool {
+        self.set.is_present(index)
+    }
+
+    /// The plugins.
+    #[must_use]
+    pub fn set(&self) -> Arc<PluginSet> {
+        self.set.clone()
+    }
+
+    /// Number of slots.
     #[must_use]
     pub fn len(&self) -> usize {
         self.running.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no plugins.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.running.is_empty()
+        self.set.in_order().is_empty()
     }
 
-    /// The plugin at `index`.
+    /// The plugin in a slot.
     #[must_use]
     pub fn plugin(&self, index: usize) -> Option<&Arc<Plugin>> {
-        self.set.as_slice().get(index)
+        self.set.get(index)
     }
 
-    /// What the plugins did, in the set's order.
+    /// The plugin that a handle belongs to: the one in the slot, or the one before it.
+    #[must_use]
+    pub fn plugin_of(&self, index: usize, handle: Handle) -> Option<&Arc<Plugin>> {
+        let running = self.running.get(index)?;
+        let retiring = running.retiring.as_ref().filter(|retiring| retiring.generation == handle.generation);
+        retiring.map(|retiring| &retiring.plugin).or_else(|| self.set.get(index))
+    }
+
+    /// What the plugins did, in the order of their slots.
     pub fn stats(&mut self) -> impl Iterator<Item = &PluginStats> {
         self.running.iter_mut().map(|running| {
             running.measure();
@@ -132,12 +232,12 @@ impl RunningPlugins {
 
     /// The contract's `protap_probe`.
     pub fn probe(&mut self, index: usize, call: &ProbeCall<'_>) -> Result<u64, CallError> {
-        self.call(index, |instance, _| instance.probe(call))
+        self.call(index, None, |instance, _| instance.probe(call))
     }
 
     /// The contract's `protap_open`.
     pub fn open(&mut self, index: usize, flags: u32, ports: u32) -> Result<Handle, CallError> {
-        let handle = self.call(index, |instance, _| instance.open(flags, ports))?;
+        let handle = self.call(index, None, |instance, _| instance.open(flags, ports))?;
         if handle == 0 {
             return Err(CallError::Violation("no room for a flow"));
         }
@@ -159,19 +259,26 @@ impl RunningPlugins {
         }
     }
 
-    /// The contract's `protap_close`. A fault there harms nobody: the flow has ended.
-    pub fn close(&mut self, index: usize, handle: Handle) {
-        if self.is_current(index, handle) {
-            let _ = self.call(index, |instance, _| instance.close(handle.handle));
+    /// The contract's `protap_close`, if the handle still means anything.
+    pub fn close(&mut self, index: usize, handle: Handle) -> Result<(), CallError> {
+        if self.standing(index, handle) == Standing::Gone {
+            return Ok(());
         }
+        self.call(index, Some(handle), |instance, _| instance.close(handle.handle))
     }
 
-    /// Whether the handle is one of the running instance.
+    /// What a flow's handle is worth.
     #[must_use]
-    pub fn is_current(&self, index: usize, handle: Handle) -> bool {
-        self.running
-            .get(index)
-            .is_some_and(|running| running.generation == handle.generation && running.instance.is_some())
+    pub fn standing(&self, index: usize, handle: Handle) -> Standing {
+        let Some(running) = self.running.get(index) else { return Standing::Gone };
+        let is_retiring = |retiring: &Retiring| retiring.generation == handle.generation;
+        if running.generation == handle.generation && running.instance.is_some() {
+            Standing::Current
+        } else if running.retiring.as_ref().is_some_and(is_retiring) {
+            Standing::Retiring
+        } else {
+            Standing::Gone
+        }
     }
 
     /// The contract's `protap_parse` or `protap_resync`, with the answer read and checked.
@@ -183,7 +290,7 @@ impl RunningPlugins {
         pairing: &mut Option<Box<Pairing>>,
     ) -> Result<Answer, CallError> {
         let mut replaced = 0;
-        let answer = self.call(index, |instance, plugin| {
+        let answer = self.call(index, Some(call.handle), |instance, plugin| {
             let arguments = Call {
                 handle: call.handle.handle,
                 flags: call.flags,
@@ -209,29 +316,58 @@ impl RunningPlugins {
         answer
     }
 
-    /// A plugin broke the contract with what it answered: treated as any other fault.
-    pub fn fault(&mut self, index: usize, error: &CallError) {
-        let Some(running) = self.running.get_mut(index) else { return };
-        *running.stats.faults.entry(error.kind()).or_default() += 1;
-        running.stop();
-        if let Some(plugin) = self.set.as_slice().get(index) {
-            tracing::debug!(plugin = %plugin.identity.name, %error, "plugin fault; its instance is rebuilt");
+    /// Gives up the instance that a handle belongs to: an answer of it made no sense.
+    pub fn give_up(&mut self, index: usize, handle: Handle) {
+        if let Some(running) = self.running.get_mut(index) {
+            running.stop(Some(handle));
         }
     }
 
+    /// Counts a call that failed, or whose answer broke the contract. The plugin may be left alone for a while.
+    pub fn fault(&mut self, index: usize, error: &CallError, scene: &Scene) {
+        let Some(running) = self.running.get_mut(index) else { return };
+        let stats = &mut running.stats;
+        *stats.faults.entry(error.kind()).or_default() += 1;
+        if stats.examples.len() < MAX_EXAMPLES {
+            let error = error.to_string().chars().take(MAX_ERROR).collect();
+            stats.examples.push(FaultExample { at: scene.at, ends: scene.ends, error });
+        }
+        let verdict = running.quarantine.observe(scene);
+        match verdict {
+            Verdict::Flow => {}
+            Verdict::Host => stats.host_quarantines += 1,
+            Verdict::Plugin => stats.quarantines += 1,
+        }
+        if let Some(plugin) = self.set.get(index) {
+            tracing::debug!(plugin = %plugin.identity.name, %error, closed = ?verdict, "plugin fault");
+        }
+    }
+
+    /// Whether the plugin is left alone by flows between these ends.
+    #[must_use]
+    pub fn is_quarantined(&self, index: usize, ends: (Endpoint, Endpoint), now: Timestamp) -> bool {
+        self.running.get(index).is_some_and(|running| running.quarantine.is_closed_to(ends, now))
+    }
+
+    /// Calls the instance that the handle belongs to; without one, the running one, which is made if need be.
     fn call<T>(
         &mut self,
         index: usize,
+        handle: Option<Handle>,
         call: impl FnOnce(&mut Instance, &Plugin) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let (Some(running), Some(plugin)) = (self.running.get_mut(index), self.set.as_slice().get(index)) else {
+        let (Some(running), Some(plugin)) = (self.running.get_mut(index), self.set.get(index)) else {
             return Err(CallError::Violation("no such plugin"));
         };
-        let instance = match &mut running.instance {
-            Some(instance) => instance,
-            None => running
-                .instance
-                .insert(self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?),
+        let is_retiring =
+            |retiring: &&mut Retiring| Some(retiring.generation) == handle.map(|handle| handle.generation);
+        let (instance, plugin) = match (running.retiring.as_mut().filter(is_retiring), &mut running.instance) {
+            (Some(retiring), _) => (&mut retiring.instance, &retiring.plugin),
+            (None, Some(instance)) => (instance, plugin),
+            (None, empty) => {
+                let instance = self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?;
+                (empty.insert(instance), plugin)
+            }
         };
         running.stats.calls += 1;
         let started = running.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
@@ -239,8 +375,8 @@ impl RunningPlugins {
         if let Some(started) = started {
             running.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }
-        if let Err(error) = &answer {
-            self.fault(index, error);
+        if answer.is_err() {
+            running.stop(handle);
         }
         answer
     }
@@ -254,7 +390,13 @@ impl Running {
         }
     }
 
-    fn stop(&mut self) {
+    /// Gives up an instance: the one of that handle, or the running one.
+    fn stop(&mut self, handle: Option<Handle>) {
+        let generation = handle.map_or(self.generation, |handle| handle.generation);
+        self.retiring.take_if(|retiring| retiring.generation == generation);
+        if generation != self.generation {
+            return;
+        }
         self.measure();
         self.instance = None;
         self.generation = self.generation.wrapping_add(1);

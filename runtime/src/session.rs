@@ -5,10 +5,13 @@
 mod claim;
 mod complete;
 mod parse;
+mod parts;
+mod swap;
 
 use std::collections::VecDeque;
 
-use self::complete::{Parts, Waiting};
+use self::complete::Waiting;
+use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
@@ -65,10 +68,16 @@ pub struct SessionCounters {
     pub faulted: u64,
     /// Flows whose plugin was rebuilt, with what was in flight lost.
     pub reopened: u64,
-    /// Messages in parts that were given up because too many were open.
+    /// Flows that changed over to a plugin's newer version.
+    pub swapped: u64,
+    /// Directions that did so in the middle of a message, which was lost.
+    pub swapped_in_flight: u64,
+    /// Messages in parts that were ended before their last one because too many were open.
     pub parts_dropped: u64,
     /// Bytes of flows that nobody claimed.
     pub unclaimed_bytes: u64,
+    /// Bytes of claimed flows that passed while their plugin was in quarantine.
+    pub quarantined_bytes: u64,
 }
 
 impl SessionCounters {
@@ -81,8 +90,11 @@ impl SessionCounters {
         self.rejected += other.rejected;
         self.faulted += other.faulted;
         self.reopened += other.reopened;
+        self.swapped += other.swapped;
+        self.swapped_in_flight += other.swapped_in_flight;
         self.parts_dropped += other.parts_dropped;
         self.unclaimed_bytes += other.unclaimed_bytes;
+        self.quarantined_bytes += other.quarantined_bytes;
     }
 }
 
@@ -112,6 +124,8 @@ pub struct Session {
     fruitless_resyncs: u32,
     fresh_starts: u8,
     handovers: u8,
+    /// Plugins that failed on the flow's bytes.
+    banned: Vec<usize>,
     /// The head is being given to a plugin; whoever does that deals with a release.
     is_replaying: bool,
 }
@@ -170,6 +184,7 @@ impl Session {
             fruitless_resyncs: 0,
             fresh_starts: 0,
             handovers: 0,
+            banned: Vec::new(),
             is_replaying: false,
         }
     }
@@ -243,9 +258,7 @@ impl Session {
         }
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
-        if let State::Claimed { plugin, handle } = self.state {
-            cx.plugins.close(plugin, handle);
-        }
+        self.close_handle(cx);
     }
 
     /// Gives up requests that waited too long; when the next one will have.
@@ -271,7 +284,7 @@ impl Session {
     fn data(&mut self, piece: Piece<'_>, offset: u64, cx: &mut SessionContext<'_>) {
         let is_turnaround = self.last_direction.replace(piece.direction) != Some(piece.direction);
         if is_turnaround {
-            self.start_afresh();
+            self.start_afresh(cx);
         }
         if let Some(head) = &mut self.head {
             head.push(&piece, offset);
@@ -291,12 +304,12 @@ impl Session {
     /// Hands bytes to the plugin that claimed the flow.
     fn feed(&mut self, piece: &Piece<'_>, is_turnaround: bool, cx: &mut SessionContext<'_>) {
         if is_turnaround {
-            self.miss_answers(piece.direction.opposite(), cx);
+            self.miss_answers(piece.direction, cx);
         }
         let Some(streams) = &mut self.streams else { return };
         let lane = streams.lane_mut(piece.direction);
         if is_turnaround {
-            if lane.stream.mode == Mode::Resync {
+            if lane.stream.mode == Mode::Resync && !lane.stream.is_at_boundary() {
                 let dropped = lane.stream.drop_unsynced();
                 cx.counters.resync_bytes += dropped;
             }
@@ -304,7 +317,10 @@ impl Session {
             self.is_out_of_step &= (piece.direction == Direction::ToClient) ^ self.is_turned;
         }
         let (bytes, missing) = match self.state {
-            State::Claimed { plugin, .. } if self.transport == Transport::Udp => fit(piece, cx.plugins, plugin),
+            State::Claimed { plugin, handle } if self.transport == Transport::Udp => {
+                let window = cx.plugins.plugin_of(plugin, handle).map_or(0, |plugin| plugin.manifest.window as usize);
+                fit(piece, window)
+            }
             _ => (piece.bytes, piece.missing),
         };
         let skipped = lane.stream.push(bytes, piece.at);
@@ -318,13 +334,14 @@ impl Session {
         self.parse(piece.direction, cx);
     }
 
-    /// A direction has spoken. If it is still in resync, the answers that it gave went by unread: requests that are
-    /// answered in order must not wait for the next one.
+    /// The sender of that direction speaks after its peer. If that is still in resync, its answers went by unread: requests
+    /// that are answered in order must not wait for the next one.
     fn miss_answers(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
-        let is_lost = |streams: &mut Box<Streams>| streams.lane_mut(direction).stream.mode == Mode::Resync;
-        if self.streams.as_mut().is_some_and(is_lost) {
-            let now = cx.now;
-            self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, now, out));
+        let Some(streams) = &mut self.streams else { return };
+        let answers = &streams.lane_mut(direction.opposite()).stream;
+        if answers.mode == Mode::Resync && !answers.is_at_boundary() {
+            let (now, asked_by_server) = (cx.now, (direction == Direction::ToClient) ^ self.is_turned);
+            self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, Some(asked_by_server), now, out));
         }
     }
 
@@ -367,6 +384,7 @@ impl Session {
                 self.parse(direction, cx);
             }
             self.complete(direction, cx);
+            self.give_up_parts(direction, "closed", cx);
         }
     }
 
@@ -381,8 +399,8 @@ impl Session {
     }
 
     fn pairing_flow(&self, cx: &SessionContext<'_>) -> Option<PairingFlow> {
-        let State::Claimed { plugin, .. } = self.state else { return None };
-        let plugin = cx.plugins.plugin(plugin)?.identity.clone();
+        let State::Claimed { plugin, handle } = self.state else { return None };
+        let plugin = cx.plugins.plugin_of(plugin, handle)?.identity.clone();
         Some(PairingFlow { ends: self.ends(), plugin, has_each_response: cx.has_each_response })
     }
 
@@ -402,8 +420,7 @@ impl Session {
 }
 
 /// Of a datagram that is longer than the plugin's window, what fits; the rest counts as missing.
-fn fit<'a>(piece: &Piece<'a>, plugins: &RunningPlugins, plugin: usize) -> (&'a [u8], u64) {
-    let window = plugins.plugin(plugin).map_or(0, |plugin| plugin.manifest.window as usize);
+fn fit<'a>(piece: &Piece<'a>, window: usize) -> (&'a [u8], u64) {
     let bytes = piece.bytes.get(..window).unwrap_or(piece.bytes);
     (bytes, piece.missing.saturating_add((piece.bytes.len() - bytes.len()) as u64))
 }

@@ -23,6 +23,9 @@ const LINGER: u64 = 30_000_000_000;
 /// How long a UDP flow may be silent, in nanoseconds.
 const UDP_IDLE: u64 = 60_000_000_000;
 
+/// How long a flow may stay with an older version of its plugin to finish a message, in nanoseconds.
+const RETIREMENT: u64 = 2_000_000_000;
+
 /// What bounds a run.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -74,6 +77,8 @@ struct Core {
     options: Arc<FlowOptions>,
     buffered: usize,
     now: Timestamp,
+    /// When the last flows change over to a newer version of their plugin.
+    retires_at: Option<Timestamp>,
     out: Vec<Output>,
     report: ShardReport,
 }
@@ -215,6 +220,7 @@ impl Shard {
             options,
             buffered: 0,
             now: 0,
+            retires_at: None,
             out: Vec::new(),
             report: ShardReport::default(),
         };
@@ -231,10 +237,45 @@ impl Shard {
         self.make_room();
     }
 
+    /// Other plugins from now on. Flows change over between two messages, now or later.
+    pub fn replace_plugins(&mut self, set: &Arc<PluginSet>) {
+        let core = &mut self.core;
+        let old = core.plugins.set();
+        let is_new = |slot: &usize| match (old.get(*slot), set.get(*slot)) {
+            (Some(before), Some(after)) => {
+                set.is_present(*slot) && (!old.is_present(*slot) || !Arc::ptr_eq(before, after))
+            }
+            (None, after) => after.is_some(),
+            (Some(_), None) => false,
+        };
+        let changed: Vec<usize> = (0..set.len()).filter(is_new).collect();
+        self.change_over(true);
+        let core = &mut self.core;
+        core.plugins.replace(set.clone());
+        core.retires_at = Some(core.now.saturating_add(RETIREMENT));
+        for (_, flow) in &mut self.flows {
+            core.with(|cx| flow.session.plugins_changed(&changed, cx));
+            core.weigh(flow);
+        }
+    }
+
+    /// Flows that are still with an older version of their plugin change over, wherever they are; it ends.
+    fn change_over(&mut self, is_due: bool) {
+        let core = &mut self.core;
+        if !is_due || core.retires_at.take().is_none() {
+            return;
+        }
+        for (_, flow) in &mut self.flows {
+            core.with(|cx| flow.session.swap(true, cx));
+        }
+        core.plugins.retire();
+    }
+
     /// Looks after what waits. `packet` is the latest of the whole capture; `is_quiet` if no packet is under way.
     pub fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) {
+        self.core.now = self.core.now.max(now);
+        self.change_over(self.core.retires_at.is_some_and(|at| at <= self.core.now));
         let core = &mut self.core;
-        core.now = core.now.max(now);
         let mut over = Vec::new();
         for (key, flow) in &mut self.flows {
             if flow.is_due(core.now) && core.look_after(flow, packet, is_quiet) {
@@ -288,7 +329,9 @@ impl Core {
         let is_first = segment.source == flow.first;
         let second = if is_first { segment.destination } else { segment.source };
         let order = self.options.decode_as.iter().copied().find(|order| {
-            order.transport == segment.transport && (order.port == flow.first.port || order.port == second.port)
+            self.plugins.is_present(order.plugin)
+                && order.transport == segment.transport
+                && (order.port == flow.first.port || order.port == second.port)
         });
         if let Some(order) = order {
             let is_second = order.port == second.port;

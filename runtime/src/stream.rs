@@ -26,6 +26,8 @@ pub struct Stream {
     /// Where a frame most likely starts: what a resync is told.
     pub(crate) turnaround_at: Option<u64>,
     pub(crate) expected_at: Option<u64>,
+    /// Where another version of the plugin took over, between two messages.
+    pub(crate) boundary_at: Option<u64>,
     pub(crate) marks: Marks,
 }
 
@@ -93,6 +95,18 @@ impl Stream {
     #[must_use]
     pub fn is_skipping(&self) -> bool {
         self.skip_to > self.base
+    }
+
+    /// Stream offset of the next byte of interest.
+    #[must_use]
+    pub fn front(&self) -> u64 {
+        self.base.max(self.skip_to)
+    }
+
+    /// Whether a message begins at the first byte kept, as far as a plugin before this one knew.
+    #[must_use]
+    pub fn is_at_boundary(&self) -> bool {
+        self.boundary_at == Some(self.base)
     }
 
     /// Takes the next bytes, which came at `at`; how many of them were skipped.

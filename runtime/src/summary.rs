@@ -24,6 +24,7 @@ pub use tally::Tally;
 use crate::emit::outcome;
 use crate::packet::{Timestamp, Transport};
 use crate::record::{Completeness, Record, RecordKind};
+use crate::running::FaultExample;
 
 /// Different (port, reason) pairs of unclaimed flows that are told apart: more than a network serves, however scanned.
 const MAX_UNCLAIMED: usize = 1_024;
@@ -91,11 +92,13 @@ pub struct FlowSummary {
     pub claimed: Vec<(String, u64)>,
     /// Flows that nobody claimed, by server port and reason.
     pub unclaimed: Tally<Unclaimed>,
+    /// Times that one changed over to a newer version of its plugin.
+    pub swapped: u64,
 }
 
 impl Default for FlowSummary {
     fn default() -> Self {
-        Self { seen: 0, claimed: Vec::new(), unclaimed: Tally::new(MAX_UNCLAIMED) }
+        Self { seen: 0, swapped: 0, claimed: Vec::new(), unclaimed: Tally::new(MAX_UNCLAIMED) }
     }
 }
 
@@ -236,8 +239,16 @@ pub struct PluginSummary {
     pub call_time: LatencyHistogram,
     /// Flows that it claimed.
     pub claims: u64,
+    /// Of them, those that are its own no more: it gave them up, handed them over or lost them.
+    pub left: u64,
     /// Traps, deadlines and broken answers, by kind.
     pub faults: Vec<(&'static str, u64)>,
+    /// The first of them.
+    pub fault_examples: Vec<FaultExample>,
+    /// Times that it was left alone for a while, in one of the shards.
+    pub quarantines: u64,
+    /// Times that the flows of one host were closed to it for a while, in one of the shards.
+    pub host_quarantines: u64,
     /// Linear memory of all its instances.
     pub memory_bytes: u64,
 }

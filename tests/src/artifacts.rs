@@ -39,6 +39,41 @@ pub fn test_plugin(name: &str) -> PathBuf {
     existing(root().join("target/test-plugins").join(format!("{name}.wasm")))
 }
 
+/// An example, by its name.
+#[must_use]
+pub fn example_plugin(name: &str) -> PathBuf {
+    existing(root().join("target/example-plugins").join(format!("{name}.wasm")))
+}
+
+/// A plugin of `tests/guests/c/`, by its name.
+#[must_use]
+pub fn c_guest(name: &str) -> PathBuf {
+    existing(root().join("target/guests").join(format!("{name}.wasm")))
+}
+
+/// A plugin of `tests/guests/wat/`, by its name, as a module file.
+#[must_use]
+pub fn wat_guest(name: &str) -> PathBuf {
+    let source = root().join("tests/guests/wat").join(format!("{name}.wat"));
+    guest_file(&source).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// A module file as it is, or one made of a file in WebAssembly's text form, in which `$CONTRACT` stands for the
+/// contract's version.
+pub fn guest_file(path: &Path) -> Result<PathBuf, String> {
+    if path.extension().is_none_or(|extension| extension != "wat") {
+        return Ok(path.to_owned());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let module = wat::parse_str(text.replace("$CONTRACT", protap_plugin::contract::VERSION))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    // Tests run side by side: none must see another's half of a file.
+    let name = format!("{}-{:?}.wasm", path.file_stem().unwrap_or_default().display(), std::thread::current().id());
+    let file = scratch("guests").join(name.replace(['(', ')'], ""));
+    std::fs::write(&file, module).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    Ok(file)
+}
+
 /// A folder for a test's files, under the profile's folder for temporary files.
 #[must_use]
 pub fn scratch(test: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Conversations that nobody recorded: TCP flows to some port, to be mixed into a capture.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::segment::{ACK, FIN, PSH, SYN, Segment};
 
@@ -37,6 +37,18 @@ pub fn conversation(client_port: u16, server_port: u16, mark: u8, begin: u64) ->
     send(false, FIN | ACK, vec![]);
     send(true, ACK, vec![]);
     out
+}
+
+/// The conversation as if its client were 10.0.0.`host`.
+#[must_use]
+pub fn from_host(mut conversation: Vec<Segment>, host: u8) -> Vec<Segment> {
+    let client = IpAddr::from([10, 0, 0, 1]);
+    for end in conversation.iter_mut().flat_map(|segment| [&mut segment.source, &mut segment.destination]) {
+        if end.ip() == client {
+            end.set_ip([10, 0, 0, host].into());
+        }
+    }
+    conversation
 }
 
 /// Conversations in one capture, in the order of their times.

@@ -1,12 +1,14 @@
 //! Runs of the engine in this process: a capture's bytes in, records and counters out. The plugins are those that
 //! `make test` built, compiled once for all tests of this process.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use protap::capture::FileSource;
+use crossbeam_channel::{Receiver, Sender};
+use protap::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, FileSource};
 use protap::emit::JsonSink;
 use protap::packet::RawPacket;
 use protap::pipeline::{Observer, RunOptions, run};
@@ -106,6 +108,53 @@ pub fn read_with(plugins: &Arc<PluginSet>, capture: Vec<u8>, workers: usize) -> 
 /// Runs a source's packets through these plugins.
 #[must_use]
 pub fn read_source(plugins: &Arc<PluginSet>, source: &mut FileSource, workers: usize) -> Outcome {
+    read_any(plugins, source, workers, None)
+}
+
+/// Runs a capture while the plugins change: each set takes over behind the packet with that number.
+#[must_use]
+pub fn read_swapping(
+    plugins: &Arc<PluginSet>,
+    capture: Vec<u8>,
+    swaps: Vec<(u64, Arc<PluginSet>)>,
+    workers: usize,
+) -> Outcome {
+    let (send, receive) = crossbeam_channel::unbounded();
+    let source = FileSource::from_reader("the capture", io::Cursor::new(capture));
+    let mut source = Swapping { source, swaps: swaps.into(), send, packets: 0 };
+    read_any(plugins, &mut source, workers, Some(receive))
+}
+
+/// A source that has plugins exchanged on its way.
+struct Swapping {
+    source: FileSource,
+    swaps: VecDeque<(u64, Arc<PluginSet>)>,
+    send: Sender<Arc<PluginSet>>,
+    packets: u64,
+}
+
+impl CaptureSource for Swapping {
+    fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
+        self.packets += 1;
+        if self.swaps.front().is_some_and(|(after, _)| *after <= self.packets)
+            && let Some((_, set)) = self.swaps.pop_front()
+        {
+            self.send.send(set).expect("the run listens");
+        }
+        self.source.next()
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        self.source.stats()
+    }
+}
+
+fn read_any(
+    plugins: &Arc<PluginSet>,
+    source: &mut dyn CaptureSource,
+    workers: usize,
+    swaps: Option<Receiver<Arc<PluginSet>>>,
+) -> Outcome {
     let options = RunOptions {
         workers,
         flows: FlowOptions::default(),
@@ -113,6 +162,7 @@ pub fn read_source(plugins: &Arc<PluginSet>, source: &mut FileSource, workers: u
         duration: None,
         stop: Arc::new(AtomicBool::new(false)),
         wants_counters: Arc::default(),
+        plugins: swaps,
     };
     let mut out = Vec::new();
     let report = run(source, plugins, &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protap_plugin::contract::{Attribute, Fact, MANIFEST_SECTION, Message, ParseResult, Str, kind, verb};
+use protap_plugin::contract::{Attribute, Fact, MANIFEST_SECTION, Message, ParseResult, Str, VERSION, kind, verb};
 
 /// Where the guest's result lies in its memory.
 pub const RESULT: u32 = 1024;
@@ -105,7 +105,7 @@ impl Guest {
             ..Message::default()
         };
         let manifest = serde_json::json!({
-            "contract": "0.1", "name": name, "version": "1", "ports": [port], "facts": ["names"],
+            "contract": VERSION, "name": name, "version": "1", "ports": [port], "facts": ["names"],
             "attributes": [{"name": "number", "type": "i64"}],
         });
         Self {

@@ -16,6 +16,7 @@ pub mod oracle;
 pub mod judge;
 pub mod conversation;
 pub mod hostile;
+pub mod conformance;
 pub mod random;
 pub mod datagram;
 pub mod shape;

@@ -4,6 +4,7 @@
 
 mod answers;
 mod load;
+mod quarantine;
 
 use std::path::PathBuf;
 use std::sync::Arc;

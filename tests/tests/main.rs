@@ -14,3 +14,5 @@ mod workers;
 mod leaving;
 mod shapes_dns;
 mod shapes_mysql;
+mod reload;
+mod conformance;

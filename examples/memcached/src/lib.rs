@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod line;
+mod probe;
 mod reply;
 mod request;
 
@@ -27,6 +28,9 @@ attributes! {
     MISS_COUNT: i64 = "memcached.miss.count",
     VALUE_BYTES: i64 = "memcached.value.bytes",
 }
+
+/// No command and no reply begins with a longer word, in bytes.
+const LONGEST_WORD: usize = 16;
 
 /// The plugin, with what the user set.
 #[derive(Debug, Default)]
@@ -55,6 +59,10 @@ impl Sequential for Memcached {
         Ok(())
     }
 
+    fn probe(&self, heads: &Heads<'_>) -> Verdict {
+        probe::probe(heads, |direction, bytes| self.frame(direction, bytes))
+    }
+
     async fn message(plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
         match stream.direction() {
             Direction::ToServer => request::read(&stream, plugin.emits_keys).await,
@@ -63,14 +71,21 @@ impl Sequential for Memcached {
     }
 
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
+        let block = |line: &Line| match direction {
+            Direction::ToServer => request::frame(line),
+            Direction::ToClient => reply::frame(line),
+        };
+        // Asked at every byte after a loss: what begins with no word of the protocol must not cost its whole line.
+        let start = bytes.get(..LONGEST_WORD + 1).unwrap_or(bytes);
+        if !start.first().is_some_and(u8::is_ascii_alphabetic)
+            || Line::front(start).is_none_or(|line| block(&line).is_none())
+        {
+            return Frame::Invalid("no command and no reply");
+        }
         let Some(line) = Line::front(bytes) else {
             return Frame::Invalid("not a line of text");
         };
-        let block = match direction {
-            Direction::ToServer => request::frame(&line),
-            Direction::ToClient => reply::frame(&line),
-        };
-        match block {
+        match block(&line) {
             None => Frame::Invalid("no command and no reply"),
             Some(_) if !line.is_ended => Frame::Need(bytes.len() + 1),
             Some(block) => Frame::Len(line.len + block),

@@ -52,6 +52,12 @@ impl Line {
         self.words().nth(n).unwrap_or_default()
     }
 
+    /// The first word, without looking at the others.
+    fn first(&self) -> &str {
+        let end = self.head.iter().position(|byte| *byte == b' ').unwrap_or(self.head.len());
+        self.head.get(..end).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()
+    }
+
     /// The nth word as a number.
     pub(crate) fn number(&self, n: usize) -> Option<u64> {
         self.word(n).parse().ok()
@@ -59,7 +65,10 @@ impl Line {
 
     /// Whether the beginning of the line may become `word`, or is it.
     pub(crate) fn begins_with(&self, word: &str) -> bool {
-        let first = self.word(0);
+        if self.head.first() != word.as_bytes().first() {
+            return false;
+        }
+        let first = self.first();
         first == word || !self.is_ended && self.word_count <= 1 && self.is_in_word && word.starts_with(first)
     }
 

@@ -29,6 +29,10 @@ const REPLIES: &[(&str, Status)] = &[
     ("SERVER_ERROR", Status::ServerError),
 ];
 
+/// Those that nothing follows in their line.
+const ALONE: [&str; 10] =
+    ["END", "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND", "DELETED", "TOUCHED", "OK", "RESET", "ERROR"];
+
 /// Replies with more behind their first line: the word that holds the length of a block, if there is one.
 const LONG_REPLIES: &[(&str, Option<usize>)] = &[("VALUE", Some(3)), ("VA", Some(1)), ("STAT", None)];
 
@@ -67,8 +71,8 @@ pub(crate) async fn read(stream: &Stream) -> Result<(), Stop> {
 /// Bytes that follow the line, if it is one of a reply. (A bare number is one as well, but every second line of a
 /// value may be that.)
 pub(crate) fn frame(line: &Line) -> Option<u64> {
-    if REPLIES.iter().any(|(word, _)| line.begins_with(word)) {
-        return Some(0);
+    if let Some((word, _)) = REPLIES.iter().find(|(word, _)| line.begins_with(word)) {
+        return (line.word_count == 1 || !ALONE.contains(word)).then_some(0);
     }
     let (_, len_at) = LONG_REPLIES.iter().find(|(word, _)| line.begins_with(word))?;
     match len_at {

@@ -4,7 +4,7 @@
 
 use memcached::Plugin;
 use protap_plugin::prelude::*;
-use protap_plugin::testing::{Completeness, Ending, Replay, Report, Seen, Value, probe};
+use protap_plugin::testing::{Completeness, Ending, Replay, Report, Seen, Value, probe, probe_heads};
 
 fn number(report: &Report, index: usize, name: &str) -> Option<i64> {
     match report.messages[index].attribute(name) {
@@ -158,4 +158,39 @@ fn only_memcached_is_recognised() {
     ] {
         assert_eq!(probe::<Plugin>(other, b""), Verdict::No, "{other:?}");
     }
+}
+
+/// A flow of which the beginning was not captured.
+fn middle(a: &str, b: &str) -> Verdict {
+    probe_heads::<Plugin>(&Heads {
+        a: a.as_bytes(),
+        b: b.as_bytes(),
+        a_port: 50_000,
+        b_port: 50_001,
+        transport: Transport::Tcp,
+        a_opened: false,
+        a_is_mid_stream: true,
+        b_is_mid_stream: true,
+        is_complete: true,
+    })
+}
+
+#[test]
+fn in_the_middle_of_a_connection_a_line_counts_if_those_behind_it_are_ours() {
+    assert_eq!(middle("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n"), Verdict::Likely(Client::A));
+    assert_eq!(middle("rest of a value\r\nget a\r\n", "STORED\r\n"), Verdict::Likely(Client::A));
+    assert_eq!(middle("STORED\r\n7\r\nEND\r\n", "get b\r\nget c\r\n"), Verdict::Likely(Client::B));
+    // Redis with inline commands, SMTP, a web page.
+    assert_eq!(middle("get a\r\n", "$2\r\n10\r\n"), Verdict::No);
+    assert_eq!(middle("get a\r\nnonsense\r\n", "+OK\r\n"), Verdict::No);
+    assert_eq!(middle("get in touch\r\nquit\r\nyours\r\n.\r\n", ""), Verdict::No);
+    assert_eq!(middle("<p>END of it\r\nEND of it\r\n", ""), Verdict::No);
+}
+
+#[test]
+fn long_lines_of_other_text_are_probed_in_no_time() {
+    let lines = "the quick brown fox jumps over the lazy dog ".repeat(300);
+    let started = std::time::Instant::now();
+    assert_eq!(middle(&lines, &lines), Verdict::No);
+    assert!(started.elapsed().as_millis() < 500, "{:?}", started.elapsed());
 }

@@ -128,6 +128,11 @@ impl MessageWriter<'_> {
         self.flag(message::FINISH)
     }
 
+    /// No message: the side that sends this withdraws the request that bears its [`id`](Self::id).
+    pub fn cancel(self) -> Self {
+        self.flag(message::CANCEL)
+    }
+
     /// Where the message lies in its stream.
     pub fn span(mut self, start: u64, end: u64) -> Self {
         (self.message.start, self.message.end) = (start, end);

@@ -23,7 +23,8 @@ const FLAGS: u32 = message::HAS_ID
     | message::LONG_POLL
     | message::BEGIN
     | message::AMEND
-    | message::FINISH;
+    | message::FINISH
+    | message::CANCEL;
 
 /// Copies the answer at `address` out of the plugin's memory.
 pub(super) fn read(memory: &[u8], address: u32, manifest: &Manifest, direction: Direction) -> Result<Answer, String> {
@@ -77,6 +78,7 @@ impl AnswerReader<'_> {
             has_more_replies: has(message::MORE_REPLIES),
             is_long_poll: has(message::LONG_POLL),
             part: part_of(message)?,
+            is_cancel: has(message::CANCEL),
             answers: None,
         };
         check(message, &seen)?;
@@ -162,6 +164,9 @@ fn check(message: &Message, seen: &Seen) -> Result<(), String> {
     }
     if seen.kind != Kind::Response && (seen.has_more_replies || seen.next_id.is_some()) {
         return Err("more replies follow something that is not a response".to_owned());
+    }
+    if seen.is_cancel && (seen.kind != Kind::Request || seen.id.is_none() || seen.part != Part::Whole) {
+        return Err("a cancel that names no request".to_owned());
     }
     if seen.next_id.is_some() && !seen.has_more_replies {
         return Err("a next id, but no more replies".to_owned());

@@ -55,7 +55,7 @@ impl<'a> Host<'a> {
     pub(super) fn bytes(&mut self, direction: Direction, bytes: &[u8]) -> Result<(), Violation> {
         let turned = self.last.replace(direction).is_some_and(|last| last != direction);
         if turned && self.lane(direction.opposite()).is_lost() {
-            self.requests.miss_answers();
+            self.requests.miss_answers(direction);
         }
         if turned && direction == Direction::ToServer {
             self.requests.find_order();
@@ -73,7 +73,9 @@ impl<'a> Host<'a> {
 
     /// The end of a stream.
     pub(super) fn end(&mut self, direction: Direction) -> Result<(), Violation> {
-        self.pump(direction, Tail::End)
+        self.pump(direction, Tail::End)?;
+        self.requests.give_up_parts(direction);
+        Ok(())
     }
 
     /// One datagram.
@@ -189,6 +191,7 @@ impl<'a> Host<'a> {
     fn invalid(&mut self, call: &Call, reason: String) -> Then {
         self.fruitless_resyncs += 1;
         if call.flags & flag::DATAGRAM == 0 {
+            self.requests.give_up_parts(call.direction);
             self.requests.lose_order();
             let lane = self.lane(call.direction);
             // A resync that begins where the malformed bytes did would find them again.
@@ -207,6 +210,7 @@ impl<'a> Host<'a> {
     fn lost(&mut self, call: &Call) -> Then {
         let offset = call.offset + call.len as u64 + call.gap;
         self.report.losses.push(Loss { direction: call.direction, offset, reason: String::new() });
+        self.requests.give_up_parts(call.direction);
         self.requests.lose_order();
         self.lane(call.direction).start_resync();
         Then::Wait

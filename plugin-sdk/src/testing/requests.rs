@@ -47,18 +47,27 @@ impl Requests {
     pub(super) fn take(&self, seen: &Seen) -> Result<Option<String>, String> {
         let mut state = self.0.borrow_mut();
         match seen.part {
+            Part::Whole if seen.is_cancel => {
+                state.requests.retain(|request| request.asked != seen.direction || request.id != seen.id);
+                state.begun.retain(|(of, _, begun)| *of == seen.direction || begun.id != seen.id);
+                Ok(None)
+            }
             Part::Whole => Ok(state.pair(seen)),
             Part::Begin(handle) if state.begun(seen.direction, handle).is_some() => {
                 Err(format!("message {handle} is begun twice"))
             }
             Part::Begin(handle) => {
+                // It may be answered before it is finished.
+                if is_pending_at_once(seen) {
+                    state.pair(seen);
+                }
                 state.begun.push((seen.direction, handle, seen.clone()));
                 Ok(None)
             }
             Part::Amend(handle) | Part::Finish(handle) => {
                 let at = state.begun(seen.direction, handle);
                 let Some(at) = at else {
-                    // Its beginning may have been lost.
+                    // Its beginning may have been lost, or it was withdrawn.
                     return if state.has_losses { Ok(None) } else { Err(format!("message {handle} was not begun")) };
                 };
                 state.begun.get_mut(at).into_iter().for_each(|(_, _, begun)| amend(begun, seen));
@@ -66,8 +75,19 @@ impl Requests {
                     return Ok(None);
                 }
                 let (_, _, finished) = state.begun.swap_remove(at);
-                Ok(state.pair(&finished))
+                Ok(if is_pending_at_once(&finished) { None } else { state.pair(&finished) })
             }
+        }
+    }
+
+    /// What is open in that direction ends as it is.
+    pub(super) fn give_up_parts(&self, direction: Direction) {
+        let mut state = self.0.borrow_mut();
+        let (ended, open) = state.begun.drain(..).partition(|(of, _, _)| *of == direction);
+        state.begun = open;
+        let ended: Vec<(Direction, u32, Seen)> = ended;
+        for (_, _, seen) in ended.iter().filter(|(_, _, seen)| !is_pending_at_once(seen)) {
+            state.pair(seen);
         }
     }
 
@@ -75,13 +95,12 @@ impl Requests {
     pub(super) fn lose_order(&self) {
         let mut state = self.0.borrow_mut();
         state.requests.retain(|request| request.id.is_some());
-        state.begun.clear();
         (state.is_out_of_step, state.has_losses) = (true, true);
     }
 
-    /// Responses went by unread.
-    pub(super) fn miss_answers(&self) {
-        self.0.borrow_mut().requests.retain(|request| request.id.is_some());
+    /// What was asked in that direction was answered by responses that went by unread.
+    pub(super) fn miss_answers(&self, asked: Direction) {
+        self.0.borrow_mut().requests.retain(|request| request.id.is_some() || request.asked != asked);
     }
 
     /// The client speaks after the server: what it asks from here on is answered in order.
@@ -140,6 +159,11 @@ impl State {
         let of_peer = |(_, request): &(usize, &Request)| request.asked == asked && matches(request);
         self.requests.iter().enumerate().filter(of_peer).nth(nth).map(|(at, _)| at)
     }
+}
+
+/// A request that is begun with its id waits from then on.
+fn is_pending_at_once(begun: &Seen) -> bool {
+    begun.kind == Kind::Request && begun.id.is_some()
 }
 
 /// What pairing needs of a message that comes in parts.

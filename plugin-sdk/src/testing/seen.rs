@@ -131,6 +131,8 @@ pub struct Seen {
     pub is_long_poll: bool,
     /// Which part of the message.
     pub part: Part,
+    /// It is no message: the request with its id is withdrawn.
+    pub is_cancel: bool,
     /// Of a response: the type of the request that it was paired with; `None` if none was pending.
     pub answers: Option<String>,
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use protap_plugin::prelude::*;
 
+mod answer;
 mod api;
 mod api_versions;
 mod attributes;

@@ -4,8 +4,7 @@
 
 use protap_plugin::{Frame, ReadError, Reader, host};
 
-use crate::api::{self, Api};
-use crate::errors;
+use crate::answer::{begins_as_answer, is_telling};
 use crate::header::{self, Found, find_request};
 use crate::request::Asked;
 
@@ -13,8 +12,6 @@ use crate::request::Asked;
 const MAX_RESPONSE: u32 = 128 << 20;
 /// Size and correlation id.
 const RESPONSE_HEAD: usize = 8;
-/// Longest throttling that is believed.
-const MAX_THROTTLE_MS: i32 = 3_600_000;
 
 /// A request at the front of bytes of which it is not known whether a frame begins there.
 pub(crate) fn request_frame(bytes: &[u8]) -> Frame {
@@ -37,9 +34,11 @@ pub(crate) fn response_frame(bytes: &[u8]) -> Frame {
     let Some(asked) = host::pending(u64::from(id)).and_then(|context| Asked::from_context(&context)) else {
         return Frame::Invalid("no request with that id is pending");
     };
-    match check_answer(asked, size, reader) {
-        Ok(false) => Frame::Invalid("no answer to the request with that id"),
-        Ok(true) | Err(_) => Frame::Len(header::SIZE + u64::from(size)),
+    let len = header::SIZE + u64::from(size);
+    match begins_as_answer(asked, size, reader) {
+        Ok(true) => Frame::Len(len),
+        Err(ReadError { offset, needed, .. }) if (offset + needed) as u64 <= len => Frame::Need(offset + needed),
+        Ok(false) | Err(_) => Frame::Invalid("no answer to the request with that id"),
     }
 }
 
@@ -53,29 +52,6 @@ pub(crate) fn confirmed_response(bytes: &[u8]) -> Option<u64> {
     let asked = Asked::from_context(&host::pending(id)?)?;
     let next = usize::try_from(header::SIZE + u64::from(size)).ok().and_then(|len| bytes.get(len..));
     let is_chained = next.is_some_and(|next| next.is_empty() || matches!(response_frame(next), Frame::Len(_)));
-    let is_telling = matches!(asked.api_key, api::PRODUCE | api::FETCH | api::METADATA | api::API_VERSIONS);
-    (is_chained || is_telling && check_answer(asked, size, reader) == Ok(true)).then_some(id)
-}
-
-/// Whether a response's body begins as it must. It fails if there are too few bytes to tell.
-fn check_answer(asked: Asked, size: u32, mut body: Reader<'_>) -> Result<bool, ReadError> {
-    let version = asked.api_version;
-    let Some(api) = Api::find(asked.api_key) else { return Ok(true) };
-    if api.response_header_version(version) >= 1 && body.u8()? != 0 {
-        return Ok(false);
-    }
-    let is_throttle = |ms: i32| (0..=MAX_THROTTLE_MS).contains(&ms);
-    let is_error = |code: i16| errors::name(code).is_some();
-    match api.key {
-        api::API_VERSIONS => Ok(is_error(body.i16_be()?)),
-        api::FETCH if version >= 7 => Ok(is_throttle(body.i32_be()?) && is_error(body.i16_be()?)),
-        api::FETCH if version >= 1 => Ok(is_throttle(body.i32_be()?) && (0..=size / 14).contains(&body.u32_be()?)),
-        api::FETCH | api::PRODUCE if !api.is_flexible(version) => {
-            Ok((1..=size / 14).contains(&body.u32_be()?) && (1..=249).contains(&body.i16_be()?))
-        }
-        api::PRODUCE => Ok(body.u8()? >= 2),
-        api::METADATA if version >= 3 => Ok(is_throttle(body.i32_be()?)),
-        api::METADATA => Ok((1..=size / 10).contains(&body.u32_be()?)),
-        _ => Ok(true),
-    }
+    let is_telling = || is_telling(asked.api_key) && begins_as_answer(asked, size, reader) == Ok(true);
+    (is_chained || is_telling()).then_some(id)
 }

@@ -6,11 +6,12 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
+use crossbeam_channel::{Receiver, bounded};
 use protap::capture::{
     CaptureError, CaptureSource, CaptureStats, FileSource, LiveOptions, LiveSource, PcapngWriter, list_interfaces,
 };
@@ -19,11 +20,15 @@ use protap::packet::{RawPacket, Transport};
 use protap::pipeline::{Observer, RunError, RunOptions, RunReport, run};
 use protap::plugin::PluginSet;
 use protap::plugin::wasm::Deadline;
+use protap::plugin::watch::PluginWatch;
 use protap::shard::{DecodeAs, FlowOptions, Limits, SHARDS};
 use protap::summary::{Counters, Progress};
 
 use super::Failure;
 use super::plugins::PluginArguments;
+
+/// How often a live capture looks at the plugins' files; one is loaded at the second look that finds it the same.
+const LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Args)]
 pub(super) struct ReadArguments {
@@ -107,7 +112,7 @@ enum OutputForm {
 
 pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let common = &arguments.common;
-    let plugins = common.plugins.load(Deadline::Fuel)?;
+    let plugins = Arc::new(common.plugins.load(Deadline::Fuel)?);
     let mut source = FileSource::new(arguments.files.iter().cloned());
     let size = arguments.files.iter().map(|file| std::fs::metadata(file).ok().map(|meta| meta.len())).sum();
     let (stop, options) = common.run_options(&plugins, None)?;
@@ -121,8 +126,8 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
         return print_interfaces();
     }
     let common = &arguments.common;
-    let plugins = common.plugins.load(Deadline::CpuTime)?;
-    let (stop, options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
+    let (plugins, watch) = common.plugins.load_and_watch(Deadline::CpuTime)?;
+    let (stop, mut options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
     let filter = arguments.filter.join(" ");
     let live = LiveOptions {
         filter: (!filter.is_empty()).then_some(filter),
@@ -137,10 +142,33 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
     })?;
     stop_on_signal(&stop)?;
     signal_hook::flag::register(signal_hook::consts::SIGUSR1, options.wants_counters.clone())?;
+    options.plugins = Some(keep_watch(watch, stop.clone())?);
     if io::stderr().is_terminal() {
         eprintln!("capturing on {}; Ctrl-C ends", live.interface);
     }
     common.run(&mut source, plugins, &options, None)
+}
+
+/// Looks after the plugins' files until the run is stopped. What changes is told on standard error, whole sets are
+/// handed to the run.
+fn keep_watch(mut watch: PluginWatch, stop: Arc<AtomicBool>) -> Result<Receiver<Arc<PluginSet>>, Failure> {
+    let (send, receive) = bounded(1);
+    let look = move || {
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(LOOK);
+            let news = watch.look();
+            for error in &news.refused {
+                eprintln!("protap: {error}; what was there before stays");
+            }
+            let Some(set) = news.set else { continue };
+            news.changes.iter().for_each(|change| eprintln!("protap: {change}"));
+            if send.send(set).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("plugins".to_owned()).spawn(look).context("cannot watch the plugins")?;
+    Ok(receive)
 }
 
 impl CommonArguments {
@@ -162,6 +190,7 @@ impl CommonArguments {
             duration,
             stop: stop.clone(),
             wants_counters: Arc::default(),
+            plugins: None,
         };
         Ok((stop, options))
     }
@@ -169,13 +198,13 @@ impl CommonArguments {
     fn run(
         &self,
         source: &mut dyn CaptureSource,
-        plugins: PluginSet,
+        plugins: Arc<PluginSet>,
         options: &RunOptions,
         progress: Option<Option<u64>>,
     ) -> Result<ExitCode, Failure> {
         let mut sink = self.sink();
         let mut watcher = Watcher::new(self.write.as_deref(), progress)?;
-        let result = run(source, &Arc::new(plugins), options, &mut *sink, &mut watcher);
+        let result = run(source, &plugins, options, &mut *sink, &mut watcher);
         watcher.finish()?;
         match result {
             Ok(report) => self.report(&report),
@@ -229,7 +258,7 @@ fn parse_decode_as(order: &str, plugins: &PluginSet) -> Result<DecodeAs, Failure
         _ => return Err(usage("expected tcp.port or udp.port")),
     };
     let port = port.trim().parse().map_err(|_| usage("the port is not a number from 0 to 65535"))?;
-    let plugin = plugins.as_slice().iter().position(|plugin| plugin.identity.name == name.trim());
+    let plugin = plugins.position(name.trim());
     let plugin = plugin.ok_or_else(|| usage("no loaded plugin has that name"))?;
     Ok(DecodeAs { transport, port, plugin })
 }

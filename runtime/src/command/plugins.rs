@@ -4,11 +4,13 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use protap::plugin::module::inspect;
 use protap::plugin::wasm::{Deadline, WasmEngine, WasmError};
+use protap::plugin::watch::PluginWatch;
 use protap::plugin::{LoadError, Plugin, PluginOptions, PluginSet, module, module_files};
 
 use super::Failure;
@@ -54,10 +56,20 @@ pub(super) fn run(command: &PluginsCommand) -> Result<ExitCode, Failure> {
 impl PluginArguments {
     /// Loads the plugins that the arguments and the environment name.
     pub(super) fn load(&self, deadline: Deadline) -> Result<PluginSet, Failure> {
+        self.load_into(&WasmEngine::new(deadline)?)
+    }
+
+    /// The same, and watches where they came from.
+    pub(super) fn load_and_watch(&self, deadline: Deadline) -> Result<(Arc<PluginSet>, PluginWatch), Failure> {
         let engine = WasmEngine::new(deadline)?;
+        let set = Arc::new(self.load_into(&engine)?);
+        Ok((set.clone(), PluginWatch::new(engine, self.paths(), set)))
+    }
+
+    fn load_into(&self, engine: &WasmEngine) -> Result<PluginSet, Failure> {
         let mut set = PluginSet::default();
         let files = self.files()?;
-        for (file, plugin) in files.iter().zip(load_all(&engine, &files)) {
+        for (file, plugin) in files.iter().zip(load_all(engine, &files)) {
             let plugin = plugin?;
             let name = plugin.identity.name.clone();
             if let Some(first) = set.add(plugin) {
@@ -74,30 +86,32 @@ impl PluginArguments {
         Ok(set)
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let mut files = Vec::new();
+    /// Where plugins are looked for: files and folders.
+    fn paths(&self) -> Vec<PathBuf> {
         if !self.plugin.is_empty() {
-            for path in &self.plugin {
-                files.extend(module_files(path)?);
-            }
-            return Ok(files);
+            return self.plugin.clone();
         }
-        if let Some(paths) = std::env::var_os("PROTAP_PLUGIN_PATH") {
-            for path in std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()) {
-                files.extend(module_files(&path)?);
-            }
-            return Ok(files);
+        match std::env::var_os("PROTAP_PLUGIN_PATH") {
+            Some(paths) => std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect(),
+            None => user_folder().into_iter().chain([PathBuf::from(SYSTEM_FOLDER)]).collect(),
         }
-        let folders: Vec<PathBuf> = user_folder().into_iter().chain([PathBuf::from(SYSTEM_FOLDER)]).collect();
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            match module_files(folder) {
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let paths = self.paths();
+        let is_named = !self.plugin.is_empty() || std::env::var_os("PROTAP_PLUGIN_PATH").is_some();
+        let mut files = Vec::new();
+        for path in &paths {
+            match module_files(path) {
                 Ok(found) => files.extend(found),
-                Err(LoadError::EmptyFolder { .. }) => {}
+                // The usual folders need not be there, nor hold anything.
+                Err(LoadError::EmptyFolder { .. }) if !is_named => {}
+                Err(_) if !is_named && !path.is_dir() => {}
                 Err(error) => return Err(error.into()),
             }
         }
         if files.is_empty() {
-            let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            let folders: Vec<String> = paths.iter().map(|folder| folder.display().to_string()).collect();
             let folders = folders.join(" or ");
             return Err(Failure::Usage(anyhow!("no plugin in {folders}; name a .wasm file or a folder with -p")));
         }
@@ -149,15 +163,12 @@ fn list(plugins: &PluginArguments, is_json: bool) -> Result<ExitCode, Failure> {
     let set = plugins.load(Deadline::Fuel)?;
     let mut out = std::io::stdout().lock();
     if is_json {
-        let rows: Vec<serde_json::Value> = set
-            .as_slice()
-            .iter()
-            .map(|plugin| serde_json::json!({"file": plugin.path, "manifest": plugin.manifest}))
-            .collect();
+        let rows: Vec<serde_json::Value> =
+            set.iter().map(|plugin| serde_json::json!({"file": plugin.path, "manifest": plugin.manifest})).collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for plugin in set.as_slice() {
+    for plugin in set.iter() {
         let manifest = &plugin.manifest;
         let (name, version, file) = (&manifest.name, &manifest.version, plugin.path.display());
         writeln!(

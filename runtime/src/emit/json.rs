@@ -9,7 +9,7 @@ mod scalar;
 mod tests;
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::emit::buffer::LineBuffer;
 use crate::emit::json::attributes::AttributeMerge;
@@ -188,7 +188,7 @@ fn put_endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
         }
         IpAddr::V6(_) => {
             // Writing to a vector cannot fail.
-            let _ = write!(out, "{}", SocketAddr::new(endpoint.ip, endpoint.port));
+            let _ = write!(out, "{endpoint}");
         }
     }
     out.push(b'"');

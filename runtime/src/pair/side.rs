@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use super::{MAX_PENDING, Span};
 use crate::packet::Timestamp;
 use crate::plugin::content::{Context, Message};
-use crate::record::{Part, Status};
+use crate::record::{Content, Part, Status};
 
 /// Given-up requests by id that are remembered, so that a late answer is known for one.
 const MAX_GIVEN_UP: usize = 1024;
@@ -27,6 +27,8 @@ pub(super) struct Pending {
     pub(super) is_given_up: bool,
     /// A second id that its next reply may bear.
     alias: Option<u64>,
+    /// Its response has begun, and will be ended by whoever began it.
+    is_being_answered: bool,
 }
 
 /// The replies to one request, summed.
@@ -38,7 +40,7 @@ pub(super) struct Replies {
 
 impl Pending {
     pub(super) fn new(sequence: u64, message: Message, first: Timestamp) -> Self {
-        let bytes = message.end.saturating_sub(message.start);
+        let bytes = message.bytes;
         Self {
             sequence,
             protocol: message.protocol,
@@ -49,7 +51,13 @@ impl Pending {
             replies: None,
             is_given_up: false,
             alias: None,
+            is_being_answered: false,
         }
+    }
+
+    /// Whether it may wait too long.
+    fn is_timed(&self) -> bool {
+        !self.is_given_up && !self.is_being_answered
     }
 
     /// Its time-out counts from here: its last reply, its last byte, or its first.
@@ -60,7 +68,7 @@ impl Pending {
 
 impl Replies {
     pub(super) fn new(message: Message, span: Span) -> Self {
-        let bytes = message.end.saturating_sub(message.start);
+        let bytes = message.bytes;
         Self { part: Part { content: message.content, bytes, count: 1 }, span }
     }
 
@@ -71,7 +79,7 @@ impl Replies {
             return;
         };
         sum.span.last = sum.span.last.max(span.last);
-        sum.part.bytes = sum.part.bytes.saturating_add(message.end.saturating_sub(message.start));
+        sum.part.bytes = sum.part.bytes.saturating_add(message.bytes);
         sum.part.count = sum.part.count.saturating_add(1);
         let is_error = |status| !matches!(status, Status::Ok | Status::Unknown);
         if is_error(message.content.status) && !is_error(sum.part.content.status) {
@@ -104,6 +112,16 @@ impl Side {
         self.in_order.get(n)
     }
 
+    pub(super) fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
+        for pending in self.by_id.values_mut().chain(&mut self.in_order) {
+            show(&mut pending.protocol, &mut pending.part.content);
+            if let Some(replies) = &mut pending.replies {
+                // Of the same protocol as their request.
+                show(&mut 0, &mut replies.part.content);
+            }
+        }
+    }
+
     /// Adds a request; gives those that had to make room, each with the reason.
     pub(super) fn insert(&mut self, pending: Pending) -> Vec<(Pending, &'static str)> {
         let mut displaced = Vec::new();
@@ -118,6 +136,13 @@ impl Side {
             displaced.extend(self.take_oldest().into_iter().map(|oldest| (oldest, "too many pending")));
         }
         displaced
+    }
+
+    pub(super) fn response_begins(&mut self, id: u64) {
+        let id = if self.by_id.contains_key(&id) { Some(id) } else { self.aliases.get(&id).copied() };
+        if let Some(pending) = id.and_then(|id| self.by_id.get_mut(&id)) {
+            pending.is_being_answered = true;
+        }
     }
 
     pub(super) fn find(&mut self, id: Option<u64>, sequence: u64) -> Option<&mut Pending> {
@@ -140,6 +165,7 @@ impl Side {
 
     /// Puts a request back that expects further replies, perhaps under a second id.
     pub(super) fn put_back(&mut self, mut pending: Pending, alias: Option<u64>) {
+        pending.is_being_answered = false;
         match pending.part.content.id {
             Some(id) => {
                 pending.alias = alias;
@@ -154,7 +180,7 @@ impl Side {
 
     /// Copies of the requests that have waited too long. They stay, marked, for their late answers.
     pub(super) fn expire(&mut self, now: Timestamp, timeout: u64) -> Vec<Pending> {
-        let is_due = |p: &&mut Pending| !p.is_given_up && p.waits_since().saturating_add(timeout) <= now;
+        let is_due = |p: &&mut Pending| p.is_timed() && p.waits_since().saturating_add(timeout) <= now;
         let waiting = self.by_id.values_mut().chain(&mut self.in_order);
         let mut expired: Vec<Pending> = Vec::new();
         for pending in waiting.filter(is_due) {
@@ -176,7 +202,7 @@ impl Side {
     /// Since when the oldest request waits that is not given up.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         let waiting = self.by_id.values().chain(&self.in_order);
-        waiting.filter(|pending| !pending.is_given_up).map(Pending::waits_since).min()
+        waiting.filter(|pending| pending.is_timed()).map(Pending::waits_since).min()
     }
 
     pub(super) fn drain(&mut self) -> Vec<Pending> {
@@ -225,6 +251,7 @@ mod tests {
         let message = Message {
             start: 0,
             end: 1,
+            bytes: 1,
             kind: Kind::Request,
             protocol: 0,
             content: Content { id, ..Content::default() },
@@ -232,6 +259,7 @@ mod tests {
             has_more_replies: false,
             next_id: None,
             part: MessagePart::Whole,
+            is_cancel: false,
         };
         Pending::new(sequence, message, 0)
     }
@@ -255,6 +283,16 @@ mod tests {
         let displaced = side.insert(request(2, Some(7)));
         assert_eq!(displaced.first().map(|(pending, reason)| (pending.sequence, *reason)), Some((1, "superseded")));
         assert_eq!(side.take(Some(7)).map(|pending| pending.sequence), Some(2));
+    }
+
+    #[test]
+    fn a_request_whose_response_has_begun_does_not_time_out() {
+        let mut side = Side::default();
+        side.insert(request(1, Some(7)));
+        side.insert(request(2, Some(8)));
+        side.response_begins(7);
+        let expired: Vec<u64> = side.expire(1_000, 100).iter().map(|pending| pending.sequence).collect();
+        assert_eq!((expired, side.oldest()), (vec![2], None));
     }
 
     #[test]

@@ -89,7 +89,9 @@ impl ShardTotals {
             ("malformed", "times that a plugin found bytes malformed", s.malformed),
             ("rejected", "flows that a plugin gave back", s.rejected),
             ("faulted", "flows closed to a plugin that failed on them", s.faulted),
+            ("quarantined_bytes", "bytes that passed while their plugin was in quarantine", s.quarantined_bytes),
             ("reopened", "flows whose plugin was rebuilt under them", s.reopened),
+            ("swapped_in_flight", "messages lost as their plugin was replaced in their middle", s.swapped_in_flight),
             ("parts_dropped", "messages in parts given up because too many were open", s.parts_dropped),
             ("replaced_strings", "strings that were not UTF-8", plugins(|stats| stats.replaced_strings)),
             ("log_lines_dropped", "log lines of plugins over their limit", plugins(|stats| stats.log_lines_dropped)),
@@ -110,15 +112,18 @@ impl RunReport {
         totals: ShardTotals,
         merge: &mut Merge<'_>,
     ) -> Self {
-        let mut flows = FlowSummary { seen: totals.flows, ..FlowSummary::default() };
-        for (plugin, stats) in plugins.as_slice().iter().zip(&totals.plugins) {
-            flows.claimed.push((plugin.identity.name.clone(), stats.claims.saturating_sub(stats.left)));
+        let losses = totals.losses(&capture, merge.facts_lost());
+        let plugins = counted.plugins.as_ref().unwrap_or(plugins);
+        let mut flows = FlowSummary { seen: totals.flows, swapped: totals.sessions.swapped, ..FlowSummary::default() };
+        let mut plugins = plugin_summaries(plugins, totals.plugins);
+        plugins.sort_by(|a, b| a.name.cmp(&b.name));
+        for plugin in &plugins {
+            flows.claimed.push((plugin.name.clone(), plugin.claims.saturating_sub(plugin.left)));
         }
         let unclaimed: BTreeMap<Unclaimed, u64> = totals.unclaimed.iter().map(|(key, n)| (*key, *n)).collect();
         for (key, count) in &unclaimed {
             flows.unclaimed.add(key, *count);
         }
-        let losses = totals.losses(&capture, merge.facts_lost());
         let summary = Summary {
             capture: CaptureSummary {
                 packets: capture.packets,
@@ -132,14 +137,14 @@ impl RunReport {
             flows,
             records: std::mem::take(&mut merge.records),
             losses,
-            plugins: plugin_summaries(plugins, totals.plugins),
+            plugins,
         };
         Self { summary, errors: counted.errors }
     }
 }
 
 fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginSummary> {
-    let plugins = plugins.as_slice().iter();
+    let plugins = (0..plugins.len()).filter_map(|slot| plugins.get(slot));
     plugins
         .zip(stats)
         .map(|(plugin, stats)| PluginSummary {
@@ -148,7 +153,11 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
             calls: stats.calls,
             call_time: stats.call_time,
             claims: stats.claims,
+            left: stats.left,
             faults: stats.faults.into_iter().collect(),
+            fault_examples: stats.examples,
+            quarantines: stats.quarantines,
+            host_quarantines: stats.host_quarantines,
             memory_bytes: stats.memory_bytes,
         })
         .collect()

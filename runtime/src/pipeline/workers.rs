@@ -63,6 +63,14 @@ impl Workers for Inline<'_, '_> {
             shard.tick(now, packet, is_quiet);
             hand_out(shard, index, (packet, false), self.merge)?;
         }
+        self.merge.push(end_of_tick(packet))
+    }
+
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            shard.replace_plugins(set);
+            hand_out(shard, index, (self.packet, true), self.merge)?;
+        }
         Ok(())
     }
 
@@ -72,7 +80,13 @@ impl Workers for Inline<'_, '_> {
 }
 
 fn hand_out(shard: &mut Shard, index: usize, at: (u64, bool), merge: &mut Merge<'_>) -> io::Result<()> {
-    shard.drain().try_for_each(|output| merge.push(Emitted { packet: at.0, is_of_segment: at.1, shard: index, output }))
+    let emitted = |output| Emitted { packet: at.0, is_of_segment: at.1, shard: index, output: Some(output) };
+    shard.drain().try_for_each(|output| merge.push(emitted(output)))
+}
+
+/// Comes after what the shards gave out at a tick.
+fn end_of_tick(packet: u64) -> Emitted {
+    Emitted { packet, is_of_segment: false, shard: SHARDS, output: None }
 }
 
 /// The capture ends here: what waits gets its last tick at the capture's time, and is given up.
@@ -85,6 +99,7 @@ fn end(shard: &mut Shard, last: Timestamp, packet: u64) {
 enum Job {
     Segment { shard: usize, segment: OwnedSegment },
     Tick { now: Timestamp, packet: u64, is_quiet: bool },
+    Plugins { set: Arc<PluginSet>, packet: u64 },
     End { last: Timestamp, packet: u64 },
 }
 
@@ -195,6 +210,13 @@ impl Workers for Threads<'_> {
         Ok(())
     }
 
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
+        for batch in &mut self.batches {
+            batch.jobs.push(Job::Plugins { set: set.clone(), packet: self.packet });
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.send(true)
     }
@@ -227,7 +249,8 @@ impl Job {
     fn run(self, bytes: &[u8], workers: usize, shards: &mut [(usize, Shard)], outcome: &mut Outcome) {
         let take = |at: (u64, bool), index: usize, shard: &mut Shard, emitted: &mut Vec<Emitted>| {
             let (packet, is_of_segment) = at;
-            emitted.extend(shard.drain().map(|output| Emitted { packet, is_of_segment, shard: index, output }));
+            let wrap = |output| Emitted { packet, is_of_segment, shard: index, output: Some(output) };
+            emitted.extend(shard.drain().map(wrap));
         };
         match self {
             Self::Segment { shard, segment } => {
@@ -237,9 +260,18 @@ impl Job {
                 take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
             }
             Self::Tick { now, packet, is_quiet } => {
+                let is_first = shards.first().is_some_and(|(index, _)| *index == 0);
                 for (index, shard) in shards {
                     shard.tick(now, packet, is_quiet);
                     take((packet, false), *index, shard, &mut outcome.emitted);
+                }
+                // One worker says it for all: what the others gave out at this tick is sorted before it.
+                outcome.emitted.extend(is_first.then(|| end_of_tick(packet)));
+            }
+            Self::Plugins { set, packet } => {
+                for (index, shard) in shards {
+                    shard.replace_plugins(&set);
+                    take((packet, true), *index, shard, &mut outcome.emitted);
                 }
             }
             Self::End { last, packet } => {

@@ -15,6 +15,8 @@ pub struct Message {
     pub start: u64,
     /// Stream offset behind its last byte.
     pub end: u64,
+    /// Its bytes: those between start and end or, if it came in parts, those of its parts.
+    pub bytes: u64,
     /// What it is.
     pub kind: Kind,
     /// Index into the plugin's protocols.
@@ -29,6 +31,8 @@ pub struct Message {
     pub next_id: Option<u64>,
     /// Which part of a message it is.
     pub part: MessagePart,
+    /// It is no message: it withdraws the request with its id.
+    pub is_cancel: bool,
 }
 
 /// Whether a message came at once or over several calls.
@@ -130,9 +134,13 @@ impl<'a> ContentReader<'a> {
         if message.end < message.start {
             return Err(CallError::Violation("a message that ends before it starts"));
         }
+        if is(message::CANCEL) && !(message.kind == kind::REQUEST && is(message::HAS_ID)) {
+            return Err(CallError::Violation("a cancel that names no request"));
+        }
         Ok(Message {
             start: message.start,
             end: message.end,
+            bytes: message.end - message.start,
             kind: kind_of(message.kind)?,
             protocol: message.protocol,
             content: self.content(message)?,
@@ -140,6 +148,7 @@ impl<'a> ContentReader<'a> {
             has_more_replies: is(message::MORE_REPLIES),
             next_id: is(message::HAS_NEXT_ID).then_some(message.next_id),
             part: part_of(message.flags, message.handle)?,
+            is_cancel: is(message::CANCEL),
         })
     }
 

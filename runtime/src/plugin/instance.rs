@@ -154,6 +154,15 @@ impl Instance {
         }
     }
 
+    /// Fuel that the last call burned; `None` where it is not counted.
+    #[must_use]
+    pub fn fuel_used(&self) -> Option<u64> {
+        match self {
+            Self::Wasm(instance) => instance.fuel_used(),
+            Self::Native(_) => None,
+        }
+    }
+
     /// Bytes of memory that the guest has.
     #[must_use]
     pub fn memory_len(&self) -> u64 {

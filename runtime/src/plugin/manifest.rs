@@ -185,17 +185,18 @@ fn default_window() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manifest, ManifestError};
+    use super::{Manifest, ManifestError, contract};
 
     #[test]
     fn missing_fields_have_their_defaults() {
-        let manifest = Manifest::parse(br#"{"contract":"0.1","name":"x","version":"1"}"#).unwrap();
+        let json = format!(r#"{{"contract":"{}","name":"x","version":"1"}}"#, contract::VERSION);
+        let manifest = Manifest::parse(json.as_bytes()).unwrap();
         assert_eq!((manifest.window, manifest.protocols), (16384, vec!["x".to_owned()]));
     }
 
     #[test]
     fn another_contract_version_is_refused_by_name() {
-        for version in ["1.0", "0.2", "0", ""] {
+        for version in ["99.0", "0.99", "0", ""] {
             let json = format!(r#"{{"contract":"{version}","name":1}}"#);
             assert_eq!(Manifest::parse(json.as_bytes()), Err(ManifestError::Contract { found: version.to_owned() }));
         }
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn bounds_are_checked() {
         for (field, value) in [("name", r#""a b""#), ("window", "1048577"), ("window", "63"), ("version", r#""""#)] {
-            let mut json = serde_json::json!({"contract": "0.1", "name": "x", "version": "1"});
+            let mut json = serde_json::json!({"contract": contract::VERSION, "name": "x", "version": "1"});
             json[field] = serde_json::from_str(value).unwrap();
             assert!(matches!(Manifest::parse(json.to_string().as_bytes()), Err(ManifestError::Field(_))), "{field}");
         }

@@ -247,6 +247,11 @@ impl WasmInstance {
         self.memory.data(&self.store)
     }
 
+    /// Fuel that the last call burned; `None` where calls are bounded by time.
+    pub(super) fn fuel_used(&self) -> Option<u64> {
+        self.store.get_fuel().ok().map(|left| CALL_FUEL.saturating_sub(left))
+    }
+
     pub(super) fn take_log_lines_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.store.data_mut().log_lines_dropped)
     }

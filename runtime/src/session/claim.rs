@@ -12,31 +12,53 @@ const MAX_FRESH_STARTS: u8 = 8;
 /// Why nobody claims what a plugin handed over.
 const TLS_AFTER_HANDOVER: &str = "tls after a handover";
 /// Why nobody claims a flow that was caught in its middle.
-const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
+pub(super) const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
+
+/// Why nobody claims a flow that a plugin was not asked about.
+pub(super) const QUARANTINED: &str = "plugin quarantined";
 
 impl Session {
-    /// A flow caught in its middle that nobody claimed may be recognised by what begins here.
-    pub(super) fn start_afresh(&mut self) {
+    /// A flow caught in its middle that nobody claimed may be recognised by what begins here, and so may one that a plugin
+    /// in quarantine was not asked about.
+    pub(super) fn start_afresh(&mut self, cx: &SessionContext<'_>) {
         let is_mid_stream = self.transport == Transport::Tcp && !self.is_opened;
-        if matches!(self.state, State::Muted(UNCLAIMED_MID_STREAM))
-            && is_mid_stream
-            && self.fresh_starts < MAX_FRESH_STARTS
-        {
-            self.fresh_starts += 1;
-            self.state = State::Inferring;
-            self.head = Some(Box::new(Head::mid_stream()));
+        match self.state {
+            State::Muted(UNCLAIMED_MID_STREAM) if is_mid_stream && self.fresh_starts < MAX_FRESH_STARTS => {
+                self.fresh_starts += 1;
+            }
+            State::Muted(QUARANTINED) if !self.is_quarantined(cx) => {}
+            _ => return,
         }
+        self.infer_afresh();
+    }
+
+    /// The flow is inferred anew, from what comes next.
+    pub(super) fn infer_afresh(&mut self) {
+        let mut head = if self.transport == Transport::Tcp { Head::mid_stream() } else { Head::default() };
+        self.banned.iter().for_each(|plugin| head.exclude(*plugin));
+        self.state = State::Inferring;
+        self.head = Some(Box::new(head));
+    }
+
+    /// Whether some plugin must not be asked about the flow now.
+    fn is_quarantined(&self, cx: &SessionContext<'_>) -> bool {
+        (0..cx.plugins.len()).any(|index| cx.plugins.is_quarantined(index, self.ends, cx.now))
+    }
+
+    /// What inference may know.
+    fn facts(&self, cx: &SessionContext<'_>) -> FlowFacts {
+        FlowFacts { transport: self.transport, ends: self.ends, is_opened: self.is_opened, now: cx.now }
     }
 
     pub(super) fn infer(&mut self, is_complete: bool, cx: &mut SessionContext<'_>) {
+        let facts = self.facts(cx);
         let Some(head) = &mut self.head else { return };
-        let ports = (self.ends.0.port, self.ends.1.port);
-        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
         match head.infer(cx.plugins, &facts, is_complete) {
             Verdict::NeedMore => {}
             Verdict::Claimed(claim) => self.take_claim(claim, cx),
-            Verdict::Unclaimed => {
+            verdict @ (Verdict::Unclaimed | Verdict::Quarantined) => {
                 let reason = match unclaimed_reason(head, cx.plugins.is_empty()) {
+                    _ if verdict == Verdict::Quarantined => QUARANTINED,
                     "tls" if self.handovers > 0 => TLS_AFTER_HANDOVER,
                     reason => reason,
                 };
@@ -50,9 +72,8 @@ impl Session {
     /// Nothing can be added to what a direction began with, so it is now or never for that. If nobody claims it, what
     /// comes behind the gap may still be recognised.
     pub(super) fn infer_before_gap(&mut self, cx: &mut SessionContext<'_>) {
+        let facts = self.facts(cx);
         let Some(head) = &mut self.head else { return };
-        let ports = (self.ends.0.port, self.ends.1.port);
-        let facts = FlowFacts { transport: self.transport, ports, is_opened: self.is_opened };
         if let Some(claim) = head.infer_as_it_is(cx.plugins, &facts) {
             self.take_claim(claim, cx);
         }
@@ -60,11 +81,15 @@ impl Session {
 
     /// A plugin claims the flow: it gets all the bytes so far, in the order in which they came.
     pub(super) fn take_claim(&mut self, claim: Claim, cx: &mut SessionContext<'_>) {
-        let Ok(handle) = cx.plugins.open(claim.plugin, self.open_flags(), self.ports()) else {
-            if let Some(head) = &mut self.head {
-                head.exclude(claim.plugin);
+        let handle = match cx.plugins.open(claim.plugin, self.open_flags(), self.ports()) {
+            Ok(handle) => handle,
+            Err(error) => {
+                cx.plugins.fault(claim.plugin, &error, &self.facts(cx).scene());
+                if let Some(head) = &mut self.head {
+                    head.exclude(claim.plugin);
+                }
+                return self.infer(false, cx);
             }
-            return self.infer(false, cx);
         };
         cx.plugins.claimed(claim.plugin);
         self.state = State::Claimed { plugin: claim.plugin, handle };
@@ -128,8 +153,8 @@ impl Session {
 
     /// The flow is its plugin's no more.
     pub(super) fn give_up_claim(&mut self, cx: &mut SessionContext<'_>) {
-        if let State::Claimed { plugin, handle } = self.state {
-            cx.plugins.close(plugin, handle);
+        self.close_handle(cx);
+        if let State::Claimed { plugin, .. } = self.state {
             cx.plugins.left(plugin);
         }
     }

@@ -7,8 +7,9 @@ use super::{MAX_FRUITLESS_RESYNCS, MAX_HANDOVERS, Session, SessionContext, State
 use crate::infer::Piece;
 use crate::packet::Transport;
 use crate::plugin::instance::CallError;
+use crate::quarantine::Scene;
 use crate::reassembly::Direction;
-use crate::running::{CallKind, Handle, ParseArguments};
+use crate::running::{CallKind, Handle, ParseArguments, Standing};
 use crate::stream::{Mode, Stream, Tail};
 
 /// What comes after a call.
@@ -37,6 +38,12 @@ impl Session {
     /// Calls the plugin as long as it makes something of the bytes there are.
     pub(super) fn parse(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         while let State::Claimed { plugin, handle } = self.state {
+            if !cx.plugins.is_present(plugin) {
+                return self.release(plugin, "plugin removed", cx);
+            }
+            if cx.plugins.is_quarantined(plugin, self.ends, cx.now) {
+                return self.pass_unseen(direction, cx);
+            }
             let Some(handle) = self.current_handle(plugin, handle, cx) else { return };
             let Some(streams) = &mut self.streams else { return };
             let stream = &mut streams.lane_mut(direction).stream;
@@ -46,7 +53,7 @@ impl Session {
                 }
                 continue;
             }
-            let max = cx.plugins.plugin(plugin).map_or(0, |plugin| plugin.manifest.window as usize);
+            let max = cx.plugins.plugin_of(plugin, handle).map_or(0, |plugin| plugin.manifest.window as usize);
             let len = stream.window(max).len();
             let is_datagram = self.transport == Transport::Udp;
             let is_last = (stream.tail != Tail::Open || is_datagram) && len == stream.len();
@@ -62,25 +69,41 @@ impl Session {
             match next {
                 Ok(Next::Again) => {}
                 Ok(Next::Wait) => return,
-                Err(error) => return self.faulted(plugin, &error, cx),
+                Err(error) => return self.faulted(plugin, direction, &error, cx),
             }
         }
     }
 
-    /// The flow's handle in the running instance. After a rebuild the flow is opened anew, in resync.
+    /// The handle to call the plugin with. After a rebuild the flow is opened anew, in resync; from an instance that makes
+    /// room for its successor it is taken over between two messages.
     fn current_handle(&mut self, plugin: usize, handle: Handle, cx: &mut SessionContext<'_>) -> Option<Handle> {
-        if cx.plugins.is_current(plugin, handle) {
-            return Some(handle);
+        match cx.plugins.standing(plugin, handle) {
+            Standing::Current => return Some(handle),
+            Standing::Retiring if !self.swap(false, cx) => return Some(handle),
+            Standing::Retiring => {}
+            Standing::Gone => {
+                let handle = self.reopen(plugin, cx)?;
+                cx.counters.reopened += 1;
+                self.lose(Direction::ToServer, cx);
+                self.lose(Direction::ToClient, cx);
+                return Some(handle);
+            }
         }
-        let Ok(handle) = cx.plugins.open(plugin, self.open_flags(), self.ports()) else {
-            self.release(plugin, "plugin fault", cx);
-            return None;
-        };
-        cx.counters.reopened += 1;
-        self.state = State::Claimed { plugin, handle };
-        self.lose(Direction::ToServer, cx);
-        self.lose(Direction::ToClient, cx);
-        Some(handle)
+        if let State::Claimed { handle, .. } = self.state { Some(handle) } else { None }
+    }
+
+    /// Opens the flow in the running instance.
+    pub(super) fn reopen(&mut self, plugin: usize, cx: &mut SessionContext<'_>) -> Option<Handle> {
+        match cx.plugins.open(plugin, self.open_flags(), self.ports()) {
+            Ok(handle) => {
+                self.state = State::Claimed { plugin, handle };
+                Some(handle)
+            }
+            Err(error) => {
+                self.faulted(plugin, Direction::ToServer, &error, cx);
+                None
+            }
+        }
     }
 
     /// While skipping there are no bytes to parse. Says whether there is something to do behind a gap.
@@ -243,15 +266,15 @@ impl Session {
     /// Bytes were lost: the next frame's start is looked for, and in-order pairing is out of step.
     pub(super) fn lose(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         let now = cx.now;
+        self.give_up_parts(direction, "lost", cx);
         if let Some(streams) = &mut self.streams {
             let lane = streams.lane_mut(direction);
             lane.stream.mode = Mode::Resync;
             lane.stream.need = 1;
-            lane.parts.clear();
             cx.counters.resyncs += 1;
         }
         self.is_out_of_step = true;
-        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, now, out));
+        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, None, now, out));
     }
 
     /// From `offset` on another protocol begins: the flow is inferred anew.
@@ -286,12 +309,43 @@ impl Session {
         }
     }
 
-    /// The plugin failed on this flow's bytes: the flow is closed to it for good.
-    fn faulted(&mut self, plugin: usize, error: &CallError, cx: &mut SessionContext<'_>) {
-        if matches!(error, CallError::Violation(_)) {
-            cx.plugins.fault(plugin, error);
+    /// The flow's plugin is in quarantine: what comes passes unseen, and what waits for an answer will not know it.
+    fn pass_unseen(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "plugin quarantined", now, out));
+        let Some(streams) = &mut self.streams else { return };
+        if streams.lane_mut(direction).stream.mode == Mode::Synced {
+            self.lose(direction, cx);
         }
+        let Some(streams) = &mut self.streams else { return };
+        let stream = &mut streams.lane_mut(direction).stream;
+        cx.counters.quarantined_bytes += stream.drop_unsynced();
+        stream.pass_gap();
+    }
+
+    /// Tells the plugin that the flow is not its own any more.
+    pub(super) fn close_handle(&mut self, cx: &mut SessionContext<'_>) {
+        if let State::Claimed { plugin, handle } = self.state
+            && let Err(error) = cx.plugins.close(plugin, handle)
+        {
+            self.blame(plugin, Direction::ToServer, &error, cx);
+        }
+    }
+
+    /// The plugin failed on bytes of that direction.
+    fn blame(&self, plugin: usize, direction: Direction, error: &CallError, cx: &mut SessionContext<'_>) {
+        let sender = if direction == Direction::ToServer { self.ends.0 } else { self.ends.1 };
+        cx.plugins.fault(plugin, error, &Scene { ends: self.ends, sender: sender.ip, at: cx.now });
+    }
+
+    /// The plugin failed on this flow's bytes: the flow is closed to it for good.
+    fn faulted(&mut self, plugin: usize, direction: Direction, error: &CallError, cx: &mut SessionContext<'_>) {
+        self.blame(plugin, direction, error, cx);
         cx.counters.faulted += 1;
+        self.banned.push(plugin);
+        if let State::Claimed { handle, .. } = self.state {
+            cx.plugins.give_up(plugin, handle);
+        }
         self.release(plugin, "plugin fault", cx);
     }
 
@@ -311,7 +365,7 @@ impl Session {
         let (offset, window) = (stream.base(), stream.window(round.max));
         let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now };
         let answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
-        if let Some(plugin) = cx.plugins.plugin(round.plugin) {
+        if let Some(plugin) = cx.plugins.plugin_of(round.plugin, handle) {
             let facts = answer.facts.into_iter();
             cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));
         }
@@ -340,7 +394,10 @@ fn call_flags(kind: CallKind, round: Round, stream: &Stream, direction: u32) -> 
     let hints = match kind {
         CallKind::Parse => 0,
         CallKind::Resync => {
-            is(stream.turnaround_at == base, flag::TURNAROUND) | is(stream.expected_at == base, flag::EXPECTED)
+            let is_expected = stream.expected_at == base || stream.is_at_boundary();
+            is(stream.turnaround_at == base, flag::TURNAROUND)
+                | is(is_expected, flag::EXPECTED)
+                | is(stream.is_at_boundary(), flag::BOUNDARY)
         }
     };
     direction | tail | hints

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::packet::Transport;
+use crate::running::FaultExample;
 use crate::summary::{CaptureSummary, FlowSummary, LatencyHistogram, Operation, PluginSummary, RecordSummary, Summary};
 
 pub(super) fn tree(summary: &Summary) -> Value {
@@ -34,6 +35,7 @@ fn flows(flows: &FlowSummary) -> Value {
     });
     json!({
         "seen": flows.seen,
+        "swapped": flows.swapped,
         "claimed": counts(flows.claimed.iter().map(|(name, flows)| (name.as_str(), *flows))),
         "unclaimed": flows.unclaimed.total(),
         "unclaimed_by_port": ports.collect::<Vec<_>>(),
@@ -84,8 +86,16 @@ fn plugin(plugin: &PluginSummary) -> Value {
         "call_time_ns": times(&plugin.call_time),
         "claims": plugin.claims,
         "faults": counts(plugin.faults.iter().copied()),
+        "fault_examples": plugin.fault_examples.iter().map(fault_example).collect::<Vec<_>>(),
+        "quarantines": plugin.quarantines,
+        "host_quarantines": plugin.host_quarantines,
         "memory_bytes": plugin.memory_bytes,
     })
+}
+
+fn fault_example(example: &FaultExample) -> Value {
+    let (a, b) = example.ends;
+    json!({"at_ns": example.at, "flow": [a.to_string(), b.to_string()], "error": example.error})
 }
 
 fn times(histogram: &LatencyHistogram) -> Value {

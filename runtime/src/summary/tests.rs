@@ -115,6 +115,7 @@ fn tree_has_everything() {
           "mongodb": 12
         },
         "seen": 121,
+        "swapped": 0,
         "unclaimed": 9,
         "unclaimed_by_port": [
           {
@@ -152,12 +153,15 @@ fn tree_has_everything() {
           },
           "calls": 9000,
           "claims": 100,
+          "fault_examples": [],
           "faults": {
             "deadline": 0,
             "trap": 2
           },
+          "host_quarantines": 0,
           "memory_bytes": 1179648,
           "name": "kafka",
+          "quarantines": 0,
           "version": "0.1.0"
         }
       ],

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use crate::emit::human::{count, duration, size};
 use crate::emit::terminal::{Paint, push_visible};
 use crate::packet::Transport;
+use crate::running::FaultExample;
 use crate::summary::table::Table;
 use crate::summary::{CaptureSummary, FlowSummary, Loss, Operation, PluginSummary, RecordSummary, Summary};
 
@@ -15,6 +16,8 @@ const TOP_UNCLAIMED: usize = 10;
 const TOP_OPERATIONS: usize = 40;
 /// Reasons shown for incomplete decoding.
 const TOP_REASONS: usize = 8;
+/// Faults told of a plugin.
+const TOP_FAULTS: usize = 3;
 /// Longest line that is made of names; further ones are cut.
 const MAX_LINE_WIDTH: usize = 400;
 
@@ -144,7 +147,23 @@ impl Report<'_> {
                 counted(plugin.faults.iter().copied()).join(", "),
             ]);
         }
-        self.table(&table)
+        self.table(&table)?;
+        plugins.iter().try_for_each(|plugin| self.faults(plugin))
+    }
+
+    /// On whose bytes a plugin failed first, and how often it was left alone for it.
+    fn faults(&mut self, plugin: &PluginSummary) -> io::Result<()> {
+        for FaultExample { ends: (a, b), error, .. } in plugin.fault_examples.iter().take(TOP_FAULTS) {
+            self.line(&plugin.name, &format!("failed on {a} - {b}: {error}"))?;
+        }
+        let (all, hosts) = (plugin.quarantines, plugin.host_quarantines);
+        if all + hosts > 0 {
+            self.line(
+                &plugin.name,
+                &format!("quarantined {} times, for single hosts {} times", count(all), count(hosts)),
+            )?;
+        }
+        Ok(())
     }
 
     fn line(&mut self, label: &str, text: &str) -> io::Result<()> {

@@ -79,6 +79,7 @@ fn numbers_that_mean_nothing_are_refused() {
             wrong_message("completeness", "violation", |m| m.completeness = 3),
             wrong_message("protocol", "violation", |m| m.protocol = 1),
             wrong_message("parts", "violation", |m| m.flags = message::BEGIN | message::FINISH),
+            wrong_message("cancel_of_nothing", "violation", |m| m.flags = message::CANCEL),
             wrong_message("resource_facts", "violation", |m| {
                 (m.resource, m.resource_facts) = (TEXT, 2);
             }),

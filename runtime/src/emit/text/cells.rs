@@ -1,7 +1,6 @@
 //! A record as the cells of one line. Whatever comes out of a capture passes `push_visible` before it gets in.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use crate::emit::terminal::{Paint, push_visible};
 use crate::emit::text::row::{COLUMNS, Cell, titles};
@@ -61,7 +60,7 @@ fn fill_time(cell: &mut Cell, record: &Record) {
 }
 
 fn fill_endpoint(cell: &mut Cell, endpoint: Endpoint) {
-    put(cell.start(Paint::Plain), format_args!("{}", SocketAddr::new(endpoint.ip, endpoint.port)));
+    put(cell.start(Paint::Plain), format_args!("{endpoint}"));
     cell.tail = cell.text.rfind(':').map_or(0, |colon| cell.text.len() - colon);
 }
 

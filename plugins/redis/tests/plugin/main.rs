@@ -1,0 +1,1 @@
+//! The plugin as a host sees it: conversations in, messages out.

@@ -1,0 +1,104 @@
+//! Plugin files as they come, change and go while traffic flows. A file is loaded once it has been the same for two looks,
+//! so that a copy in progress is left alone; one that is refused leaves what was there before in place, and says why
+//! once. Nothing here runs on the data path: a new [`PluginSet`] is handed over whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::set::{Change, PluginSet};
+use super::wasm::WasmEngine;
+use super::{LoadError, Plugin, module_files};
+
+/// Watches files and folders.
+#[derive(Debug)]
+pub struct PluginWatch {
+    engine: WasmEngine,
+    paths: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, File>,
+    set: Arc<PluginSet>,
+}
+
+/// What a look at the files came to.
+#[derive(Debug, Default)]
+pub struct News {
+    /// The plugins from now on, if anything changed.
+    pub set: Option<Arc<PluginSet>>,
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// Files that are not used, and why.
+    pub refused: Vec<LoadError>,
+}
+
+/// Tells a file's content from another one without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    len: u64,
+    inode: u64,
+}
+
+#[derive(Debug)]
+struct File {
+    seen: Stamp,
+    /// The content that was last tried.
+    tried: Option<Stamp>,
+    plugin: Option<Arc<Plugin>>,
+}
+
+impl PluginWatch {
+    /// Watches the paths, as they were given, from which the plugins of `set` were loaded just now.
+    #[must_use]
+    pub fn new(engine: WasmEngine, paths: Vec<PathBuf>, set: Arc<PluginSet>) -> Self {
+        let mut files = BTreeMap::new();
+        for plugin in set.iter() {
+            if let Some(seen) = stamp(&plugin.path) {
+                let file = File { seen, tried: Some(seen), plugin: Some(plugin.clone()) };
+                files.insert(plugin.path.clone(), file);
+            }
+        }
+        Self { engine, paths, files, set }
+    }
+
+    /// Looks at the files. To be called again and again.
+    pub fn look(&mut self) -> News {
+        let mut news = News::default();
+        // A folder that cannot be read has no files; that it is empty now is no error.
+        let paths: Vec<PathBuf> = self.paths.iter().flat_map(|path| module_files(path).unwrap_or_default()).collect();
+        self.files.retain(|path, _| paths.contains(path));
+        for path in &paths {
+            let Some(now) = stamp(path) else { continue };
+            let file = self.files.entry(path.clone()).or_insert(File { seen: now, tried: None, plugin: None });
+            let is_settled = std::mem::replace(&mut file.seen, now) == now;
+            if is_settled && file.tried != Some(now) {
+                file.tried = Some(now);
+                match load(&self.engine, path, &self.set) {
+                    Ok(plugin) => file.plugin = Some(Arc::new(plugin)),
+                    Err(error) => news.refused.push(error),
+                }
+            }
+        }
+        let plugins: Vec<Arc<Plugin>> = paths.iter().filter_map(|path| self.files.get(path)?.plugin.clone()).collect();
+        let (set, changes) = self.set.updated(&plugins);
+        if !changes.is_empty() {
+            self.set = Arc::new(set);
+            news.set = Some(self.set.clone());
+            news.changes = changes;
+        }
+        news
+    }
+}
+
+/// Loads a plugin, and sees that it starts with the options that one of its name was given.
+fn load(engine: &WasmEngine, path: &Path, set: &PluginSet) -> Result<Plugin, LoadError> {
+    let plugin = Plugin::load(engine, path)?;
+    plugin.instantiate(set.options_of(&plugin.identity.name))?;
+    Ok(plugin)
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = std::fs::metadata(path).ok()?;
+    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+    Some(Stamp { modified: meta.modified().ok(), len: meta.len(), inode })
+}

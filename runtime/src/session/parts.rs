@@ -1,0 +1,200 @@
+//! Messages that come in parts: put together here until the last part has come, or until it is certain that it will not.
+//! A request that bears an id waits for its response from its first part on, so that it can be answered before it is
+//! finished; of all others, nobody learns before they are whole.
+
+use std::collections::BTreeMap;
+
+use super::{Session, SessionContext};
+use crate::packet::Timestamp;
+use crate::pair::{Pairing, RequestKey, Span};
+use crate::plugin::content::{Message, MessagePart};
+use crate::reassembly::Direction;
+use crate::record::{Completeness, Kind};
+
+/// Messages in parts that may be open in one direction of a flow.
+const MAX_PARTS: usize = 256;
+
+/// Open messages of one direction, by the guest's handle.
+pub(super) type Parts = BTreeMap<u32, Open>;
+
+/// A message of which more parts are to come.
+#[derive(Debug)]
+pub(super) enum Open {
+    /// A request that is pending already.
+    Pending(RequestKey),
+    /// Any other, with the time of its first byte.
+    Message(Box<Message>, Timestamp),
+}
+
+impl Session {
+    /// Takes a message or a part of one; gives a message that is whole, with the time of its first byte.
+    pub(super) fn assemble(
+        &mut self,
+        direction: Direction,
+        message: Message,
+        first: Timestamp,
+        cx: &mut SessionContext<'_>,
+    ) -> Option<(Message, Timestamp)> {
+        match message.part {
+            MessagePart::Whole => Some((message, first)),
+            MessagePart::Begin(handle) => {
+                self.begin(direction, handle, message, first, cx);
+                None
+            }
+            MessagePart::Amend(handle) => {
+                let parts = &mut self.streams.as_mut()?.lane_mut(direction).parts;
+                match parts.get_mut(&handle)? {
+                    Open::Message(begun, _) => amend(begun, message),
+                    Open::Pending(key) => {
+                        let key = *key;
+                        let is_pending =
+                            self.pairing.as_mut().is_some_and(|pairing| pairing.amend(key, message, first));
+                        if !is_pending {
+                            parts.remove(&handle);
+                        }
+                    }
+                }
+                None
+            }
+            MessagePart::Finish(handle) => self.finish_part(direction, handle, message, first),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        direction: Direction,
+        handle: u32,
+        message: Message,
+        first: Timestamp,
+        cx: &mut SessionContext<'_>,
+    ) {
+        let is_from_server = self.is_from_server(direction);
+        let open = match (message.kind, message.content.id) {
+            (Kind::Request, Some(_)) => {
+                let Some(key) = self.add_request(is_from_server, message, first, cx) else { return };
+                Open::Pending(key)
+            }
+            (kind, id) => {
+                if let (Kind::Response, Some(id), Some(pairing)) = (kind, id, &mut self.pairing) {
+                    pairing.response_begins(!is_from_server, id);
+                }
+                Open::Message(Box::new(message), first)
+            }
+        };
+        let Some(streams) = &mut self.streams else { return };
+        let parts = &mut streams.lane_mut(direction).parts;
+        parts.insert(handle, open);
+        if parts.len() > MAX_PARTS {
+            cx.counters.parts_dropped += 1;
+            if let Some((_, Open::Message(message, first))) = parts.pop_first() {
+                self.give_up(direction, *message, first, "too many open", cx);
+            }
+        }
+    }
+
+    fn finish_part(
+        &mut self,
+        direction: Direction,
+        handle: u32,
+        message: Message,
+        first: Timestamp,
+    ) -> Option<(Message, Timestamp)> {
+        let is_from_server = self.is_from_server(direction);
+        let lane = self.streams.as_mut()?.lane_mut(direction);
+        match lane.parts.remove(&handle) {
+            Some(Open::Message(mut begun, first)) => {
+                amend(&mut begun, message);
+                Some((*begun, first))
+            }
+            Some(Open::Pending(key)) => {
+                let end = message.end;
+                self.pairing.as_mut()?.amend(key, message, first);
+                lane.await_request(end, key);
+                None
+            }
+            // Its beginning was lost. A request that waits already does not do so once more.
+            None => {
+                let id = message.content.id.filter(|_| message.kind == Kind::Request);
+                let is_pending = id.zip(self.pairing.as_ref()).is_some_and(|(id, p)| p.is_pending(is_from_server, id));
+                (!is_pending).then_some((message, first))
+            }
+        }
+    }
+
+    /// No more parts will come of that direction's messages.
+    pub(super) fn give_up_parts(&mut self, direction: Direction, reason: &'static str, cx: &mut SessionContext<'_>) {
+        let Some(streams) = &mut self.streams else { return };
+        for (_, open) in std::mem::take(&mut streams.lane_mut(direction).parts) {
+            if let Open::Message(message, first) = open {
+                self.give_up(direction, *message, first, reason, cx);
+            }
+        }
+    }
+
+    /// Who asked withdraws a request: what there is of its response is all, and if there is nothing, none will come.
+    pub(super) fn cancel(
+        &mut self,
+        direction: Direction,
+        message: &Message,
+        at: Timestamp,
+        cx: &mut SessionContext<'_>,
+    ) {
+        const REASON: &str = "cancelled";
+        let is_from_server = self.is_from_server(direction);
+        let (Some(id), Some(streams)) = (message.content.id, &mut self.streams) else { return };
+        let parts = &mut streams.lane_mut(direction.opposite()).parts;
+        let begun = parts.iter().find_map(|(handle, open)| match open {
+            Open::Message(message, _) if message.kind == Kind::Response && message.content.id == Some(id) => {
+                Some(*handle)
+            }
+            _ => None,
+        });
+        if let Some(Open::Message(message, first)) = begun.and_then(|handle| parts.remove(&handle)) {
+            return self.give_up(direction.opposite(), *message, first, REASON, cx);
+        }
+        self.with_pairing(cx, |pairing, flow, out| pairing.cancel(flow, (is_from_server, id), (REASON, at), out));
+    }
+
+    fn give_up(
+        &mut self,
+        direction: Direction,
+        mut message: Message,
+        first: Timestamp,
+        reason: &'static str,
+        cx: &mut SessionContext<'_>,
+    ) {
+        if message.content.completeness == Completeness::Full {
+            message.content.completeness = Completeness::Partial;
+            message.content.reason = Some(reason.to_owned());
+        }
+        let Some(streams) = &mut self.streams else { return };
+        let stream = &streams.lane_mut(direction).stream;
+        let last = stream.marks.at(message.end.min(stream.end()).saturating_sub(1)).unwrap_or(cx.now);
+        self.pair(direction, message, Span { first, last: last.max(first) }, cx);
+    }
+
+    /// Adds a request to those pending.
+    pub(super) fn add_request(
+        &mut self,
+        is_from_server: bool,
+        message: Message,
+        first: Timestamp,
+        cx: &mut SessionContext<'_>,
+    ) -> Option<RequestKey> {
+        let flow = self.pairing_flow(cx)?;
+        let mut records = Vec::new();
+        let pairing: &mut Pairing = self.pairing.get_or_insert_default();
+        let key = pairing.request(&flow, is_from_server, message, first, &mut records);
+        super::complete::emit(records, cx);
+        Some(key)
+    }
+}
+
+/// What the part sets replaces.
+fn amend(message: &mut Message, part: Message) {
+    message.end = message.end.max(part.end);
+    message.bytes = message.bytes.saturating_add(part.bytes);
+    message.has_more_replies |= part.has_more_replies;
+    message.next_id = part.next_id.or(message.next_id);
+    message.content.amend(part.content);
+}
