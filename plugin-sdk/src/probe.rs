@@ -46,6 +46,7 @@ pub fn probe_by_frames(heads: &Heads<'_>, frame: impl Fn(Direction, &[u8]) -> Fr
         (_, Fit::Frame) => Verdict::Likely(Client::B),
         (Fit::None, Fit::None) => Verdict::No,
         _ if heads.is_complete => Verdict::No,
-        _ => Verdict::More(heads.a.len().max(heads.b.len()) as u32 + 1),
+        // Whichever end speaks next may decide it: one more byte of the shorter head is wanted.
+        _ => Verdict::More(heads.a.len().min(heads.b.len()) as u32 + 1),
     }
 }

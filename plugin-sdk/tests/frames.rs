@@ -199,7 +199,7 @@ fn probing_tells_the_client_by_its_frames() {
     assert_eq!(probe::<Plugin>(&reply, &ask), Verdict::Likely(Client::B));
     assert_eq!(probe::<Plugin>(&ask, &ask), Verdict::No);
     assert_eq!(probe::<Plugin>(b"", b""), Verdict::More(1));
-    assert_eq!(probe::<Plugin>(b"Q", b""), Verdict::More(2));
+    assert_eq!(probe::<Plugin>(b"Q", b""), Verdict::More(1));
 }
 
 #[test]

@@ -184,14 +184,18 @@ impl Head {
         }
     }
 
-    /// The collected bytes, piece by piece, in the order in which they came.
-    pub fn replay(&self) -> impl Iterator<Item = Piece<'_>> {
-        let (mut to_server, mut to_client) = (self.to_server.bytes.as_slice(), self.to_client.bytes.as_slice());
+    /// The collected bytes, piece by piece, in the order in which they came, each with its stream offset.
+    pub fn replay(&self) -> impl Iterator<Item = (Piece<'_>, u64)> {
+        let rest = |stream: &'_ HeadStream| (stream.base, 0..stream.bytes.len());
+        let (mut to_server, mut to_client) = (rest(&self.to_server), rest(&self.to_client));
         self.pieces.iter().map(move |&PieceHeader { direction, len, missing, at }| {
-            let rest = if direction == Direction::ToServer { &mut to_server } else { &mut to_client };
-            let (bytes, after) = rest.split_at(len.min(rest.len()));
-            *rest = after;
-            Piece { direction, bytes, missing, at }
+            let (offset, rest) = if direction == Direction::ToServer { &mut to_server } else { &mut to_client };
+            let end = rest.start.saturating_add(len).min(rest.end);
+            let bytes = self.bytes(direction).get(rest.start..end).unwrap_or_default();
+            let piece = (Piece { direction, bytes, missing, at }, *offset);
+            rest.start = end;
+            *offset = offset.saturating_add(bytes.len() as u64);
+            piece
         })
     }
 

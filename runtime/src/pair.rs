@@ -225,9 +225,18 @@ impl Pairing {
         }
     }
 
-    /// Bytes were lost: in-order requests cannot be matched any more.
-    pub fn lose_in_order(&mut self, flow: &PairingFlow, at: Timestamp, out: &mut Vec<Box<Record>>) {
+    /// Bytes were lost: in-order requests (of both sides, if `None`) cannot be matched any more.
+    pub fn lose_in_order(
+        &mut self,
+        flow: &PairingFlow,
+        asked_by_server: Option<bool>,
+        at: Timestamp,
+        out: &mut Vec<Box<Record>>,
+    ) {
         for is_from_server in [false, true] {
+            if asked_by_server.is_some_and(|by_server| by_server != is_from_server) {
+                continue;
+            }
             for pending in self.side_mut(is_from_server).drain_in_order() {
                 out.extend(unanswered(flow, is_from_server, pending, "lost", at));
             }

@@ -31,6 +31,8 @@ pub struct PluginStats {
     pub call_time: LatencyHistogram,
     /// Flows that it claimed.
     pub claims: u64,
+    /// Of them, those that are its own no more: it gave them up, handed them over or lost them.
+    pub left: u64,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// The first faults, by time.
@@ -53,6 +55,7 @@ impl PluginStats {
         self.calls += other.calls;
         self.call_time.merge(&other.call_time);
         self.claims += other.claims;
+        self.left += other.left;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -246,6 +249,13 @@ impl RunningPlugins {
     pub fn claimed(&mut self, index: usize) {
         if let Some(running) = self.running.get_mut(index) {
             running.stats.claims += 1;
+        }
+    }
+
+    /// Counts a flow that is the plugin's no more.
+    pub fn left(&mut self, index: usize) {
+        if let Some(running) = self.running.get_mut(index) {
+            running.stats.left += 1;
         }
     }
 

@@ -303,6 +303,9 @@ impl Session {
 
     /// Hands bytes to the plugin that claimed the flow.
     fn feed(&mut self, piece: &Piece<'_>, is_turnaround: bool, cx: &mut SessionContext<'_>) {
+        if is_turnaround {
+            self.miss_answers(piece.direction, cx);
+        }
         let Some(streams) = &mut self.streams else { return };
         let lane = streams.lane_mut(piece.direction);
         if is_turnaround {
@@ -331,6 +334,17 @@ impl Session {
         self.parse(piece.direction, cx);
     }
 
+    /// The sender of that direction speaks after its peer. If that is still in resync, its answers went by unread: requests
+    /// that are answered in order must not wait for the next one.
+    fn miss_answers(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        let Some(streams) = &mut self.streams else { return };
+        let answers = &streams.lane_mut(direction.opposite()).stream;
+        if answers.mode == Mode::Resync && !answers.is_at_boundary() {
+            let (now, asked_by_server) = (cx.now, (direction == Direction::ToClient) ^ self.is_turned);
+            self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, Some(asked_by_server), now, out));
+        }
+    }
+
     fn gap(&mut self, direction: Direction, len: u64, cx: &mut SessionContext<'_>) {
         if self.state == State::Inferring {
             self.infer_before_gap(cx);
@@ -357,7 +371,8 @@ impl Session {
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, owed_by, "closed", at, out));
     }
 
-    /// The stream of a direction has ended, which its plugin is told once.
+    /// The stream of a direction has ended, which its plugin is told once. Datagrams are no stream: a call without one
+    /// would look like an empty one.
     fn end(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         if let Some(streams) = &mut self.streams {
             let tail = &mut streams.lane_mut(direction).stream.tail;
@@ -365,7 +380,9 @@ impl Session {
                 return;
             }
             *tail = Tail::Ended;
-            self.parse(direction, cx);
+            if self.transport == Transport::Tcp {
+                self.parse(direction, cx);
+            }
             self.complete(direction, cx);
             self.give_up_parts(direction, "closed", cx);
         }

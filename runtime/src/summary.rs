@@ -87,7 +87,8 @@ pub struct CaptureSummary {
 pub struct FlowSummary {
     /// All flows.
     pub seen: u64,
-    /// Flows by the name of the plugin that claimed them.
+    /// Flows by the name of the plugin whose they are. What a plugin could not read on, or handed over to nobody, is
+    /// unclaimed, so that each flow counts once.
     pub claimed: Vec<(String, u64)>,
     /// Flows that nobody claimed, by server port and reason.
     pub unclaimed: Tally<Unclaimed>,
@@ -238,6 +239,8 @@ pub struct PluginSummary {
     pub call_time: LatencyHistogram,
     /// Flows that it claimed.
     pub claims: u64,
+    /// Of them, those that are its own no more: it gave them up, handed them over or lost them.
+    pub left: u64,
     /// Traps, deadlines and broken answers, by kind.
     pub faults: Vec<(&'static str, u64)>,
     /// The first of them.

@@ -18,3 +18,5 @@ pub mod conversation;
 pub mod hostile;
 pub mod conformance;
 pub mod random;
+pub mod datagram;
+pub mod shape;

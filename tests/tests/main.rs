@@ -11,5 +11,8 @@ mod bad_input;
 mod hostile;
 mod loss;
 mod workers;
+mod leaving;
+mod shapes_dns;
+mod shapes_mysql;
 mod reload;
 mod conformance;

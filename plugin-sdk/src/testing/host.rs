@@ -54,6 +54,9 @@ impl<'a> Host<'a> {
     /// Bytes of a stream.
     pub(super) fn bytes(&mut self, direction: Direction, bytes: &[u8]) -> Result<(), Violation> {
         let turned = self.last.replace(direction).is_some_and(|last| last != direction);
+        if turned && self.lane(direction.opposite()).is_lost() {
+            self.requests.miss_answers(direction);
+        }
         if turned && direction == Direction::ToServer {
             self.requests.find_order();
         }
@@ -186,8 +189,8 @@ impl<'a> Host<'a> {
     }
 
     fn invalid(&mut self, call: &Call, reason: String) -> Then {
+        self.fruitless_resyncs += 1;
         if call.flags & flag::DATAGRAM == 0 {
-            self.fruitless_resyncs += 1;
             self.requests.give_up_parts(call.direction);
             self.requests.lose_order();
             let lane = self.lane(call.direction);

@@ -54,6 +54,11 @@ impl Lane {
         self.pass();
     }
 
+    /// Whether the next frame is looked for.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.mode, Mode::Resync { .. })
+    }
+
     /// Stream offset of the next byte for the plugin.
     pub(super) fn offset(&self) -> u64 {
         self.offset

@@ -98,6 +98,11 @@ impl Requests {
         (state.is_out_of_step, state.has_losses) = (true, true);
     }
 
+    /// What was asked in that direction was answered by responses that went by unread.
+    pub(super) fn miss_answers(&self, asked: Direction) {
+        self.0.borrow_mut().requests.retain(|request| request.id.is_some() || request.asked != asked);
+    }
+
     /// The client speaks after the server: what it asks from here on is answered in order.
     pub(super) fn find_order(&self) {
         self.0.borrow_mut().is_out_of_step = false;

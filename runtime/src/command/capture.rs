@@ -276,6 +276,7 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     for (key, count) in unclaimed {
         let advice = match key.reason {
             "tls" => "encrypted; a packet capture cannot see inside",
+            "tls after a handover" => "its plugin read on until the flow turned to TLS",
             "no data" => "only connection attempts or empty segments; was the server reachable?",
             "too short to tell" => "the plugins wanted more bytes than came",
             "opaque" => "its plugin recognised it and cannot read on (encrypted)",

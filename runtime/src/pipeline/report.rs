@@ -118,7 +118,7 @@ impl RunReport {
         let mut plugins = plugin_summaries(plugins, totals.plugins);
         plugins.sort_by(|a, b| a.name.cmp(&b.name));
         for plugin in &plugins {
-            flows.claimed.push((plugin.name.clone(), plugin.claims));
+            flows.claimed.push((plugin.name.clone(), plugin.claims.saturating_sub(plugin.left)));
         }
         let unclaimed: BTreeMap<Unclaimed, u64> = totals.unclaimed.iter().map(|(key, n)| (*key, *n)).collect();
         for (key, count) in &unclaimed {
@@ -153,6 +153,7 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
             calls: stats.calls,
             call_time: stats.call_time,
             claims: stats.claims,
+            left: stats.left,
             faults: stats.faults.into_iter().collect(),
             fault_examples: stats.examples,
             quarantines: stats.quarantines,

@@ -9,6 +9,8 @@ use crate::reassembly::Direction;
 /// rest of a long message, by which nobody could recognise it.
 const MAX_FRESH_STARTS: u8 = 8;
 
+/// Why nobody claims what a plugin handed over.
+const TLS_AFTER_HANDOVER: &str = "tls after a handover";
 /// Why nobody claims a flow that was caught in its middle.
 pub(super) const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)";
 
@@ -55,10 +57,10 @@ impl Session {
             Verdict::NeedMore => {}
             Verdict::Claimed(claim) => self.take_claim(claim, cx),
             verdict @ (Verdict::Unclaimed | Verdict::Quarantined) => {
-                let reason = if verdict == Verdict::Quarantined {
-                    QUARANTINED
-                } else {
-                    unclaimed_reason(head, cx.plugins.is_empty())
+                let reason = match unclaimed_reason(head, cx.plugins.is_empty()) {
+                    _ if verdict == Verdict::Quarantined => QUARANTINED,
+                    "tls" if self.handovers > 0 => TLS_AFTER_HANDOVER,
+                    reason => reason,
                 };
                 let bytes = head.bytes(Direction::ToServer).len() + head.bytes(Direction::ToClient).len();
                 cx.counters.unclaimed_bytes += bytes as u64;
@@ -97,7 +99,9 @@ impl Session {
         let lane = |direction| Lane::new(head.base(direction), head.is_mid_stream(direction));
         self.streams =
             Some(Box::new(Streams { to_server: lane(Direction::ToServer), to_client: lane(Direction::ToClient) }));
-        self.replay(&head, cx);
+        if self.replay(&head, cx) {
+            return;
+        }
         if self.state == State::Inferring {
             let mut head = head;
             head.exclude(claim.plugin);
@@ -108,14 +112,21 @@ impl Session {
         }
     }
 
-    fn replay(&mut self, head: &Head, cx: &mut SessionContext<'_>) {
+    /// Says whether the plugin handed the flow over meanwhile: then the rest of the head is that of a new flow.
+    fn replay(&mut self, head: &Head, cx: &mut SessionContext<'_>) -> bool {
         self.is_replaying = true;
+        let handovers = self.handovers;
         let mut last = None;
-        for piece in head.replay() {
+        for (piece, offset) in head.replay() {
+            if self.handovers > handovers {
+                self.data(piece, offset, cx);
+                continue;
+            }
             let is_turnaround = last.replace(piece.direction) != Some(piece.direction);
             self.feed(&piece, is_turnaround, cx);
         }
         self.is_replaying = false;
+        self.handovers > handovers
     }
 
     /// Whether the plugin that claimed the flow has made a message of it.
@@ -128,7 +139,7 @@ impl Session {
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
         (self.streams, self.pairing) = (None, None);
-        self.close_handle(cx);
+        self.give_up_claim(cx);
         self.state = State::Inferring;
         match &mut self.head {
             Some(head) => {
@@ -137,6 +148,14 @@ impl Session {
             }
             None if self.is_replaying => {}
             None => self.mute(reason),
+        }
+    }
+
+    /// The flow is its plugin's no more.
+    pub(super) fn give_up_claim(&mut self, cx: &mut SessionContext<'_>) {
+        self.close_handle(cx);
+        if let State::Claimed { plugin, .. } = self.state {
+            cx.plugins.left(plugin);
         }
     }
 

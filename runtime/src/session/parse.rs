@@ -178,6 +178,7 @@ impl Session {
             verb::OPAQUE => {
                 let now = cx.now;
                 self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "opaque", now, out));
+                self.give_up_claim(cx);
                 self.mute("opaque");
                 Ok(Next::Wait)
             }
@@ -249,17 +250,17 @@ impl Session {
 
     /// The plugin found the bytes malformed. One that does so again and again is not the right one.
     fn lost_its_way(&mut self, round: Round, cx: &mut SessionContext<'_>) -> Next {
-        if self.transport == Transport::Udp {
-            return self.last_bytes_done(round, cx);
+        let is_datagram = self.transport == Transport::Udp;
+        if !is_datagram {
+            self.lose(round.direction, cx);
         }
-        self.lose(round.direction, cx);
         self.fruitless_resyncs += 1;
         if self.fruitless_resyncs > MAX_FRUITLESS_RESYNCS {
             cx.counters.rejected += 1;
             self.release(round.plugin, "malformed", cx);
             return Next::Wait;
         }
-        Next::Again
+        if is_datagram { self.last_bytes_done(round, cx) } else { Next::Again }
     }
 
     /// Bytes were lost: the next frame's start is looked for, and in-order pairing is out of step.
@@ -273,14 +274,14 @@ impl Session {
             cx.counters.resyncs += 1;
         }
         self.is_out_of_step = true;
-        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, now, out));
+        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, None, now, out));
     }
 
     /// From `offset` on another protocol begins: the flow is inferred anew.
     fn hand_over(&mut self, direction: Direction, offset: u64, cx: &mut SessionContext<'_>) {
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "handover", now, out));
-        self.close_handle(cx);
+        self.give_up_claim(cx);
         self.handovers += 1;
         if self.handovers > MAX_HANDOVERS {
             cx.counters.rejected += 1;
@@ -289,6 +290,7 @@ impl Session {
         let Some(mut streams) = self.streams.take() else { return };
         self.pairing = None;
         self.state = State::Inferring;
+        self.is_replaying = false;
         self.head = Some(Box::default());
         for side in [direction, direction.opposite()] {
             let stream = &mut streams.lane_mut(side).stream;
@@ -301,7 +303,10 @@ impl Session {
                 head.push(&piece, base);
             }
         }
-        self.infer(false, cx);
+        // Whoever is asked about nothing may well say no.
+        if self.head.as_ref().is_some_and(|head| !head.is_empty()) {
+            self.infer(false, cx);
+        }
     }
 
     /// The flow's plugin is in quarantine: what comes passes unseen, and what waits for an answer will not know it.

@@ -108,24 +108,26 @@ def with_pymysql(port, log):
 
 def with_connector(port, log):
     import mysql.connector
+    from mysql.connector.protocol import MySQLProtocol
 
-    connection = mysql.connector.connect(host=HOST, port=port, user=USER, password=PASSWORD, database=DATABASE,
-                                         use_pure=True, ssl_disabled=True, autocommit=True)
-    # What the driver sends on its own is logged too: every command goes through this method.
-    me = connection._socket.sock.getsockname()[1]
-    log.line(me, "LOGIN", ok=True)
     names = {1: "COM_QUIT", 2: "COM_INIT_DB", 3: "COM_QUERY", 14: "COM_PING", 17: "COM_CHANGE_USER", 22: "COM_STMT_PREPARE",
              23: "COM_STMT_EXECUTE", 24: "COM_STMT_SEND_LONG_DATA", 25: "COM_STMT_CLOSE", 26: "COM_STMT_RESET",
              28: "COM_STMT_FETCH", 31: "COM_RESET_CONNECTION", 9: "COM_STATISTICS", 13: "COM_DEBUG"}
-    make = connection._protocol.make_command
+    make = MySQLProtocol.make_command  # A static method.
+    lines = []
 
+    # What the driver sends on its own is logged too: every command goes through this method (but a change of user).
     def watched(command, argument=None):
         text = bytes(argument or b"").decode("utf-8", "replace")
         word = {"verb": verb(text)} if command in (3, 22) and text else {}
-        log.line(me, names.get(command, str(command)), **word)
+        lines.append((names.get(command, str(command)), word))
         return make(command, argument)
 
-    connection._protocol.make_command = watched
+    MySQLProtocol.make_command = staticmethod(watched)
+    connection = mysql.connector.connect(host=HOST, port=port, user=USER, password=PASSWORD, database=DATABASE,
+                                         use_pure=True, ssl_disabled=True, autocommit=True)
+    me = connection._socket.sock.getsockname()[1]
+    log.line(me, "LOGIN", ok=True)
     cursor = connection.cursor(prepared=True)
     cursor.execute("SELECT id, name FROM t WHERE id = ?", (1,))
     cursor.fetchall()
@@ -156,6 +158,8 @@ def with_connector(port, log):
     connection.ping()
     connection.cmd_statistics()
     connection.close()
+    for command, word in lines:
+        log.line(me, command, **word)
 
 
 def with_cli(port, log, *options):

@@ -70,19 +70,21 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
 
 /// How well the heads fit a client and a server.
 fn fit(client: (&[u8], bool), server: (&[u8], bool)) -> Look {
-    let looks =
-        [(Direction::ToServer, client), (Direction::ToClient, server)].map(|(direction, (bytes, is_middle))| {
-            match look(direction, bytes) {
-                // A connection does not begin in the middle of one.
-                Look::Weak | Look::Fair if !is_middle => Look::Wrong,
-                look => look,
-            }
-        });
-    match looks {
+    match [fit_one(Direction::ToServer, client), fit_one(Direction::ToClient, server)] {
         [Look::Wrong, _] | [_, Look::Wrong] => Look::Wrong,
         [Look::Sure, _] | [_, Look::Sure] => Look::Sure,
         [Look::Fair, _] | [_, Look::Fair] | [Look::Weak, Look::Weak] => Look::Fair,
         [Look::Need(needed), _] | [_, Look::Need(needed)] => Look::Need(needed),
+    }
+}
+
+fn fit_one(direction: Direction, (head, is_middle): (&[u8], bool)) -> Look {
+    match look(direction, head) {
+        // A connection does not begin with what its middle is made of.
+        Look::Weak | Look::Fair if !is_middle => Look::Wrong,
+        // The rest of a packet tells nothing.
+        Look::Wrong if is_middle => Look::Need(1),
+        look => look,
     }
 }
 
@@ -93,7 +95,7 @@ fn look(direction: Direction, bytes: &[u8]) -> Look {
     let payload = usize::try_from(packet.len).ok().and_then(|len| payload.get(..len)).unwrap_or(payload);
     let needed = usize::try_from(packet.len).map_or(JUDGED, |len| len.min(JUDGED));
     let look = match (direction, packet.number, payload.first()) {
-        (_, 2.., _) => Look::Wrong,
+        (Direction::ToServer, 2.., _) => Look::Wrong,
         _ if packet.len == 0 => Look::Wrong,
         (_, _, None) => return Look::Need(HEADER + 1),
         (Direction::ToServer, 0, Some(code)) => command(*code, packet, payload),
@@ -123,7 +125,12 @@ fn command(code: u8, packet: Packet, payload: &[u8]) -> Look {
 fn sql(text: &[u8]) -> Look {
     let front = text.get(..JUDGED).unwrap_or(text);
     let is_text = front.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x80..));
-    if is_text && keyword(text).is_some() { Look::Fair } else { Look::Wrong }
+    match keyword(text) {
+        Some(_) if is_text => Look::Fair,
+        // Statements of other servers, mistakes.
+        None if is_text && !text.is_empty() => Look::Weak,
+        _ => Look::Wrong,
+    }
 }
 
 fn login(packet: Packet, payload: &[u8]) -> Look {
@@ -152,7 +159,7 @@ fn greeting(packet: Packet, payload: &[u8]) -> Look {
     }
 }
 
-/// The first packet of a reply to a command.
+/// The first packet of a reply to a command, or what a longer exchange ends with.
 fn reply(packet: Packet, bytes: &[u8]) -> Look {
     let payload = bytes.get(HEADER..).unwrap_or_default();
     let first = payload.first().copied().unwrap_or_default();
@@ -168,7 +175,9 @@ fn reply(packet: Packet, bytes: &[u8]) -> Look {
             Some(Ending::Ok { .. } | Ending::Eof { .. }) => Look::Weak,
             _ => Look::Wrong,
         },
-        (1..=0xfa | 0xfc, 1..=4) => columns(packet, payload),
+        // The name of a file that the client shall send.
+        (0xfb, 2..=4096) if packet.number == 1 && payload.iter().skip(1).all(|byte| *byte >= b' ') => Look::Weak,
+        (1..=0xfa | 0xfc, 1..=4) if packet.number == 1 => columns(packet, payload),
         _ => Look::Wrong,
     }
 }
