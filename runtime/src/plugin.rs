@@ -1,6 +1,7 @@
 //! Plugins: from a path to checked, compiled modules, and from those to instances that parse. A plugin is described
 //! by the manifest in its own file; the runtime knows no protocol.
 
+pub mod cache;
 pub mod content;
 pub mod imports;
 pub mod instance;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::artifacts::{plugin, program};
+use crate::artifacts::{plugin, program, scratch};
 
 /// How a run of the program ended.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Run {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(arguments).env_remove("PROTAP_PLUGIN_PATH").env_remove("PROTAP_LOG").stdin(Stdio::null());
+    command.env("XDG_CACHE_HOME", scratch("cache").canonicalize().expect("it was made"));
     command
 }
 

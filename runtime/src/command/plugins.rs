@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use protap::plugin::cache::{self, ModuleCache};
 use protap::plugin::module::inspect;
 use protap::plugin::wasm::{Deadline, WasmEngine, WasmError};
 use protap::plugin::watch::PluginWatch;
@@ -56,12 +57,12 @@ pub(super) fn run(command: &PluginsCommand) -> Result<ExitCode, Failure> {
 impl PluginArguments {
     /// Loads the plugins that the arguments and the environment name.
     pub(super) fn load(&self, deadline: Deadline) -> Result<PluginSet, Failure> {
-        self.load_into(&WasmEngine::new(deadline)?)
+        self.load_into(&engine(deadline)?)
     }
 
     /// The same, and watches where they came from.
     pub(super) fn load_and_watch(&self, deadline: Deadline) -> Result<(Arc<PluginSet>, PluginWatch), Failure> {
-        let engine = WasmEngine::new(deadline)?;
+        let engine = engine(deadline)?;
         let set = Arc::new(self.load_into(&engine)?);
         Ok((set.clone(), PluginWatch::new(engine, self.paths(), set)))
     }
@@ -133,6 +134,12 @@ impl PluginArguments {
         }
         Ok(options)
     }
+}
+
+/// An engine that keeps compiled modules in the user's cache folder.
+fn engine(deadline: Deadline) -> Result<WasmEngine, WasmError> {
+    let cache = cache::user_folder().and_then(|folder| ModuleCache::open(&folder));
+    Ok(WasmEngine::new(deadline)?.with_cache(cache))
 }
 
 /// Loads modules, as many at a time as there are processors: compiling them is most of the time it takes to start.

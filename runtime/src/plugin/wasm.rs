@@ -11,6 +11,7 @@ use wasmtime::{
     UpdateDeadline,
 };
 
+use super::cache::ModuleCache;
 use super::imports::{self, HostState};
 use super::instance::{Call, CallError, ProbeCall};
 use super::module::Inspected;
@@ -45,6 +46,7 @@ pub enum Deadline {
 pub struct WasmEngine {
     engine: Engine,
     deadline: Deadline,
+    cache: Option<ModuleCache>,
 }
 
 /// A compiled module, ready to be instantiated by any worker.
@@ -90,13 +92,30 @@ impl WasmEngine {
         if deadline == Deadline::CpuTime {
             tick(&engine).map_err(|error| WasmError::Start(error.to_string()))?;
         }
-        Ok(Self { engine, deadline })
+        Ok(Self { engine, deadline, cache: None })
+    }
+
+    /// The same, with compiled modules kept in a folder.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<ModuleCache>) -> Self {
+        Self { cache, ..self }
     }
 
     /// Compiles a module whose outline was checked.
     pub fn compile(&self, bytes: &[u8], _checked: &Inspected) -> Result<CompiledModule, WasmError> {
         let compile = |error: wasmtime::Error| WasmError::Compile(root_cause(&error));
-        let module = Module::new(&self.engine, bytes).map_err(compile)?;
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, bytes));
+        tracing::debug!(is_cached = cached.is_some(), bytes = bytes.len(), "module");
+        let module = match cached {
+            Some(module) => module,
+            None => {
+                let module = Module::new(&self.engine, bytes).map_err(compile)?;
+                if let Some(cache) = &self.cache {
+                    cache.store(&self.engine, bytes, &module);
+                }
+                module
+            }
+        };
         let mut linker = Linker::new(&self.engine);
         imports::define(&mut linker).map_err(compile)?;
         let pre = linker.instantiate_pre(&module).map_err(compile)?;
