@@ -79,8 +79,11 @@ fn fit(client: (&[u8], bool), server: (&[u8], bool)) -> Look {
 }
 
 fn fit_one(direction: Direction, (head, is_middle): (&[u8], bool)) -> Look {
+    // A connection begins with a greeting, which is number 0, and a login.
+    let first = if direction == Direction::ToClient { 0 } else { 1 };
     match look(direction, head) {
-        // A connection does not begin with what its middle is made of.
+        _ if !is_middle && head.get(HEADER - 1).is_some_and(|number| *number != first) => Look::Wrong,
+        // It does not begin with what its middle is made of.
         Look::Weak | Look::Fair if !is_middle => Look::Wrong,
         // The rest of a packet tells nothing.
         Look::Wrong if is_middle => Look::Need(1),
