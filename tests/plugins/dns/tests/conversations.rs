@@ -1,5 +1,7 @@
 //! Conversations, cut and truncated in every way. The bytes are built from the protocol's description.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use dns::Plugin;
 use protap_plugin::testing::{Completeness, Replay, Report, probe, probe_heads};
 use protap_plugin::{Client, Direction, Heads, Kind, Status, Transport, Verdict};
