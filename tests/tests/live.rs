@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use protap_e2e::artifacts::{fixture, plugin};
+use protap_e2e::artifacts::{fixture, plugin, scratch};
 use protap_e2e::engine::read;
 use protap_e2e::pcap::Capture;
 use protap_e2e::program::{command, text};
@@ -72,10 +72,9 @@ fn told(record: &Value) -> Value {
     told
 }
 
-fn lines(child: &mut Child) -> Receiver<String> {
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     let (send, receive) = channel();
-    let out = BufReader::new(child.stdout.take().expect("it is piped"));
-    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    std::thread::spawn(move || BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
     receive
 }
 
@@ -88,35 +87,127 @@ fn a_conversation_on_the_loopback_interface_gives_the_records_of_its_recording()
     let filter = format!("tcp port {}", server.local_addr().expect("bound").port());
 
     let kafka = plugin("kafka");
-    let arguments = ["live", "-i", "lo", "-q", "-o", "json", "-p", text(&kafka), &filter];
-    let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let records = lines(&mut child);
-    // It captures once it gives records.
-    let is_capturing = (0..TRIES).any(|_| {
-        replay(&server, &script);
-        child.try_wait().expect("a child").is_some() || records.recv_timeout(PATIENCE).is_ok()
-    });
-    if child.try_wait().expect("a child").is_some() {
-        let mut err = String::new();
-        child.stderr.take().expect("it is piped").read_to_string(&mut err).expect("UTF-8");
-        assert!(err.contains("no permission"), "it ended: {err}");
-        return println!("skipped: {err}");
-    }
-    assert!(is_capturing, "no records of {TRIES} conversations");
-
+    let Some(live) = Live::start(&["-q", "-p", text(&kafka)], &filter, &server, &script) else {
+        return;
+    };
     let port = replay(&server, &script);
     let mut found = Vec::new();
     while found.len() < expected.len() {
         let line =
-            records.recv_timeout(PATIENCE * 10).unwrap_or_else(|_| panic!("records are missing after {found:?}"));
+            live.records.recv_timeout(PATIENCE * 10).unwrap_or_else(|_| panic!("records are missing after {found:?}"));
         let record: Value = serde_json::from_str(&line).expect("JSON");
         if ports(&record).0 == port {
             found.push(told(&record));
         }
     }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.is_ok_and(|status| status.success()), "kill is part of every system");
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    assert_eq!(live.end(), Vec::<String>::new());
     assert_eq!(found, expected);
+}
+
+/// Plugins are put into a folder, damaged, replaced and taken out of it, and the capture goes on.
+#[test]
+fn a_plugin_that_is_dropped_into_the_folder_is_used() {
+    let (script, _) = recorded("kafka/noida_kcat171");
+    let (known, _) = recorded("mongodb/secantus_pm420_crud");
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let filter = format!("tcp port {}", server.local_addr().expect("bound").port());
+    let folder = scratch("dropped");
+    let (file, half) = (folder.join("kafka.wasm"), folder.join("half.wasm"));
+    for old in [&file, &half] {
+        let _ = std::fs::remove_file(old);
+    }
+    std::fs::copy(plugin("mongodb"), folder.join("mongodb.wasm")).expect("the folder can be written to");
+    let arguments = ["-q", "-p", text(&folder)];
+    let Some(mut live) = Live::start(&arguments, &filter, &server, &known) else { return };
+
+    let module = std::fs::read(plugin("kafka")).expect("it was built");
+    std::fs::write(&half, &module[..module.len() / 2]).expect("the folder can be written to");
+    live.says("half.wasm");
+    assert!(live.kafka_records(&server, &script, 1) == 0, "half a plugin was used");
+    let begin = Instant::now();
+    std::fs::rename(&half, folder.join("half.txt")).expect("the folder can be written to");
+    std::fs::write(&file, &module).expect("the folder can be written to");
+    live.says("plugin kafka 0.1.0 added");
+    println!("used {} ms after it was written", begin.elapsed().as_millis());
+    assert!(live.kafka_records(&server, &script, TRIES) > 0, "the new plugin was not used");
+    std::fs::write(&file, b"not a module").expect("the folder can be written to");
+    live.says("what was there before stays");
+    assert!(live.kafka_records(&server, &script, TRIES) > 0, "the old plugin did not stay");
+    std::fs::write(&file, &module).expect("the folder can be written to");
+    live.says("replaced by kafka 0.1.0");
+    assert!(live.kafka_records(&server, &script, TRIES) > 0, "the replaced plugin was not used");
+    std::fs::remove_file(&file).expect("the folder can be written to");
+    live.says("plugin kafka 0.1.0 removed");
+    live.kafka_records(&server, &script, 1);
+    assert!(live.kafka_records(&server, &script, 1) == 0, "the removed plugin was used");
+    live.end();
+}
+
+/// The program, capturing.
+struct Live {
+    child: Child,
+    records: Receiver<String>,
+    errors: Receiver<String>,
+    /// What it said on standard error and nobody asked for.
+    said: Vec<String>,
+}
+
+impl Live {
+    /// Starts it on the loopback interface. It captures once this conversation gives records; `None` if it has no right to.
+    fn start(arguments: &[&str], filter: &str, server: &TcpListener, script: &Script) -> Option<Self> {
+        let mut all = vec!["live", "-i", "lo", "-o", "json"];
+        all.extend(arguments);
+        all.push(filter);
+        let mut child = command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let records = lines(child.stdout.take().expect("it is piped"));
+        let errors = lines(child.stderr.take().expect("it is piped"));
+        let is_capturing = (0..TRIES).any(|_| {
+            replay(server, script);
+            child.try_wait().expect("a child").is_some() || records.recv_timeout(PATIENCE).is_ok()
+        });
+        if child.try_wait().expect("a child").is_some() {
+            let why: Vec<String> = errors.iter().collect();
+            assert!(why.iter().any(|line| line.contains("no permission")), "it ended: {why:?}");
+            println!("skipped: {why:?}");
+            return None;
+        }
+        assert!(is_capturing, "no records of {TRIES} conversations");
+        Some(Self { child, records, errors, said: Vec::new() })
+    }
+
+    /// Waits until it says so.
+    fn says(&mut self, what: &str) {
+        loop {
+            let line = self.errors.recv_timeout(PATIENCE * 20).unwrap_or_else(|_| panic!("it did not say {what}"));
+            if line.contains(what) {
+                return;
+            }
+            self.said.push(line);
+        }
+    }
+
+    /// Replays a conversation until there are records of kafka, or so often; how many there were.
+    fn kafka_records(&mut self, server: &TcpListener, script: &Script, tries: usize) -> usize {
+        let mut count = 0;
+        for _ in 0..tries {
+            replay(server, script);
+            while let Ok(line) = self.records.recv_timeout(PATIENCE) {
+                count += usize::from(line.contains(r#""protocol":"kafka""#));
+            }
+            if count > 0 {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Interrupts it, and gives what else it said.
+    fn end(mut self) -> Vec<String> {
+        let interrupted = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(interrupted.is_ok_and(|status| status.success()), "kill is part of every system");
+        let status = self.child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0));
+        self.said.extend(self.errors.iter());
+        self.said
+    }
 }
