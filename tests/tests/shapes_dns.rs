@@ -7,6 +7,9 @@ use std::sync::{Arc, OnceLock};
 use protap::plugin::PluginSet;
 use protap_e2e::artifacts::{fixture, fixtures};
 use protap_e2e::engine::{Outcome, read_with};
+use protap_e2e::link::Link;
+use protap_e2e::pcap::Capture;
+use protap_e2e::segment::{Segment, segments, to_file};
 use protap_e2e::shape::{beside_the_shipped, by_port, decode, differences_by_cut, records_by_port};
 use serde_json::Value;
 
@@ -144,6 +147,54 @@ fn a_latency_is_that_of_the_query_that_was_answered() {
 fn how_streams_are_cut_does_not_show() {
     let report: String = fixtures("dns").iter().map(|fixture| differences_by_cut(plugins(), fixture)).collect();
     assert!(report.is_empty(), "{report}");
+}
+
+/// The segments of each connection of a capture.
+fn connections(name: &str) -> Vec<Vec<Segment>> {
+    let mut by_port: BTreeMap<u16, Vec<Segment>> = BTreeMap::new();
+    for segment in segments(&Capture::read(&fixture(name).path)) {
+        let port = segment.source.port().max(segment.destination.port());
+        by_port.entry(port).or_default().push(segment);
+    }
+    by_port.into_values().collect()
+}
+
+#[test]
+fn a_connection_caught_in_its_middle_is_recognised() {
+    let mut found = 0;
+    for connection in connections("dns/python_unruly") {
+        let whole = read(to_file(&connection, Link::Ethernet)).records.parsed();
+        for skipped in 3..connection.len() {
+            let records = read(to_file(&connection[skipped..], Link::Ethernet)).records.parsed();
+            for record in records.iter().filter(|record| record["kind"] == "session") {
+                let is_same = |other: &&Value| other["ts"] == record["ts"] && other["response"] == record["response"];
+                assert!(whole.iter().any(|other| is_same(&other)), "from {skipped}: {record}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 30, "only {found} records");
+}
+
+#[test]
+fn one_direction_alone_is_recognised_and_nothing_is_called_answered() {
+    for connection in connections("dns/python_unruly") {
+        for is_server in [true, false] {
+            let side = connection.iter().filter(|segment| (segment.source.port() == 5300) == is_server);
+            let outcome = read(to_file(&side.cloned().collect::<Vec<_>>(), Link::Ethernet));
+            assert_eq!(outcome.plugin("dns")["claims"], 1, "server: {is_server}");
+            let kind = if is_server { "response" } else { "request" };
+            assert!(outcome.records.parsed().iter().all(|record| record["kind"] == kind));
+        }
+    }
+}
+
+#[test]
+fn the_number_of_workers_does_not_show() {
+    for fixture in fixtures("dns") {
+        let one = read(fixture.bytes()).records.text;
+        assert_eq!(read_with(plugins(), fixture.bytes(), 4).records.text, one, "{}", fixture.name);
+    }
 }
 
 #[test]

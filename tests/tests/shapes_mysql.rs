@@ -237,6 +237,14 @@ fn one_direction_alone_is_recognised_and_nothing_is_called_ok_that_was_not_seen(
 }
 
 #[test]
+fn the_number_of_workers_does_not_show() {
+    for fixture in fixtures("mysql") {
+        let one = read(fixture.bytes()).records.text;
+        assert_eq!(read_with(plugins(), fixture.bytes(), 4).records.text, one, "{}", fixture.name);
+    }
+}
+
+#[test]
 fn flows_of_other_protocols_are_left_to_others() {
     for protocol in ["kafka", "mongodb", "variants", "dns"] {
         for fixture in fixtures(protocol) {

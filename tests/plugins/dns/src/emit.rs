@@ -90,7 +90,8 @@ fn response<'a>(flow: &mut Flow, message: &Message, output: &'a mut Output) -> M
     // The upper bits of the code may be in what was lost.
     let is_known = message.end.is_some() || code != 0;
     let (name, status) = if is_known { response_code(code) } else { ("", Status::Unknown) };
-    let mut writer = output.response(status).i64(ANSWER_COUNT, header.answers).bool(TRUNCATED, header.is_truncated());
+    let mut writer = name_type(output.response(status), message);
+    writer = writer.i64(ANSWER_COUNT, header.answers).bool(TRUNCATED, header.is_truncated());
     if is_known {
         writer = writer.code(code.into());
     }
@@ -99,12 +100,10 @@ fn response<'a>(flow: &mut Flow, message: &Message, output: &'a mut Output) -> M
     }
     match asked {
         Some(asked) if is_other(asked) => {
-            let writer = name_type(writer, message).i64(ID, header.id);
-            return writer.partial("the id was used again for another question");
+            return writer.i64(ID, header.id).partial("the id was used again for another question");
         }
         Some(asked) if asked.is_transfer && goes_on(flow, message) => writer = writer.more_replies(),
-        Some(_) => {}
-        None => writer = name_type(writer, message),
+        _ => {}
     }
     writer.id(header.id.into())
 }

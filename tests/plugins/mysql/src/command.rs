@@ -80,11 +80,12 @@ impl Command {
 /// Reads what a client sends at the beginning of a packet.
 pub(crate) async fn read(stream: &Stream, flow: &Flow) -> Result<(), Stop> {
     let packet = Packet::begin(stream).await?;
-    if flow.sends_file.get() {
+    if flow.file.get().is_some_and(|before| packet.number == before.wrapping_add(1)) {
         // An empty packet ends the file.
-        flow.sends_file.set(packet.len > 0);
+        flow.file.set(Some(packet.number).filter(|_| packet.len > 0));
         return packet.pass(stream).await;
     }
+    flow.file.set(None);
     match packet.number {
         0 => read_command(stream, packet).await,
         1 => greeting::read_login(stream, flow, packet).await,

@@ -22,6 +22,8 @@ enum Look {
     Wrong,
     /// Too short to tell.
     Need(usize),
+    /// Perhaps the rest of a packet: it will not tell more than that.
+    Rest,
     /// Like a packet, but so do other bytes.
     Weak,
     /// Like a packet of one kind.
@@ -33,7 +35,7 @@ enum Look {
 /// What message begins here?
 pub(crate) fn frame(direction: Direction, bytes: &[u8]) -> Frame {
     match look(direction, bytes) {
-        Look::Wrong => Frame::Invalid("no packet"),
+        Look::Wrong | Look::Rest => Frame::Invalid("no packet"),
         Look::Need(len) => Frame::Need(len),
         Look::Weak | Look::Fair | Look::Sure => {
             let packet = bytes.first_chunk().map(|header| Packet::decode(*header));
@@ -75,15 +77,18 @@ fn fit(client: (&[u8], bool), server: (&[u8], bool)) -> Look {
         [Look::Sure, _] | [_, Look::Sure] => Look::Sure,
         [Look::Fair, _] | [_, Look::Fair] | [Look::Weak, Look::Weak] => Look::Fair,
         [Look::Need(needed), _] | [_, Look::Need(needed)] => Look::Need(needed),
+        [Look::Rest, _] | [_, Look::Rest] => Look::Wrong,
     }
 }
 
 fn fit_one(direction: Direction, (head, is_middle): (&[u8], bool)) -> Look {
+    // A connection begins with a greeting, which is number 0, and a login.
+    let first = if direction == Direction::ToClient { 0 } else { 1 };
     match look(direction, head) {
-        // A connection does not begin with what its middle is made of.
+        _ if !is_middle && head.get(HEADER - 1).is_some_and(|number| *number != first) => Look::Wrong,
+        // It does not begin with what its middle is made of.
         Look::Weak | Look::Fair if !is_middle => Look::Wrong,
-        // The rest of a packet tells nothing.
-        Look::Wrong if is_middle => Look::Need(1),
+        Look::Wrong if is_middle => Look::Rest,
         look => look,
     }
 }

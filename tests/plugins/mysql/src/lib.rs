@@ -47,8 +47,10 @@ pub struct Flow {
     server: Cell<Option<u32>>,
     /// Capabilities of the client.
     client: Cell<Option<u32>>,
-    /// The client sends a file.
-    sends_file: Cell<bool>,
+    /// Whether definitions end with an EOF packet, as the latest result set showed.
+    eof_seen: Cell<Option<bool>>,
+    /// The client sends a file: number of the packet before its next one.
+    file: Cell<Option<u8>>,
 }
 
 impl Flow {
@@ -56,6 +58,11 @@ impl Flow {
     fn agreed(&self, capability: u32) -> Option<bool> {
         let client = self.client.get()? & capability != 0;
         Some(client && self.server.get().is_none_or(|server| server & capability != 0))
+    }
+
+    /// Whether an EOF packet ends definitions; `None` if that cannot be known yet.
+    fn has_eof(&self) -> Option<bool> {
+        self.agreed(greeting::DEPRECATE_EOF).map(|is_deprecated| !is_deprecated).or(self.eof_seen.get())
     }
 }
 

@@ -188,9 +188,10 @@ impl Reading<'_> {
             match self.head.first() {
                 // The server wants a file.
                 Some(0xfb) => {
-                    self.flow.sends_file.set(true);
+                    self.flow.file.set(Some(self.packet.number));
                     self.is_exchange = true;
                     self.next().await?;
+                    self.flow.file.set(None);
                     continue;
                 }
                 Some(0 | 0xfe | 0xff) => {}
@@ -220,13 +221,15 @@ impl Reading<'_> {
         if has_definitions {
             self.definitions(columns).await?;
         }
-        if let Some(eof @ Ending::Eof { .. }) = self.ending() {
+        let ending = self.ending();
+        self.flow.eof_seen.set(Some(matches!(ending, Some(Ending::Eof { .. }))));
+        if let Some(eof @ Ending::Eof { .. }) = ending {
             if eof.has_cursor() {
                 return Ok(());
             }
             self.next().await?;
         }
-        self.to_last_row().await
+        self.pass_rows().await
     }
 
     async fn definitions(&mut self, count: u64) -> Result<(), Stop> {
@@ -237,7 +240,7 @@ impl Reading<'_> {
     }
 
     /// Rows, up to the packet behind the last one. (A row that begins with fe has a value of 16 MB.)
-    async fn to_last_row(&mut self) -> Result<(), Stop> {
+    async fn pass_rows(&mut self) -> Result<(), Stop> {
         let rows = self.told.rows.get_or_insert(0);
         let mut count = *rows;
         while !(self.head.first() == Some(0xff) || self.head.first() == Some(0xfe) && self.packet.len < FULL) {
@@ -249,7 +252,7 @@ impl Reading<'_> {
     }
 
     async fn rows(&mut self) -> Result<(), Stop> {
-        self.to_last_row().await?;
+        self.pass_rows().await?;
         self.outcome().await
     }
 
@@ -267,7 +270,7 @@ impl Reading<'_> {
         for count in [parameters, columns].into_iter().filter(|count| *count > 0) {
             self.definitions(count.into()).await?;
             // Whether one more packet ends the definitions was agreed on at login.
-            if self.flow.agreed(greeting::DEPRECATE_EOF) == Some(false) {
+            if self.flow.has_eof() == Some(true) {
                 self.next().await?;
             }
         }
