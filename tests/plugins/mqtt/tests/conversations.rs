@@ -59,7 +59,9 @@ fn both_sides() -> Replay {
         .to_client([0xd0, 0])
 }
 
-fn summary(messages: &[Seen]) -> Vec<(Direction, Kind, Option<u64>, &str, Option<&str>)> {
+type Line<'a> = (Direction, Kind, Option<u64>, &'a str, Option<&'a str>);
+
+fn summary(messages: &[Seen]) -> Vec<Line<'_>> {
     messages.iter().map(|m| (m.direction, m.kind, m.id, m.resource.as_str(), m.answers.as_deref())).collect()
 }
 
