@@ -9,6 +9,8 @@ use protap_plugin::prelude::*;
 use self::emit::{begun, concluded, described};
 use crate::block::Block;
 use crate::flow::Cut;
+use crate::hpack::Headers;
+use crate::upgrade::Upgraded;
 use crate::{ERROR, ERROR_CODE, names};
 
 mod emit;
@@ -214,6 +216,19 @@ impl Exchanges {
         let message = if block.is_end_of_stream { message } else { message.begin(block.stream) };
         described(message, block).emit();
         self.keep(block.stream, exchange);
+    }
+
+    /// The request of HTTP/1.1 with which the connection was upgraded is that of stream 1.
+    pub(crate) fn upgraded(&mut self, request: &Upgraded<'_>, output: &mut Output) {
+        let headers = Headers {
+            method: Some(request.method.to_vec()),
+            path: Some(request.path.to_vec()),
+            authority: request.host.map(<[u8]>::to_vec),
+            ..Headers::default()
+        };
+        let span = Span { start: 0, end: request.len as u64 };
+        let block = Block { stream: 1, promised: 0, is_end_of_stream: true, span, headers, flaw: None };
+        self.request(&block, Direction::ToServer, output);
     }
 
     /// The server begins, unasked, what a client could ask for.

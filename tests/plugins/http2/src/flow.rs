@@ -6,6 +6,7 @@ use protap_plugin::prelude::*;
 use crate::block::Lane;
 use crate::exchange::{Exchanges, Span};
 use crate::frame::{CONTINUATION, DATA, FrameHeader, GOAWAY, HEADER, HEADERS, PREFACE, PUSH_PROMISE, RST_STREAM};
+use crate::upgrade::{self, Front};
 use crate::{ERROR, ERROR_CODE, LAST_STREAM, WINDOW, names};
 
 /// Messages of one answer, after which it is taken.
@@ -27,6 +28,8 @@ enum Step {
     Need(u64),
     /// Not a frame.
     Invalid(&'static str),
+    /// Not HTTP/2.
+    Reject(&'static str),
 }
 
 /// A frame in the window, perhaps not to its end.
@@ -65,6 +68,8 @@ impl Flow {
                 Step::Need(_) if input.gap.is_some() => return Progress::Lost,
                 Step::Need(amount) => return Progress::Need { consumed, amount },
                 Step::Invalid(reason) => return Progress::Invalid { consumed, reason },
+                Step::Reject(_) if consumed > 0 => return Progress::More(consumed),
+                Step::Reject(reason) => return Progress::Reject(reason),
             }
         }
     }
@@ -76,6 +81,9 @@ impl Flow {
             } else {
                 Step::Passed(PREFACE.len(), 0)
             };
+        }
+        if offset == 0 && rest.first().is_some_and(u8::is_ascii_uppercase) {
+            return self.upgrade(input.direction, rest, output);
         }
         let Some(header) = FrameHeader::read(rest) else { return Step::Need(HEADER as u64) };
         if !header.is_possible() {
@@ -94,6 +102,26 @@ impl Flow {
         let payload = rest.get(HEADER..len).unwrap_or_default();
         self.take(Cut { header, payload, direction: input.direction, span }, output);
         Step::Passed(len, missing)
+    }
+
+    /// HTTP/1.1, up to where it becomes HTTP/2.
+    fn upgrade(&mut self, direction: Direction, rest: &[u8], output: &mut Output) -> Step {
+        let need = Step::Need(rest.len() as u64 + 1);
+        match direction {
+            Direction::ToServer => match upgrade::request(rest) {
+                Front::Is(request) => {
+                    self.exchanges.upgraded(&request, output);
+                    Step::Passed(request.len, 0)
+                }
+                Front::Need => need,
+                Front::No => Step::Reject("no upgrade to HTTP/2"),
+            },
+            Direction::ToClient => match upgrade::answer(rest) {
+                Front::Is(len) => Step::Passed(len, 0),
+                Front::Need => need,
+                Front::No => Step::Reject("not upgraded to HTTP/2"),
+            },
+        }
     }
 
     fn take(&mut self, cut: Cut<'_>, output: &mut Output) {

@@ -17,6 +17,7 @@ mod huffman;
 mod names;
 mod probe;
 mod table;
+mod upgrade;
 
 use protap_plugin::prelude::*;
 

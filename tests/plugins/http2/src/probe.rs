@@ -4,6 +4,7 @@
 use protap_plugin::{Client, Frame, Heads, Transport, Verdict};
 
 use crate::frame::{FrameHeader, HEADER, HEADERS, PREFACE, PUSH_PROMISE, SETTINGS, strict};
+use crate::upgrade;
 
 /// Frames of a head that are looked at.
 const MAX_FRAMES: usize = 32;
@@ -37,6 +38,7 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
         None if heads.is_complete => Verdict::No,
         None => Verdict::More(PREFACE.len() as u32),
         Some((_, head, _)) if may_come(head) && !heads.is_complete => Verdict::More(PREFACE.len() as u32),
+        _ if let Some(verdict) = upgrade::probe(heads) => verdict,
         // The client's first bytes are there, and are none of ours; but a server need not wait for them.
         Some((_, _, false)) if !heads.a.is_empty() && !heads.a_is_mid_stream => Verdict::No,
         Some(_) => middle(heads),

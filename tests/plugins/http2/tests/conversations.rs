@@ -222,6 +222,34 @@ fn a_gap_in_a_body_costs_nothing() {
     assert!(report.messages.iter().all(|seen| seen.completeness == Completeness::Full));
 }
 
+const UPGRADE: &[u8] =
+    b"GET /first?user=secret HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nupgrade: h2c\r\n\r\n";
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
+
+#[test]
+fn an_upgraded_request_is_that_of_stream_1() {
+    let replay = Replay::new::<Plugin>()
+        .to_server(UPGRADE)
+        .to_client([SWITCHING.to_vec(), settings(), headers(ALL, 1, &[0x88])].concat())
+        .to_server([PREFACE.to_vec(), settings(), headers(ALL, 3, &ask(GET, "/second"))].concat())
+        .to_client(headers(ALL, 3, &[0x88]));
+    let report = replay.split_sweep();
+    let found: Vec<_> = report.messages.iter().map(|m| (m.id, m.resource.as_str(), m.answers.as_deref())).collect();
+    let get = Some("GET");
+    assert_eq!(found, [(Some(1), "/first", None), (Some(1), "", get), (Some(3), "/second", None), (Some(3), "", get)]);
+    assert_eq!(report.messages[0].domain, "a.example");
+    replay.truncation_sweep();
+}
+
+#[test]
+fn an_upgrade_counts_once_it_is_granted() {
+    assert_eq!(probe::<Plugin>(UPGRADE, SWITCHING), Verdict::Certain(Client::A));
+    assert!(matches!(probe::<Plugin>(UPGRADE, b""), Verdict::More(_)));
+    assert!(matches!(probe::<Plugin>(&UPGRADE[..9], b""), Verdict::More(_)));
+    assert_eq!(probe::<Plugin>(UPGRADE, b"HTTP/1.1 200 OK\r\n\r\n"), Verdict::No);
+    assert_eq!(probe::<Plugin>(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", SWITCHING), Verdict::No);
+}
+
 fn middle(a: &[u8], b: &[u8]) -> Verdict {
     probe_heads::<Plugin>(&Heads {
         a,
