@@ -11,3 +11,5 @@ mod bad_input;
 mod hostile;
 mod loss;
 mod workers;
+mod shapes_http2;
+mod shapes_mqtt;

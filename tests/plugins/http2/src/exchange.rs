@@ -123,6 +123,10 @@ impl Exchanges {
             self.close(block.stream);
             return;
         }
+        if self.ended.contains(&block.stream) {
+            // It was reset while this was on its way.
+            return;
+        }
         let is_vague = block.flaw.is_some() || block.headers.has_unknown;
         let is_new = direction == Direction::ToServer && block.stream > self.newest;
         if block.headers.is_request() || is_vague && is_new {

@@ -172,6 +172,17 @@ fn what_is_rare_is_understood() {
 }
 
 #[test]
+fn an_answer_that_was_on_its_way_when_its_request_was_withdrawn_is_ignored() {
+    let reset = |stream| frame(3, 0, stream, &[0, 0, 0, 8]);
+    let report = Replay::new::<Plugin>()
+        .to_server([PREFACE.to_vec(), settings(), headers(ALL, 1, &ask(GET, "/one")), reset(1)].concat())
+        .to_client([settings(), headers(END_HEADERS, 1, &[0x88]), data(END_STREAM, 1, 9), reset(1)].concat())
+        .split_sweep();
+    assert_eq!((report.messages.len(), report.unanswered), (2, 0));
+    assert!(report.messages[1].is_cancel);
+}
+
+#[test]
 fn nothing_false_is_said_of_what_is_cut_or_lost() {
     interleaved().truncation_sweep();
     grpc().truncation_sweep();

@@ -217,6 +217,14 @@ fn a_connect_is_certain_and_nothing_else_at_a_connections_start() {
 }
 
 #[test]
+fn a_broker_alone_is_recognised() {
+    let down = [&CONNACK[..], &publish(0, 0, "a", None, b"x")].concat();
+    assert_eq!(probe::<Plugin>(b"", &down), Verdict::Likely(Client::A));
+    assert!(matches!(probe::<Plugin>(b"", &CONNACK), Verdict::More(_)));
+    assert_eq!(probe::<Plugin>(b"hello", &down), Verdict::No);
+}
+
+#[test]
 fn the_middle_is_recognised_in_one_direction_or_both() {
     let up = [publish(1, 1, "a/b", None, b"x"), ack(4, 1), publish(1, 2, "a/b", None, b"x")].concat();
     let down = [ack(4, 1), ack(4, 2)].concat();
