@@ -1,9 +1,11 @@
 //! Inference: the client's preface leaves no doubt. In the middle of a connection, frames that are chained to each other
-//! do. Who is the client is told by the first field of a header block, and by frames that only one end sends.
+//! do. Who is the client is told by the fields of a header block, and by frames that only one end sends.
 
 use protap_plugin::{Client, Frame, Heads, Transport, Verdict};
 
 use crate::frame::{FrameHeader, HEADER, HEADERS, PREFACE, PUSH_PROMISE, SETTINGS, strict};
+use crate::hpack;
+use crate::table::Table;
 use crate::upgrade;
 
 /// Frames of a head that are looked at.
@@ -46,20 +48,32 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
 }
 
 fn middle(heads: &Heads<'_>) -> Verdict {
+    let longest = heads.a.len().max(heads.b.len());
+    let more = Verdict::More(u32::try_from(longest.saturating_add(1)).unwrap_or(u32::MAX));
     let [a, b] = [heads.a, heads.b].map(best);
     let is_proof = |chain: Chain| chain.count >= ENOUGH;
     let is_pair = !a.is_broken && !b.is_broken && a.count > 0 && b.count > 0;
     let is_begun = |chain: Chain| chain.has_settings && !chain.is_broken && chain.count > 1;
     if !(is_proof(a) || is_proof(b) || is_pair || is_begun(b) || is_begun(a)) {
-        let longest = heads.a.len().max(heads.b.len());
-        let more = u32::try_from(longest.saturating_add(1)).unwrap_or(u32::MAX);
-        return if heads.is_complete { Verdict::No } else { Verdict::More(more) };
+        return if heads.is_complete { Verdict::No } else { more };
     }
-    Verdict::Likely(match (a.of_client || b.of_server, b.of_client || a.of_server) {
+    match (a.of_client || b.of_server, b.of_client || a.of_server) {
+        (true, false) => Verdict::Likely(Client::A),
+        (false, true) => Verdict::Likely(Client::B),
+        // The next header block may tell.
+        _ if !heads.is_complete => more,
+        _ => Verdict::Likely(by_port(heads)),
+    }
+}
+
+/// Clients have ports that the system gives them.
+fn by_port(heads: &Heads<'_>) -> Client {
+    const EPHEMERAL: u16 = 32_768;
+    match (heads.a_port >= EPHEMERAL, heads.b_port >= EPHEMERAL) {
         (true, false) => Client::A,
         (false, true) => Client::B,
         _ => Client::Unknown,
-    })
+    }
 }
 
 /// The chain of the head from its first byte on or, if there is none, the first one from anywhere that leaves no doubt.
@@ -79,6 +93,9 @@ fn best(head: &[u8]) -> Chain {
 
 fn chain(head: &[u8]) -> Chain {
     let mut found = Chain::default();
+    // Of header blocks, what does not depend on those before.
+    let mut table = Table::default();
+    table.forget();
     let mut rest = head;
     while !rest.is_empty() && found.count < MAX_FRAMES {
         let len = match strict(rest) {
@@ -93,12 +110,10 @@ fn chain(head: &[u8]) -> Chain {
         match header.kind {
             PUSH_PROMISE => found.of_server = true,
             HEADERS => {
-                match header.fragment(frame.get(HEADER..).unwrap_or_default()).and_then(|(block, _)| block.first()) {
-                    // Entries 2 to 7 of the static table are of requests, 8 to 14 of responses; 4 to 5 and 8 as names too.
-                    Some(0x82..=0x87 | 0x04 | 0x05 | 0x41 | 0x44 | 0x45) => found.of_client = true,
-                    Some(0x88..=0x8e | 0x08 | 0x48) => found.of_server = true,
-                    _ => {}
-                }
+                let block = header.fragment(frame.get(HEADER..).unwrap_or_default());
+                let headers = hpack::decode(&mut table, block.unwrap_or_default().0);
+                found.of_client |= headers.is_request();
+                found.of_server |= headers.status.is_some();
             }
             _ => {}
         }
