@@ -11,7 +11,7 @@ use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::ports;
 use protap_e2e::rewritten::{differences, oracle};
-use protap_e2e::segment::{segments, to_file};
+use protap_e2e::segment::{Segment, segments, to_file};
 use serde_json::{Value, json};
 
 /// The servers of the captures.
@@ -284,6 +284,32 @@ fn cutting_shuffling_and_repeating_change_nothing() {
     assert!(report.is_empty(), "{report}");
 }
 
+/// What is wrong with the records of a part of a capture: they may say less than those of the whole, and nothing else.
+fn made_up(whole: &BTreeMap<(u64, u64), Value>, records: &[Value]) -> Option<String> {
+    for record in records {
+        let Some(id) = record["request"]["id"].as_u64() else { continue };
+        // Who is the client is not told by every part.
+        let (a, b) = ports(record);
+        let client = if SERVERS.contains(&a.into()) { b } else { a };
+        let Some(was) = whole.get(&(client.into(), id)).map(said) else { return Some(record.to_string()) };
+        if was["kind"] == "request" {
+            // It was withdrawn: without that, its answer counts.
+            continue;
+        }
+        let is = said(record);
+        let is_full = record["completeness"] == "full" && record["kind"] != "request";
+        for field in ["type", "resource", "domain", "status", "code"] {
+            // Where nobody knows that it is gRPC, the code is HTTP's.
+            let is_http = field == "code" && is[field] == record["attributes"]["http.response.status_code"];
+            let is_left_out = is[field].is_null() || is[field] == "unknown" || is_http;
+            if is[field] != was[field] && (is_full || !is_left_out) {
+                return Some(format!("{record} was {was}"));
+            }
+        }
+    }
+    None
+}
+
 /// Without the beginning of the connection, the header tables are not known: what refers to them is left out, and what
 /// is said is right.
 #[test]
@@ -294,21 +320,55 @@ fn the_middle_of_connections_is_read_as_far_as_it_can_be() {
         let segments = segments(&Capture::read(&fixture.path));
         for part in 1..8 {
             let file = to_file(&segments[segments.len() * part / 8..], Link::Ethernet);
-            for record in read_with(plugins(), file, 1).records.parsed() {
-                let Some(id) = record["request"]["id"].as_u64() else { continue };
-                // Who is the client is not told by every part.
-                let (a, b) = ports(&record);
-                let client = if SERVERS.contains(&a.into()) { b } else { a };
-                let was = whole.get(&(client.into(), id));
-                let was = said(was.unwrap_or_else(|| panic!("{name} {part}/8: made up: {record}")));
-                let is = said(&record);
-                let is_full = record["completeness"] == "full" && record["kind"] != "request";
-                for field in ["type", "resource", "domain", "status", "code"] {
-                    // Where nobody knows that it is gRPC, the code is HTTP's.
-                    let is_http = field == "code" && is[field] == record["attributes"]["http.response.status_code"];
-                    let is_left_out = is[field].is_null() || is[field] == "unknown" || is_http;
-                    assert!(is[field] == was[field] || is_left_out && !is_full, "{name} {part}/8: {record} was {was}");
-                }
+            let records = read_with(plugins(), file, 1).records.parsed();
+            assert_eq!(made_up(&whole, &records), None, "{name}, from {part}/8 on");
+        }
+    }
+}
+
+#[test]
+fn packets_that_are_lost_cost_what_they_held_and_falsify_nothing() {
+    for name in ["http2/grpc", "http2/rare", "http2/nginx"] {
+        let fixture = fixture(name);
+        let (whole, _) = by_stream(&outcome(&fixture).records.parsed());
+        let segments = segments(&Capture::read(&fixture.path));
+        let with_data =
+            |n: usize| segments.iter().enumerate().filter(|(_, s)| !s.payload.is_empty()).nth(n).map(|(at, _)| at);
+        let mut answered = 0;
+        for lost in (1..).map_while(with_data) {
+            let kept: Vec<_> =
+                segments.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, s)| s.clone()).collect();
+            let outcome = read_with(plugins(), to_file(&kept, Link::Ethernet), 1);
+            let records = outcome.records.parsed();
+            assert_eq!((outcome.faults("http2"), made_up(&whole, &records)), (0, None), "{name} without packet {lost}");
+            let sessions = records.iter().filter(|record| record["kind"] == "session").count();
+            answered += usize::from(sessions * 2 > whole.len());
+        }
+        assert!(answered > 10, "{name}: in only {answered} cases most requests had their answers");
+    }
+}
+
+/// Other protocols, whole and from their middle, in one direction and in both.
+#[test]
+fn nothing_of_other_protocols_is_claimed() {
+    let ours = load([test_plugin("http2"), test_plugin("mqtt")].iter().map(AsRef::as_ref));
+    let is_pcap = |fixture: &Fixture| !fixture.path.to_string_lossy().contains(".pcapng");
+    for fixture in ["kafka", "mongodb", "variants"].iter().flat_map(|protocol| fixtures(protocol)).filter(is_pcap) {
+        let segments = segments(&Capture::read(&fixture.path));
+        let port = segments.first().map_or(0, |segment| segment.destination.port());
+        for part in 0..3 {
+            let rest = &segments[segments.len() * part / 3..];
+            for one in [None, Some(true), Some(false)] {
+                let is_kept =
+                    |segment: &&Segment| one.is_none_or(|is_up| (segment.destination.port() == port) == is_up);
+                let kept: Vec<_> = rest.iter().filter(is_kept).cloned().collect();
+                let outcome = read_with(&ours, to_file(&kept, Link::Ethernet), 1);
+                assert!(
+                    outcome.records.is_empty(),
+                    "{} {part}/3 {one:?}: {:?}",
+                    fixture.name,
+                    outcome.records.parsed().first()
+                );
             }
         }
     }

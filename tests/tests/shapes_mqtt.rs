@@ -243,3 +243,32 @@ fn the_middle_of_connections_and_one_direction_are_read() {
         }
     }
 }
+
+#[test]
+fn packets_that_are_lost_cost_what_they_held_and_falsify_nothing() {
+    for name in ["mqtt/both_sides_v311", "mqtt/both_sides_v5", "mqtt/aliases_v5"] {
+        let fixture = fixture(name);
+        let whole = found(&outcome(&fixture));
+        let segments = segments(&Capture::read(&fixture.path));
+        let with_data =
+            |n: usize| segments.iter().enumerate().filter(|(_, s)| !s.payload.is_empty()).nth(n).map(|(at, _)| at);
+        for lost in (1..).map_while(with_data) {
+            let kept: Vec<_> =
+                segments.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, s)| s.clone()).collect();
+            let outcome = read_with(plugins(), to_file(&kept, Link::Ethernet), 1);
+            assert_eq!(outcome.faults("mqtt"), 0);
+            let records = outcome.records.parsed();
+            for record in records.iter().filter(|record| record["kind"] != "response") {
+                let is = line(record);
+                // A topic may be left out, an answer be missing; nothing may be another one.
+                let is_known = whole.iter().any(|was| {
+                    (was.0, was.1, &was.2, was.3) == (is.0, is.1, &is.2, is.3)
+                        && (is.4.is_none() || is.4 == was.4)
+                        && (is.7.is_none() || is.7 == was.7)
+                });
+                assert!(is_known, "{name} without packet {lost}: {record}");
+            }
+            assert!(records.len() * 4 > whole.len() * 3, "{name} without packet {lost}: {} records", records.len());
+        }
+    }
+}
