@@ -1,6 +1,9 @@
 //! A protocol of multiplexed streams, whose messages are built over several calls (HTTP/2, gRPC): the records of recorded
 //! connections against what tshark decodes of their frames and what the clients said.
 
+mod loss;
+mod streams;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
@@ -14,14 +17,7 @@ use protap_e2e::rewritten::{differences, oracle};
 use protap_e2e::segment::{Segment, segments, to_file};
 use serde_json::{Value, json};
 
-/// The servers of the captures.
-const SERVERS: [u64; 4] = [8081, 8082, 8083, 50051];
-const DATA: u64 = 0;
-const RST_STREAM: u64 = 3;
-const PUSH_PROMISE: u64 = 5;
-const GOAWAY: u64 = 7;
-const END_STREAM: u64 = 1;
-const PADDED: u64 = 8;
+use self::streams::streams;
 
 fn plugins() -> &'static Arc<PluginSet> {
     static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
@@ -35,108 +31,6 @@ fn outcome(fixture: &Fixture) -> Outcome {
     let outcome = read_with(plugins(), fixture.bytes(), 1);
     assert_eq!((outcome.faults("http2"), outcome.loss("malformed")), (0, 0), "{}", fixture.name);
     outcome
-}
-
-/// One stream, as tshark's frames tell of it.
-#[derive(Debug, Default)]
-struct Stream {
-    method: String,
-    path: Option<String>,
-    authority: Option<String>,
-    is_grpc: bool,
-    is_pushed: bool,
-    status: Option<u64>,
-    grpc_status: Option<u64>,
-    /// Ended, by the frame of that number.
-    request_ended: Option<usize>,
-    response_ended: Option<usize>,
-    /// The side that reset it before it was answered: whether that is the server, and the code.
-    reset: Option<(bool, u64)>,
-    /// Bytes of frames, and of bodies, from the client and from the server.
-    frames: [u64; 2],
-    bodies: [u64; 2],
-}
-
-type Streams = BTreeMap<(u64, u64), Stream>;
-
-/// The streams by client port and id, and how many GOAWAYs there are.
-fn streams(frames: &[Value]) -> (Streams, usize) {
-    let mut streams = Streams::new();
-    let mut farewells = 0;
-    for (at, frame) in frames.iter().enumerate() {
-        let field = |name: &str| frame[name].as_u64();
-        let (from, to) = (field("from").expect("a port"), field("to").expect("a port"));
-        let is_server = SERVERS.contains(&from);
-        let client = if is_server { to } else { from };
-        let (kind, flags) = (field("type").expect("a type"), field("flags").expect("flags"));
-        let length = field("length").expect("a length");
-        farewells += usize::from(kind == GOAWAY);
-        if field("stream") == Some(0) || !matches!(kind, 0 | 1 | RST_STREAM | PUSH_PROMISE | 9) {
-            continue;
-        }
-        let id = if kind == PUSH_PROMISE { field("promised") } else { field("stream") }.expect("an id");
-        let stream = streams.entry((client, id)).or_default();
-        stream.is_pushed |= kind == PUSH_PROMISE;
-        if stream.reset.is_some() {
-            // What was on its way is ignored by who reset the stream.
-            continue;
-        }
-        if kind == RST_STREAM {
-            if stream.response_ended.is_none() {
-                stream.reset = Some((is_server, field("error").expect("an error code")));
-            }
-            continue;
-        }
-        stream.frames[usize::from(is_server)] += length + 9;
-        headers(stream, &frame["headers"]);
-        if kind == DATA {
-            let padding = if flags & PADDED != 0 { 1 + field("padding").unwrap_or(0) } else { 0 };
-            stream.bodies[usize::from(is_server)] += length - padding;
-        }
-        if flags & END_STREAM != 0 && kind <= 1 {
-            let ended = if is_server { &mut stream.response_ended } else { &mut stream.request_ended };
-            *ended = ended.or(Some(at));
-        }
-    }
-    (streams, farewells)
-}
-
-fn headers(stream: &mut Stream, headers: &Value) {
-    let text = |name: &str| headers[name].as_str().map(str::to_owned);
-    stream.method = text(":method").unwrap_or(std::mem::take(&mut stream.method));
-    stream.path = text(":path").map(|path| path.split('?').next().expect("a part").to_owned()).or(stream.path.take());
-    stream.authority = text(":authority").or(stream.authority.take());
-    stream.is_grpc |= text("content-type").is_some_and(|value| value.starts_with("application/grpc"));
-    stream.status = text(":status").and_then(|value| value.parse().ok()).or(stream.status);
-    stream.grpc_status = text("grpc-status").and_then(|value| value.parse().ok()).or(stream.grpc_status);
-}
-
-impl Stream {
-    /// What the record has to say.
-    fn expected(&self) -> Value {
-        let (kind, status) = match self.reset {
-            _ if self.is_pushed => ("oneway", Value::Null),
-            // Withdrawn by the client, before or amid the response.
-            Some((false, _)) if self.status.is_none() => ("request", json!("unknown")),
-            Some((false, _)) => ("session", json!("unknown")),
-            Some((true, _)) => ("session", json!("server_error")),
-            None => ("session", json!(self.status_name())),
-        };
-        let code = if kind == "session" { self.grpc_status.or(self.status) } else { None };
-        json!({"type": self.method, "resource": self.path, "domain": self.authority, "kind": kind, "status": status, "code": code})
-    }
-
-    fn status_name(&self) -> &'static str {
-        match (self.grpc_status, self.status) {
-            (Some(0), _) => "ok",
-            (Some(4), _) => "timeout",
-            (Some(2 | 12..=15), _) => "server_error",
-            (Some(_), _) => "client_error",
-            (None, Some(100..=399)) => "ok",
-            (None, Some(400..=499)) => "client_error",
-            (None, _) => "server_error",
-        }
-    }
 }
 
 fn said(record: &Value) -> Value {
@@ -232,7 +126,7 @@ fn the_records_agree_with_what_curl_and_nghttp_said() {
             let word = |at: usize| said["line"][at].as_str().expect("a word");
             let path = said["line"].as_array().and_then(|line| line.last()?.as_str()).expect("a path");
             records.iter().any(|record| {
-                record["request"]["id"].to_string() == word(0)
+                record["request"]["id"].as_u64() == word(0).parse().ok()
                     && record["request"]["resource"] == path
                     && record["attributes"]["http.response.status_code"] == 200
             }) || word(0) == "2"
@@ -282,70 +176,6 @@ fn streams_overlap_and_are_told_apart() {
 fn cutting_shuffling_and_repeating_change_nothing() {
     let report: String = fixtures("http2").iter().map(|fixture| differences(plugins(), fixture)).collect();
     assert!(report.is_empty(), "{report}");
-}
-
-/// What is wrong with the records of a part of a capture: they may say less than those of the whole, and nothing else.
-fn made_up(whole: &BTreeMap<(u64, u64), Value>, records: &[Value]) -> Option<String> {
-    for record in records {
-        let Some(id) = record["request"]["id"].as_u64() else { continue };
-        // Who is the client is not told by every part.
-        let (a, b) = ports(record);
-        let client = if SERVERS.contains(&a.into()) { b } else { a };
-        let Some(was) = whole.get(&(client.into(), id)).map(said) else { return Some(record.to_string()) };
-        if was["kind"] == "request" {
-            // It was withdrawn: without that, its answer counts.
-            continue;
-        }
-        let is = said(record);
-        let is_full = record["completeness"] == "full" && record["kind"] != "request";
-        for field in ["type", "resource", "domain", "status", "code"] {
-            // Where nobody knows that it is gRPC, the code is HTTP's.
-            let is_http = field == "code" && is[field] == record["attributes"]["http.response.status_code"];
-            let is_left_out = is[field].is_null() || is[field] == "unknown" || is_http;
-            if is[field] != was[field] && (is_full || !is_left_out) {
-                return Some(format!("{record} was {was}"));
-            }
-        }
-    }
-    None
-}
-
-/// Without the beginning of the connection, the header tables are not known: what refers to them is left out, and what
-/// is said is right.
-#[test]
-fn the_middle_of_connections_is_read_as_far_as_it_can_be() {
-    for name in ["http2/grpc", "http2/rare", "http2/nginx"] {
-        let fixture = fixture(name);
-        let (whole, _) = by_stream(&outcome(&fixture).records.parsed());
-        let segments = segments(&Capture::read(&fixture.path));
-        for part in 1..8 {
-            let file = to_file(&segments[segments.len() * part / 8..], Link::Ethernet);
-            let records = read_with(plugins(), file, 1).records.parsed();
-            assert_eq!(made_up(&whole, &records), None, "{name}, from {part}/8 on");
-        }
-    }
-}
-
-#[test]
-fn packets_that_are_lost_cost_what_they_held_and_falsify_nothing() {
-    for name in ["http2/grpc", "http2/rare", "http2/nginx"] {
-        let fixture = fixture(name);
-        let (whole, _) = by_stream(&outcome(&fixture).records.parsed());
-        let segments = segments(&Capture::read(&fixture.path));
-        let with_data =
-            |n: usize| segments.iter().enumerate().filter(|(_, s)| !s.payload.is_empty()).nth(n).map(|(at, _)| at);
-        let mut answered = 0;
-        for lost in (1..).map_while(with_data) {
-            let kept: Vec<_> =
-                segments.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, s)| s.clone()).collect();
-            let outcome = read_with(plugins(), to_file(&kept, Link::Ethernet), 1);
-            let records = outcome.records.parsed();
-            assert_eq!((outcome.faults("http2"), made_up(&whole, &records)), (0, None), "{name} without packet {lost}");
-            let sessions = records.iter().filter(|record| record["kind"] == "session").count();
-            answered += usize::from(sessions * 2 > whole.len());
-        }
-        assert!(answered > 10, "{name}: in only {answered} cases most requests had their answers");
-    }
 }
 
 /// Other protocols, whole and from their middle, in one direction and in both.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use protap_plugin::prelude::*;
 
-use self::emit::{begun, concluded, described};
+use self::emit::described;
+use self::half::{Half, request_goes_on, request_part, response_headers, response_part};
 use crate::block::Block;
 use crate::flow::Cut;
 use crate::hpack::Headers;
@@ -14,6 +15,7 @@ use crate::upgrade::Upgraded;
 use crate::{ERROR, ERROR_CODE, names};
 
 mod emit;
+mod half;
 
 /// Exchanges that are kept; the one of the oldest stream makes room.
 const MAX_EXCHANGES: usize = 512;
@@ -29,18 +31,6 @@ const NOT_SEEN: &str = "its header block was not seen";
 pub(crate) struct Span {
     pub(crate) start: u64,
     pub(crate) end: u64,
-}
-
-/// How far one half of an exchange is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Half {
-    /// Not begun.
-    #[default]
-    Idle,
-    /// Begun.
-    Open,
-    /// Finished, or lost.
-    Done,
 }
 
 /// A request and its response.
@@ -274,57 +264,5 @@ impl Exchanges {
     /// Whether the peer waits for an answer on a stream of which nothing is known here.
     fn is_pending(&self, direction: Direction, stream: u32) -> bool {
         direction == Direction::ToClient && !self.ended.contains(&stream) && host::pending(stream.into()).is_some()
-    }
-}
-
-/// Trailers of a request.
-fn request_goes_on(exchange: &mut Exchange, block: &Block, output: &mut Output) {
-    if exchange.request == Half::Open {
-        request_part(exchange, block.stream, (block.span, block.is_end_of_stream), output);
-    }
-}
-
-fn request_part(exchange: &mut Exchange, stream: u32, (span, is_end): (Span, bool), output: &mut Output) {
-    let message = output.message(Kind::Request).id(stream.into()).span(span.start, span.end);
-    let message = match exchange.flaw {
-        Some(flaw) => message.partial(flaw),
-        None => message,
-    };
-    if is_end {
-        exchange.request = Half::Done;
-        message.finish(stream).i64(crate::REQUEST_SIZE, exchange.sent.cast_signed()).emit();
-    } else {
-        message.amend(stream).emit();
-    }
-}
-
-/// Headers of a response, provisional ones before them, or trailers.
-fn response_headers(exchange: &mut Exchange, block: &Block, output: &mut Output) {
-    if exchange.response == Half::Done {
-        return;
-    }
-    exchange.status = block.headers.status.or(exchange.status);
-    exchange.is_grpc |= block.headers.is_grpc || block.headers.grpc_status.is_some();
-    exchange.grpc_status = block.headers.grpc_status.or(exchange.grpc_status);
-    exchange.has_unknown |= block.headers.has_unknown || block.flaw.is_some();
-    if block.flaw.is_some() {
-        exchange.flaw = block.flaw;
-        // After a provisional one, it may have been the status.
-        exchange.status = exchange.status.filter(|status| *status >= 200);
-    }
-    response_part(exchange, block.stream, (block.span, block.is_end_of_stream), output);
-}
-
-fn response_part(exchange: &mut Exchange, stream: u32, (span, is_end): (Span, bool), output: &mut Output) {
-    let kind = if exchange.is_pushed { Kind::OneWay } else { Kind::Response };
-    let is_first = exchange.response == Half::Idle;
-    exchange.response = if is_end { Half::Done } else { Half::Open };
-    let message = output.message(kind).id(stream.into()).span(span.start, span.end);
-    let message = if is_first && exchange.is_pushed { message.type_name("unknown") } else { message };
-    match (is_first, is_end) {
-        (true, true) => concluded(message, exchange).emit(),
-        (false, true) => concluded(message.finish(stream), exchange).emit(),
-        (true, false) => begun(message.begin(stream), exchange).emit(),
-        (false, false) => begun(message.amend(stream), exchange).emit(),
     }
 }
