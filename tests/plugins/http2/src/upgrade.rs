@@ -3,6 +3,8 @@
 
 use protap_plugin::{Client, Heads, Verdict};
 
+use crate::frame::PREFACE;
+
 /// Longest head of a request or answer, in bytes.
 const MAX_HEAD: usize = 8 << 10;
 const END: &[u8; 4] = b"\r\n\r\n";
@@ -85,6 +87,10 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Option<Verdict> {
     let more = Verdict::More(u32::try_from(heads.a.len().max(heads.b.len()).saturating_add(1)).unwrap_or(u32::MAX));
     match (request(heads.a), answer(heads.b)) {
         (Front::Is(_), Front::Is(_)) => Some(Verdict::Certain(Client::A)),
+        // Of the server nothing was captured; but it must have agreed.
+        (Front::Is(request), _) if heads.a.get(request.len..).is_some_and(|rest| rest.starts_with(PREFACE)) => {
+            Some(Verdict::Certain(Client::A))
+        }
         (Front::Is(_) | Front::Need, Front::Is(_) | Front::Need) if !heads.is_complete => Some(more),
         _ => None,
     }

@@ -255,6 +255,7 @@ fn an_upgraded_request_is_that_of_stream_1() {
 #[test]
 fn an_upgrade_counts_once_it_is_granted() {
     assert_eq!(probe::<Plugin>(UPGRADE, SWITCHING), Verdict::Certain(Client::A));
+    assert_eq!(probe::<Plugin>(&[UPGRADE, PREFACE].concat(), b""), Verdict::Certain(Client::A));
     assert!(matches!(probe::<Plugin>(UPGRADE, b""), Verdict::More(_)));
     assert!(matches!(probe::<Plugin>(&UPGRADE[..9], b""), Verdict::More(_)));
     assert_eq!(probe::<Plugin>(UPGRADE, b"HTTP/1.1 200 OK\r\n\r\n"), Verdict::No);

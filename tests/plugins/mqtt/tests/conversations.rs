@@ -268,10 +268,13 @@ fn other_protocols_and_noise_are_not_claimed() {
         };
         (0..4096).map(next).collect::<Vec<u8>>()
     };
+    let mut made_up = 0;
     for _ in 0..200 {
         let (a, b) = (noise(), noise());
         assert_eq!(middle(&a, &b, 1883), Verdict::No);
         let report = Replay::new::<Plugin>().mid_stream().to_server(&a).to_client(&b).run();
-        assert!(report.messages.len() < 8, "{:?}", report.messages);
+        made_up += report.messages.len();
     }
+    // Of 1.6 MB that were taken for MQTT against the probe's advice.
+    assert!(made_up < 10, "{made_up} messages");
 }
