@@ -8,6 +8,7 @@ pub mod pcap;
 pub mod segment;
 pub mod link;
 pub mod rewrite;
+pub mod rewritten;
 pub mod damage;
 pub mod engine;
 pub mod program;

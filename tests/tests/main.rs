@@ -16,3 +16,5 @@ mod shapes_dns;
 mod shapes_mysql;
 mod reload;
 mod conformance;
+mod shapes_http2;
+mod shapes_mqtt;

@@ -38,9 +38,35 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
         Some((end, false, Some(true))) => Verdict::Certain(end),
         Some((end, true, Some(true))) => Verdict::Likely(end),
         Some((_, true, _)) => middle(heads),
+        // Of the client nothing was captured.
+        Some((end, false, _)) if is_broker_alone(heads, end) => Verdict::Likely(other(end)),
+        Some((end, false, _)) if !heads.is_complete && may_be_broker(heads, end) => more(heads),
         None | Some((_, false, Some(false))) if !heads.is_complete => more(heads),
         None | Some((_, false, _)) => Verdict::No,
     }
+}
+
+fn other(end: Client) -> Client {
+    if end == Client::A { Client::B } else { Client::A }
+}
+
+/// The head of the only end that spoke.
+fn alone<'a>(heads: &Heads<'a>, end: Client) -> Option<&'a [u8]> {
+    let [(_, a, _), (_, b, _)] = sides(heads);
+    let (head, peer) = if end == Client::A { (a, b) } else { (b, a) };
+    peer.is_empty().then_some(head)
+}
+
+/// Whether one end alone spoke, as brokers do: CONNACK, and something behind it.
+fn is_broker_alone(heads: &Heads<'_>, end: Client) -> bool {
+    alone(heads, end).is_some_and(|head| {
+        let found = chain(head);
+        head.first() == Some(&0x20) && found.count > 1 && !found.is_broken
+    })
+}
+
+fn may_be_broker(heads: &Heads<'_>, end: Client) -> bool {
+    alone(heads, end).is_some_and(|head| head.first() == Some(&0x20) && !chain(head).is_broken)
 }
 
 fn sides<'a>(heads: &Heads<'a>) -> [(Client, &'a [u8], bool); 2] {

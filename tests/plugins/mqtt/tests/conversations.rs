@@ -59,7 +59,9 @@ fn both_sides() -> Replay {
         .to_client([0xd0, 0])
 }
 
-fn summary(messages: &[Seen]) -> Vec<(Direction, Kind, Option<u64>, &str, Option<&str>)> {
+type Line<'a> = (Direction, Kind, Option<u64>, &'a str, Option<&'a str>);
+
+fn summary(messages: &[Seen]) -> Vec<Line<'_>> {
     messages.iter().map(|m| (m.direction, m.kind, m.id, m.resource.as_str(), m.answers.as_deref())).collect()
 }
 
@@ -215,6 +217,14 @@ fn a_connect_is_certain_and_nothing_else_at_a_connections_start() {
 }
 
 #[test]
+fn a_broker_alone_is_recognised() {
+    let down = [&CONNACK[..], &publish(0, 0, "a", None, b"x")].concat();
+    assert_eq!(probe::<Plugin>(b"", &down), Verdict::Likely(Client::A));
+    assert!(matches!(probe::<Plugin>(b"", &CONNACK), Verdict::More(_)));
+    assert_eq!(probe::<Plugin>(b"hello", &down), Verdict::No);
+}
+
+#[test]
 fn the_middle_is_recognised_in_one_direction_or_both() {
     let up = [publish(1, 1, "a/b", None, b"x"), ack(4, 1), publish(1, 2, "a/b", None, b"x")].concat();
     let down = [ack(4, 1), ack(4, 2)].concat();
@@ -258,10 +268,13 @@ fn other_protocols_and_noise_are_not_claimed() {
         };
         (0..4096).map(next).collect::<Vec<u8>>()
     };
+    let mut made_up = 0;
     for _ in 0..200 {
         let (a, b) = (noise(), noise());
         assert_eq!(middle(&a, &b, 1883), Verdict::No);
         let report = Replay::new::<Plugin>().mid_stream().to_server(&a).to_client(&b).run();
-        assert!(report.messages.len() < 8, "{:?}", report.messages);
+        made_up += report.messages.len();
     }
+    // Of 1.6 MB that were taken for MQTT against the probe's advice.
+    assert!(made_up < 10, "{made_up} messages");
 }
