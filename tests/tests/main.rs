@@ -12,3 +12,4 @@ mod hostile;
 mod loss;
 mod workers;
 mod conformance;
+mod guests;
