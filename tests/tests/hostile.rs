@@ -261,6 +261,34 @@ fn a_storm_of_log_lines_is_cut_and_counted() {
     assert!(lines(20).loss("log_lines_dropped") >= 100);
 }
 
+/// Whatever ends a flow, the plugin is told. This one has room for one at a time.
+#[test]
+fn every_flow_that_was_opened_is_closed() {
+    let verbs =
+        [("rejects", verb::REJECT), ("opaque", verb::OPAQUE), ("hands_over", verb::HANDOVER), ("parses", verb::MORE)];
+    let cases = verbs.map(|(name, verb)| {
+        case(name, None, |guest| {
+            guest.more = "(global $open (mut i32) (i32.const 0))".to_owned();
+            guest.open =
+                format!("(if (global.get $open) (then (unreachable))) (global.set $open (i32.const 1)) {}", guest.open);
+            guest.close = "(global.set $open (i32.const 0))".to_owned();
+            if verb != verb::MORE {
+                guest.result = ParseResult { verb, amount: 0, message_count: 0, ..guest.result };
+                guest.parse = "(i32.const 1024)".to_owned();
+            }
+        })
+    });
+    let folder = scratch("closes");
+    for (mut guest, _) in cases {
+        guest.port = 7000;
+        // One after the other, so that there never are two.
+        let flows = (0..60).map(|flow| conversation(20_000 + flow, 7000, b'c', 1 + u64::from(flow) * 1_000_000_000));
+        let outcome = read_with(&load([guest.file(&folder).as_path()]), to_file(&mixed(flows), Link::Ethernet), 1);
+        assert_eq!(outcome.faults(&guest.name), 0, "{}: {}", guest.name, outcome.plugin(&guest.name)["faults"]);
+        assert!(outcome.plugin(&guest.name)["claims"].as_u64() >= Some(60), "{}", outcome.plugin(&guest.name));
+    }
+}
+
 /// UDP over IPv4 on Ethernet, both ways between a client's port and a server's.
 fn datagram(client: u16, server: u16, payload: &[u8], at: u64) -> Packet {
     let len = u16::try_from(payload.len()).expect("short");

@@ -155,6 +155,9 @@ impl Session {
             verb::OPAQUE => {
                 let now = cx.now;
                 self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "opaque", now, out));
+                if let State::Claimed { plugin, handle } = self.state {
+                    cx.plugins.close(plugin, handle);
+                }
                 self.mute("opaque");
                 Ok(Next::Wait)
             }
