@@ -31,9 +31,11 @@ test-plugins: setup ## Build the plugins of tests/plugins/ to target/test-plugin
 header: setup ## Write the contract for plugins in C to target/include/protap_plugin.h
 	@.ci/header.sh target/include
 
-guests: ## Build the plugins in plain C of tests/guests/ to target/guests/NAME.wasm
+guests: ## Build the plugins in plain C of tests/guests/ and tests/frozen/
 	@.ci/setup.sh guests
 	@.ci/guests.sh tests/guests/c target/guests
+	@for v in $(notdir $(wildcard tests/frozen/*.*[0-9])); do \
+		.ci/guests.sh tests/frozen/$$v target/frozen/$$v || exit; done
 
 conformance: setup ## Check PLUGIN=x.wasm (and CAPTURE=y.pcap) against the contract, a line per check
 	@test -n "$(PLUGIN)" || { echo 'usage: make conformance PLUGIN=x.wasm [CAPTURE=y.pcap]' >&2; exit 2; }

@@ -10,6 +10,8 @@ if [ ! -f "$folder/protap_plugin.h" ]; then
     include=target/include
     .ci/header.sh "$include"
 fi
+# What is frozen is never edited.
+[ ! -f "$folder/SHA256SUMS" ] || (cd "$folder" && sha256sum --check --quiet SHA256SUMS)
 mkdir -p "$out"
 for source in "$folder"/*.c; do
     name=$(basename "$source" .c)

@@ -9,6 +9,7 @@ The formats are told at the top of src/lib.rs and of each target.
 import gzip
 import hashlib
 import json
+import random
 import re
 import struct
 import subprocess
@@ -278,6 +279,32 @@ def manifest_seeds():
     seed("manifest", b"\0asm\x0d\0\x01\0" + custom)
 
 
+# Scripts of answers, and modules.
+
+
+def guest_seeds():
+    for n in range(18):
+        rng = random.Random(n)
+        probe = 3 | rng.choice([0, 1, 2]) << 2
+        answers = b"".join(
+            struct.pack(
+                "<BBHIBHH", rng.choice([0, 0, 0, 1, 2, 4]), rng.randrange(10), rng.randrange(256), rng.randrange(256),
+                rng.randrange(5), rng.randrange(100), 0,
+            )
+            for _ in range(rng.randrange(1, 12))
+        )
+        seed("guest", bytes([n % 3, rng.choice([0, 3, 255]), probe]) + answers)
+
+
+def module_seeds():
+    for n in range(8):
+        rng = random.Random(n)
+        seed("module", bytes(rng.randrange(256) for _ in range(400 * (n + 1))))
+    # As the compiler of this machine makes them: to start from, not to be committed.
+    for built in sorted((FUZZ.parent / "target").glob("guests/*.wasm")):
+        seed("module", built.read_bytes())
+
+
 conversations("kafka", {9092, 9093, 9094, 19092, 29092}, 45_000)
 conversations("mongodb", {27017, 27018, 27019}, 45_000)
 packet_seeds()
@@ -285,3 +312,5 @@ capture_seeds()
 reassembly_seeds()
 answer_seeds()
 manifest_seeds()
+guest_seeds()
+module_seeds()

@@ -51,6 +51,17 @@ pub fn c_guest(name: &str) -> PathBuf {
     existing(root().join("target/guests").join(format!("{name}.wasm")))
 }
 
+/// The frozen versions of the contract: for each, its folder in `tests/frozen/` and the plugin built from it.
+#[must_use]
+pub fn frozen() -> Vec<(PathBuf, PathBuf)> {
+    let entries = std::fs::read_dir(root().join("tests/frozen")).expect("there is a folder of frozen versions");
+    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    let built = |folder: &Path| root().join("target/frozen").join(folder.file_name().unwrap_or_default());
+    folders.into_iter().map(|folder| (folder.clone(), existing(built(&folder).join("resp.wasm")))).collect()
+}
+
 /// A plugin of `tests/guests/wat/`, by its name, as a module file.
 #[must_use]
 pub fn wat_guest(name: &str) -> PathBuf {

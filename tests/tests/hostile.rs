@@ -16,7 +16,7 @@ use protap_e2e::conversation::{ROUNDS, conversation, mixed};
 use protap_e2e::engine::{Outcome, live_engine, load, read_with, try_load, wasm_engine};
 use protap_e2e::hostile::{FOREVER, Guest};
 use protap_e2e::link::Link;
-use protap_e2e::pcap::Capture;
+use protap_e2e::pcap::{Capture, Packet};
 use protap_e2e::segment::{segments, to_file};
 use protap_plugin::contract::{ParseResult, verb};
 
@@ -260,6 +260,70 @@ fn a_storm_of_log_lines_is_cut_and_counted() {
     // A connection is ten messages and the ends of two streams: twelve lines. A hundred are written.
     assert_eq!(lines(8).loss("log_lines_dropped"), 0);
     assert!(lines(20).loss("log_lines_dropped") >= 100);
+}
+
+/// Whatever ends a flow, the plugin is told. This one has room for one at a time.
+#[test]
+fn every_flow_that_was_opened_is_closed() {
+    let verbs =
+        [("rejects", verb::REJECT), ("opaque", verb::OPAQUE), ("hands_over", verb::HANDOVER), ("parses", verb::MORE)];
+    let cases = verbs.map(|(name, verb)| {
+        case(name, None, |guest| {
+            guest.more = "(global $open (mut i32) (i32.const 0))".to_owned();
+            guest.open =
+                format!("(if (global.get $open) (then (unreachable))) (global.set $open (i32.const 1)) {}", guest.open);
+            guest.close = "(global.set $open (i32.const 0))".to_owned();
+            if verb != verb::MORE {
+                guest.result = ParseResult { verb, amount: 0, message_count: 0, ..guest.result };
+                guest.parse = "(i32.const 1024)".to_owned();
+            }
+        })
+    });
+    let folder = scratch("closes");
+    for (mut guest, _) in cases {
+        guest.port = 7000;
+        // One after the other, so that there never are two.
+        let flows = (0..60).map(|flow| conversation(20_000 + flow, 7000, b'c', 1 + u64::from(flow) * 1_000_000_000));
+        let outcome = read_with(&load([guest.file(&folder).as_path()]), to_file(&mixed(flows), Link::Ethernet), 1);
+        assert_eq!(outcome.faults(&guest.name), 0, "{}: {}", guest.name, outcome.plugin(&guest.name)["faults"]);
+        assert!(outcome.plugin(&guest.name)["claims"].as_u64() >= Some(60), "{}", outcome.plugin(&guest.name));
+    }
+}
+
+/// UDP over IPv4 on Ethernet, both ways between a client's port and a server's.
+fn datagram(client: u16, server: u16, payload: &[u8], at: u64) -> Packet {
+    let len = u16::try_from(payload.len()).expect("short");
+    let mut data = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+    data.extend((len + 28).to_be_bytes());
+    data.extend(u16::try_from(at % 60_000).expect("below").to_be_bytes());
+    data.extend([0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    [client, server, len + 8, 0].iter().for_each(|word| data.extend(word.to_be_bytes()));
+    data.extend(payload);
+    Packet { at, origlen: u32::try_from(data.len()).expect("short"), data }
+}
+
+/// Datagrams need no resync, not even in a plugin that was rebuilt: each starts a frame.
+#[test]
+fn a_rebuilt_plugin_gets_the_next_datagrams_as_before() {
+    const UDP_FLOWS: u16 = 100;
+    let mut guest = Guest::sound("datagrams", 7000);
+    guest.manifest["transports"] = serde_json::json!(["udp"]);
+    guest.parse = format!(
+        "(if (i32.and (i32.ne (local.get $len) (i32.const 0))
+            (i32.eq (i32.load8_u (i32.const 65536)) (i32.const 255))) (then (unreachable))) {}",
+        guest.parse
+    );
+    guest.resync = "(unreachable)".to_owned();
+    let rounds = (0..3_u16).flat_map(|round| (0..UDP_FLOWS).map(move |flow| (round, flow)));
+    let packets = rounds.zip(1..).map(|((round, flow), at)| {
+        let mark = if (round, flow) == (1, 7) { 255 } else { b'd' };
+        datagram(20_000 + flow, 7000, &[mark; 20], at)
+    });
+    let capture = Capture { linktype: 1, packets: packets.collect() };
+    let outcome = read_with(&load([guest.file(&scratch("datagrams")).as_path()]), capture.to_bytes(), 1);
+    assert_eq!(outcome.faults("datagrams"), 1, "{}", outcome.plugin("datagrams")["faults"]);
+    // The flow that brought it down has its first datagram told only.
+    assert_eq!(outcome.records.len(), usize::from(UDP_FLOWS) * 3 - 2);
 }
 
 /// One flow's bytes bring the plugin down. The others' records are all there.

@@ -18,3 +18,4 @@ mod reload;
 mod conformance;
 mod shapes_http2;
 mod shapes_mqtt;
+mod guests;

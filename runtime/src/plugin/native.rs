@@ -34,21 +34,36 @@ impl NativeFactory {
         Self { manifest: manifest.to_json().into_bytes(), make: || Box::new(Guest::<P>::default()) }
     }
 
+    /// A factory of anything that answers the contract's calls, with its manifest's JSON.
+    #[must_use]
+    pub fn new(manifest: Vec<u8>, make: fn() -> Box<dyn NativeGuest>) -> Self {
+        Self { manifest, make }
+    }
+
     pub(super) fn instantiate(&self) -> NativeInstance {
         let pairing = Rc::new(RefCell::new(Borrowed::default()));
         NativeInstance { guest: (self.make)(), host: Some(Box::new(NativeImports(pairing.clone()))), pairing }
     }
 }
 
-/// The calls of [`Guest`], whatever its plugin.
-trait NativeGuest {
+/// The contract's calls, whoever answers them: a [`Guest`] with whatever plugin. What `parse` and `resync` return is an
+/// address in `memory`; nothing that is there is believed.
+pub trait NativeGuest {
+    /// `protap_input`: the buffer itself.
     fn input(&mut self, len: usize) -> &mut [u8];
+    /// `protap_configure`.
     fn configure(&mut self, len: usize) -> u32;
+    /// `protap_probe`.
     fn probe(&mut self, len_a: usize, len_b: usize, flags: u32, ports: u32) -> u64;
+    /// `protap_open`.
     fn open(&mut self) -> u32;
+    /// `protap_close`.
     fn close(&mut self, handle: u32);
+    /// `protap_parse`.
     fn parse(&mut self, call: &Call, len: usize) -> u32;
+    /// `protap_resync`.
     fn resync(&mut self, call: &Call, len: usize) -> u32;
+    /// What takes the place of the linear memory.
     fn memory(&self) -> &[u8];
 }
 

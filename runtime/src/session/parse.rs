@@ -264,13 +264,17 @@ impl Session {
     }
 
     /// Bytes were lost: the next frame's start is looked for, and in-order pairing is out of step.
+    /// A datagram is whole in itself: the next one starts a frame, and only messages in parts are given up.
     pub(super) fn lose(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
         let now = cx.now;
         self.give_up_parts(direction, "lost", cx);
         if let Some(streams) = &mut self.streams {
             let lane = streams.lane_mut(direction);
-            lane.stream.mode = Mode::Resync;
             lane.stream.need = 1;
+            if self.transport == Transport::Udp {
+                return;
+            }
+            lane.stream.mode = Mode::Resync;
             cx.counters.resyncs += 1;
         }
         self.is_out_of_step = true;
