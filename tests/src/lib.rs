@@ -17,3 +17,4 @@ pub mod judge;
 pub mod conversation;
 pub mod hostile;
 pub mod random;
+pub mod matrix;

@@ -11,3 +11,4 @@ mod bad_input;
 mod hostile;
 mod loss;
 mod workers;
+mod matrix;

@@ -16,13 +16,13 @@ class Protocol:
     converse: Callable
     is_udp: bool = False
     # Of a flow, so many packets are kept: what comes later tells little about how it begins.
-    packets: int = 32
+    packets: int = 24
 
 
 PROTOCOLS: dict[str, Protocol] = {}
 
 
-def protocol(name: str, port: int, serve: Callable, is_udp: bool = False, packets: int = 32):
+def protocol(name: str, port: int, serve: Callable, is_udp: bool = False, packets: int = 24):
     """Adds a protocol, whose conversation is the function below."""
     def add(converse):
         PROTOCOLS[name] = Protocol(port, serve, converse, is_udp, packets)
@@ -416,7 +416,7 @@ def http2(random: Random, number: int):
     subprocess.run(command, capture_output=True)
 
 
-@protocol("tls", 8443, serve_nginx, packets=12)
+@protocol("tls", 8443, serve_nginx, packets=9)
 def tls(random: Random, number: int):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -597,7 +597,7 @@ def serve_ssh(server):
     server.start("/usr/sbin/sshd", "-D", "-e", "-f", conf, port=2222)
 
 
-@protocol("ssh", 2222, serve_ssh, packets=13)
+@protocol("ssh", 2222, serve_ssh, packets=11)
 def ssh(random: Random, number: int):
     import subprocess
     exchanges = ["curve25519-sha256", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha256"]

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 NETNS = f"matrix-{os.getpid()}"
 FLOWS = 104
 # Clients may open more connections than one for each conversation.
-MAX_FLOWS = 140
+MAX_FLOWS = FLOWS
 
 
 class Server:
