@@ -19,7 +19,7 @@ const LOOK: usize = 4096;
 /// By how much a correlation id may exceed the one before.
 const MAX_STEPS: u32 = 16;
 /// Largest correlation id of a first request of which there is little: clients count up from 0.
-const MAX_FIRST_ID: u32 = 1 << 24;
+const MAX_FIRST_ID: u32 = 1 << 20;
 /// Longest request that is short by its nature, in bytes.
 const MAX_SHORT: u64 = 512;
 /// Bytes of a body of which the rest is missing that say something.
@@ -106,7 +106,14 @@ fn first_request(head: &[u8], request: &Candidate<'_>, is_complete: bool) -> Sig
         (Body::Whole { is_telling: true }, false) => Sign::Likely,
         (Body::Begun { .. }, _) if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
         (Body::Begun { .. }, true) if is_credible_first(request) && request.rest.len() >= MIN_BODY => Sign::Likely,
-        (Body::Unread, true) if is_credible_first(request) => Sign::Likely,
+        (Body::Unread, true) if is_credible_first(request) => match head
+            .get(usize::try_from(request.len).unwrap_or(usize::MAX)..)
+        {
+            None if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
+            Some([]) => Sign::Likely,
+            Some(next) if matches!(find_request(next), Found::Request(next) if follows(&next, request)) => Sign::Likely,
+            None | Some(_) => Sign::Nothing,
+        },
         _ => Sign::Nothing,
     }
 }

@@ -152,7 +152,8 @@ fn what_merely_resembles_a_request_is_not_claimed() {
     let a_big_id = b"\x04\0\0\0\0\0\0\0\x1d\0\0\0\0\x0ftopic-name.test\0\0\0\0\x04\0\0\0\xf5\xd8\0_\0";
     let a_long_handshake = b"\0\0\x19\0\0\x11\0\0\0\0\xa9\x07\0\x0btopic-name.-AS(9\x82'\x04\xdd\x02\xe7\xa2\x08\xc7\0";
     let tags = b"\0\0I\0\0\0\0\x0b\0\0\0\0\0\x04topi\x9a\0\0\0\0\0\n\xa5\0\0\t\n\0\0\0\0";
-    for head in [&a_header[..], a_big_id, a_long_handshake, tags] {
+    let unread = b"\0\0P\0\0\0\0\x0f\0\0\0\0\0\x04topi\0\0\0\x0ftopic-name.test\x02name\0\x11\0\0";
+    for head in [&a_header[..], a_big_id, a_long_handshake, tags, unread] {
         assert!(!is_claimed(probe_whole(head, &[])), "{}", head.escape_ascii());
     }
     let cut = b"\x07\0\0\0\0\0\0\x05\0\0\0/\0\x03top \t\0\0\x02name\0\x02name\0\0\0\0\0";
