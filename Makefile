@@ -11,7 +11,11 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
+<<<<<<< HEAD
 .PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test bench fmt fmt-check clippy doc fuzz clean
+=======
+.PHONY: help setup plugins example-plugins test-plugins build demo test matrix bench fmt fmt-check clippy doc fuzz clean
+>>>>>>> h-matrix
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,6 +55,10 @@ demo: build plugins ## Replay the recorded traffic in tests/captures/ through th
 test: plugins example-plugins test-plugins guests ## Run all tests
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
+
+matrix: plugins example-plugins test-plugins ## Hold every plugin's probe against other protocols and random heads
+	$(CARGO) build --release --workspace --all-features --bin matrix
+	$${CARGO_TARGET_DIR:-target}/release/matrix
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace

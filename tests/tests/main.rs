@@ -19,3 +19,4 @@ mod conformance;
 mod shapes_http2;
 mod shapes_mqtt;
 mod guests;
+mod matrix;

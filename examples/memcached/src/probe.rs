@@ -6,6 +6,8 @@ use protap_plugin::prelude::*;
 
 /// Line ends behind which a first line is looked for.
 const MAX_STARTS: usize = 32;
+/// Lines that are enough although something else follows.
+const MIN_LINES: usize = 3;
 /// Longest line that says nothing: `ERROR`, `stats`, `OK`.
 const MAX_WEAK: u64 = 7;
 
@@ -32,7 +34,7 @@ pub(crate) fn probe(heads: &Heads<'_>, frame: impl Fn(Direction, &[u8]) -> Frame
 fn lines(bytes: &[u8], is_mid_stream: bool, frame: impl Fn(&[u8]) -> Frame) -> Option<usize> {
     if !is_mid_stream {
         return match chain(bytes, &frame) {
-            (_, Some(0)) => None,
+            (_, Some(all)) if all < MIN_LINES => None,
             (strong, _) => Some(strong),
         };
     }

@@ -18,6 +18,12 @@ use crate::summary::Summary;
 const LOOK: usize = 4096;
 /// By how much a correlation id may exceed the one before.
 const MAX_STEPS: u32 = 16;
+/// Largest correlation id of a first request of which there is little: clients count up from 0.
+const MAX_FIRST_ID: u32 = 1 << 20;
+/// Longest request that is short by its nature, in bytes.
+const MAX_SHORT: u64 = 512;
+/// Bytes of a body of which the rest is missing that say something.
+const MIN_BODY: usize = 8;
 /// Largest response that is believed.
 const MAX_RESPONSE: u32 = 128 << 20;
 
@@ -64,12 +70,19 @@ fn side(heads: &Heads<'_>, client: Client) -> Sign {
     let b = (heads.b, heads.b_is_mid_stream);
     let ((head, is_mid_stream), (other, is_other_mid_stream)) = if client == Client::B { (b, a) } else { (a, b) };
     if is_mid_stream {
-        let is_request = |at| begins_with_request(head.get(at..).unwrap_or_default(), other);
+        let is_request = |at| begins_with_request(head.get(at..).unwrap_or_default(), other, at == 0);
         return if (0..head.len()).any(is_request) { Sign::Likely } else { Sign::Need(head.len() + 1) };
     }
     match find_request(head) {
         Found::Request(request) if !is_other_mid_stream && contradicts(other, &request) => Sign::Nothing,
-        Found::Request(request) => first_request(head, &request, heads.is_complete),
+        Found::Request(request) => {
+            // Little of a request is not believed against an answer to another one.
+            let is_doubtful = !is_other_mid_stream && other.len() >= 8 && !answers(other, &request);
+            match first_request(head, &request, heads.is_complete) {
+                Sign::Likely if is_doubtful && request.len != head.len() as u64 => Sign::Nothing,
+                sign => sign,
+            }
+        }
         Found::Need(amount) => Sign::Need(amount),
         Found::Nothing(_) => Sign::Nothing,
     }
@@ -92,31 +105,57 @@ fn first_request(head: &[u8], request: &Candidate<'_>, is_complete: bool) -> Sig
         (Body::Whole { .. }, true) if request.api.key == api::METADATA => Sign::Certain,
         (Body::Whole { is_telling: true }, false) => Sign::Likely,
         (Body::Begun { .. }, _) if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
-        (Body::Begun { .. } | Body::Unread, true) if request.client_id.is_some_and(is_client_name) => Sign::Likely,
+        (Body::Begun { .. }, true) if is_credible_first(request) && request.rest.len() >= MIN_BODY => Sign::Likely,
+        (Body::Unread, true) if is_credible_first(request) => match head
+            .get(usize::try_from(request.len).unwrap_or(usize::MAX)..)
+        {
+            None if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
+            Some([]) => Sign::Likely,
+            Some(next) if matches!(find_request(next), Found::Request(next) if follows(&next, request)) => Sign::Likely,
+            None | Some(_) => Sign::Nothing,
+        },
         _ => Sign::Nothing,
     }
 }
 
-/// A client id that says more than a few bytes of text.
+/// A client id that says more than a few bytes of text, and is no path, as ZooKeeper has them.
 fn is_client_name(id: &[u8]) -> bool {
-    id.len() >= 3 && id.iter().all(u8::is_ascii_graphic)
+    id.len() >= 3 && id.first().is_some_and(u8::is_ascii_alphanumeric) && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether the header is one that clients send: with a client id that says something, and no tagged fields, of which none
+/// is defined.
+fn is_credible(request: &Candidate<'_>) -> bool {
+    let has_tags = request.api.request_header_version(request.version) >= 2;
+    let is_plain = !has_tags || request.rest.first().is_none_or(|count| *count == 0);
+    is_plain && request.client_id.is_some_and(is_client_name)
+}
+
+/// The same of a connection's first request, of which the body says nothing: clients count up from 0, and what they
+/// begin with is short where it has to be.
+fn is_credible_first(request: &Candidate<'_>) -> bool {
+    let is_short = matches!(request.api.key, api::SASL_HANDSHAKE | api::API_VERSIONS);
+    is_credible(request) && request.correlation_id < MAX_FIRST_ID && (!is_short || request.len <= MAX_SHORT)
 }
 
 /// Whether a request begins here, somewhere in a stream: one with a longer client id that is followed by another one of the
-/// same client, or that the other side answers, or whose body makes sense.
-fn begins_with_request(bytes: &[u8], other: &[u8]) -> bool {
+/// same client, or that the other side answers, or whose body makes sense. Between random bytes that is not rare, so
+/// such a body must begin or end where the head does.
+fn begins_with_request(bytes: &[u8], other: &[u8], is_front: bool) -> bool {
     let Found::Request(request) = find_request(bytes) else { return false };
-    if !request.client_id.is_some_and(is_client_name) || !request.is_known_version() {
+    if !is_credible(&request) || !request.is_known_version() {
         return false;
     }
+    let is_last = request.len == bytes.len() as u64;
     match read_body(bytes) {
-        Body::Nonsense => false,
-        Body::Begun { is_telling } => is_telling,
-        Body::Whole { is_telling: true } => true,
-        Body::Whole { .. } | Body::Unread => {
+        Body::Nonsense | Body::Begun { is_telling: false } => false,
+        Body::Begun { .. } | Body::Whole { is_telling: true } if is_front || is_last => true,
+        Body::Begun { .. } | Body::Whole { .. } | Body::Unread => {
             let next = usize::try_from(request.len).ok().and_then(|len| bytes.get(len..));
             let next = next.map_or(Found::Nothing("not there"), find_request);
-            matches!(next, Found::Request(next) if follows(&next, &request)) || answers(other, &request)
+            matches!(next, Found::Request(next) if follows(&next, &request))
+                // Many bytes are zeros, and answer nothing.
+                || request.correlation_id != 0 && answers(other, &request)
         }
     }
 }

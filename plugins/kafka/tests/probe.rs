@@ -143,3 +143,42 @@ fn random_bytes_are_not_claimed() {
         assert!(!is_claimed(middle(&head, &head)));
     }
 }
+
+/// Heads that were once claimed: pieces of other protocols, and bytes that were made up.
+#[test]
+fn what_merely_resembles_a_request_is_not_claimed() {
+    let other = b"\0\x10\x02name\0\0\0\0\0J\x97\xb1'R\0\0\0\x10";
+    let a_header = b"\x02\0O9\0\0\0\0\0\0\0\0\0\x05topic";
+    let a_big_id = b"\x04\0\0\0\0\0\0\0\x1d\0\0\0\0\x0ftopic-name.test\0\0\0\0\x04\0\0\0\xf5\xd8\0_\0";
+    let a_long_handshake = b"\0\0\x19\0\0\x11\0\0\0\0\xa9\x07\0\x0btopic-name.-AS(9\x82'\x04\xdd\x02\xe7\xa2\x08\xc7\0";
+    let tags = b"\0\0I\0\0\0\0\x0b\0\0\0\0\0\x04topi\x9a\0\0\0\0\0\n\xa5\0\0\t\n\0\0\0\0";
+    let unread = b"\0\0P\0\0\0\0\x0f\0\0\0\0\0\x04topi\0\0\0\x0ftopic-name.test\x02name\0\x11\0\0";
+    for head in [&a_header[..], a_big_id, a_long_handshake, tags, unread] {
+        assert!(!is_claimed(probe_whole(head, &[])), "{}", head.escape_ascii());
+    }
+    let cut = b"\x07\0\0\0\0\0\0\x05\0\0\0/\0\x03top \t\0\0\x02name\0\x02name\0\0\0\0\0";
+    assert_eq!(probe_whole(cut, &[]), Verdict::Likely(Client::A), "the beginning of a large request");
+    assert!(!is_claimed(probe_whole(cut, other)), "answered by something else");
+    // A ZooKeeper client's GetData reads as LeaderAndIsr of a client called /november/72.
+    let path = b"\0\0\0\x19\0\0\0g\0\0\0\x04\0\0\0\x05\0\0\0\x0c/november/72\0";
+    assert!(!is_claimed(middle(&[&[0; 9], &path[..], path].concat(), &[])));
+    // Between other bytes, a request must end with them, or be followed by another one.
+    let request = request(12, 4, 7, b"rdkafka", b"\0\x02g\0\0\0\0\x01\0\0");
+    assert!(is_claimed(middle(&[&[0; 99], &request[..]].concat(), &[])));
+    assert!(!is_claimed(middle(&[&[0; 99], &request[..], &[0; 99]].concat(), &[])));
+}
+
+/// A flow that was captured from its beginning, and of which no more will come.
+fn probe_whole(a: &[u8], b: &[u8]) -> Verdict {
+    probe_heads::<Kafka>(&Heads {
+        a,
+        b,
+        a_port: 50_000,
+        b_port: 50_001,
+        transport: Transport::Tcp,
+        a_opened: true,
+        a_is_mid_stream: false,
+        b_is_mid_stream: false,
+        is_complete: true,
+    })
+}

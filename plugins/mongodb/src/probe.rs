@@ -67,7 +67,7 @@ fn find(head: &[u8], is_mid_stream: bool, is_complete: bool) -> Finding {
             found => found,
         };
     }
-    // The head begins inside a message: the first one that another one follows, or else the first one.
+    // The head begins inside a message: the first one that another one follows, or else one that ends where the head does.
     let mut first = None;
     for at in 1..head.len() {
         for direction in [Direction::ToServer, Direction::ToClient] {
@@ -77,7 +77,9 @@ fn find(head: &[u8], is_mid_stream: bool, is_complete: bool) -> Finding {
             if matches!(frame(direction, next), Frame::Len(_)) {
                 return Finding::Found(direction, true);
             }
-            first.get_or_insert(Finding::Found(direction, false));
+            if len == rest.len() as u64 {
+                first.get_or_insert(Finding::Found(direction, false));
+            }
         }
     }
     first.unwrap_or(if is_complete { Finding::Other } else { Finding::Need(head.len() + 1) })

@@ -17,8 +17,8 @@ import conversations
 HERE = Path(__file__).resolve().parent
 NETNS = f"matrix-{os.getpid()}"
 FLOWS = 104
-# Of a flow, so many packets are kept: what comes later tells little about how it begins.
-MAX_PACKETS = 32
+# Clients may open more connections than one for each conversation.
+MAX_FLOWS = FLOWS
 
 
 class Server:
@@ -84,12 +84,12 @@ def record(name: str, protocol) -> None:
                 dump.send_signal(signal.SIGINT)
                 dump.wait()
             server.stop()
-        flows, packets = trim(raw, HERE / f"{name}.pcap.gz")
+        flows, packets = trim(raw, HERE / f"{name}.pcap.gz", protocol.packets)
     print(f"{name}: {flows} flows, {packets} packets, {(HERE / f'{name}.pcap.gz').stat().st_size // 1024} KiB")
 
 
-def trim(raw: Path, out: Path) -> tuple[int, int]:
-    """Keeps the first packets of each flow of a classic pcap file. Returns the number of flows and of packets."""
+def trim(raw: Path, out: Path, most: int) -> tuple[int, int]:
+    """Keeps the first `most` packets of each flow of a classic pcap file. Returns the number of flows and of packets."""
     data = raw.read_bytes()
     kept, counts, at = [data[:24]], {}, 24
     while at < len(data):
@@ -99,8 +99,10 @@ def trim(raw: Path, out: Path) -> tuple[int, int]:
         ip = packet[30:]
         ports = ip[(ip[0] & 15) * 4:][:4]
         flow = min(ports, ports[2:] + ports[:2])
+        if flow not in counts and len(counts) == MAX_FLOWS:
+            continue
         counts[flow] = counts.get(flow, 0) + 1
-        if counts[flow] <= MAX_PACKETS:
+        if counts[flow] <= most:
             kept.append(packet)
     with open(out, "wb") as file, gzip.GzipFile("", "wb", 9, file, 0) as packed:
         packed.write(b"".join(kept))

@@ -86,6 +86,16 @@ fn a_flow_is_known_from_inside_a_message() {
 }
 
 #[test]
+fn inside_other_bytes_a_lone_message_must_end_with_them() {
+    let inside = [&[1; 50], &hello()[..]].concat();
+    assert_eq!(probe_heads::<Plugin>(&heads(&inside, b"")), Verdict::Likely(Client::A));
+    let complete = |head: &[u8]| probe_heads::<Plugin>(&Heads { is_complete: true, ..heads(head, b"") });
+    assert_eq!(complete(&[&inside[..], &[1; 50]].concat()), Verdict::No);
+    assert_eq!(complete(&inside[..inside.len() - 1]), Verdict::No);
+    assert_eq!(complete(&[&inside[..], &hello()[..]].concat()), Verdict::Certain(Client::A));
+}
+
+#[test]
 fn other_protocols_are_not_mistaken() {
     let others: [&[u8]; 8] = [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
