@@ -71,7 +71,8 @@ pub(crate) fn redirection(text: &[u8]) -> Option<&[u8]> {
     let is_redirection = matches!(words.next()?, b"MOVED" | b"ASK");
     let slot = words.next()?;
     let target = words.next().filter(|target| !target.is_empty() && target.len() <= 255)?;
-    let is_address = target.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_'));
+    let is_address =
+        target.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_'));
     (is_redirection && slot.len() <= 5 && slot.iter().all(u8::is_ascii_digit) && is_address).then_some(target)
 }
 

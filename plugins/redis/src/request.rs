@@ -159,9 +159,9 @@ impl Request {
     }
 
     fn is_key(&self, index: u64, texts: Texts<'_>) -> bool {
-        let in_range = self.key_range(texts).is_some_and(|(first, last, step)| {
-            (first..=last).contains(&index) && (index - first).is_multiple_of(step)
-        });
+        let in_range = self
+            .key_range(texts)
+            .is_some_and(|(first, last, step)| (first..=last).contains(&index) && (index - first).is_multiple_of(step));
         in_range || self.spec == Some(Keys::Stored) && index == 1
     }
 

@@ -1,2 +1,10 @@
 //! The plugin as a host sees it: conversations in, messages out.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod commands;
+mod flows;
+mod loss;
+mod probing;
+mod properties;
+mod wire;
