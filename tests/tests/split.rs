@@ -123,7 +123,7 @@ fn difference(fixture: &Fixture, rewrite: &str, original: &[String], records: &[
 }
 
 fn all() -> Vec<Fixture> {
-    ["kafka", "mongodb"].iter().flat_map(|protocol| fixtures(protocol)).collect()
+    ["kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)).collect()
 }
 
 fn small() -> Vec<Fixture> {
@@ -147,6 +147,8 @@ fn some() -> Vec<Fixture> {
         "mongodb/secantus_pm420_exhaust",
         "mongodb/comp_zstd_pm420",
         "mongodb/legacy_mockupdb_pm313_ops",
+        "redis/oddities",
+        "redis/pubsub_resp3",
     ]
     .into_iter()
     .map(fixture)
