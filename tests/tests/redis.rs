@@ -22,7 +22,7 @@ fn records_are_what_the_clients_saw() {
         assert_eq!(outcome.errors, Vec::<String>::new(), "{}", fixture.name);
         assert_eq!(outcome.faults("redis"), 0, "{}", fixture.name);
         let mut seen = seen(&outcome.records.parsed());
-        let mut told = told(&client_log(&fixture), fixture.name == "midstream");
+        let mut told = told(&client_log(&fixture), fixture.name == "clients_midstream");
         if let Some(master) = told.remove(&0) {
             let replicas: Vec<u16> = seen.keys().filter(|port| !told.contains_key(port)).copied().collect();
             assert_eq!(replicas.len(), 1, "one replica, and the clients");
@@ -44,7 +44,7 @@ fn records_are_what_the_clients_saw() {
 
 #[test]
 fn nothing_is_partial_where_nothing_is_missing() {
-    for fixture in fixtures("redis").into_iter().filter(|fixture| fixture.name != "midstream") {
+    for fixture in fixtures("redis").into_iter().filter(|fixture| fixture.name != "clients_midstream") {
         for record in engine::read(fixture.bytes()).records.parsed() {
             let is_whole = record["completeness"] == "full" || record["kind"] == "response";
             assert!(is_whole, "{}: {record}", fixture.name);

@@ -464,7 +464,7 @@ SCENARIOS = {
     "oddities": lambda _: oddities(),
     "errors": lambda _: errors(),
     "replication": lambda _: replication(),
-    "midstream": midstream,
+    "clients_midstream": midstream,
 }
 
 
@@ -507,7 +507,7 @@ def record(out, name):
             dump.append(subprocess.Popen(["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-B", "65536", "-w", f"{out}/{name}.pcap", ports], stderr=subprocess.DEVNULL))
             time.sleep(1)
 
-        if name != "midstream":
+        if name != "clients_midstream":
             start()
         try:
             SCENARIOS[name](start)
