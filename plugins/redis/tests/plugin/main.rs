@@ -1,6 +1,6 @@
 //! The plugin as a host sees it: conversations in, messages out.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod commands;
 mod flows;

@@ -14,6 +14,7 @@ pub(crate) fn replay() -> Replay {
 #[derive(Default)]
 pub(crate) struct Talk(Vec<(Direction, Vec<u8>)>);
 
+#[expect(clippy::wrong_self_convention, reason = "they are called as those of Replay are")]
 impl Talk {
     pub(crate) fn to_server(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.push((Direction::ToServer, bytes.as_ref().to_vec()));
