@@ -96,6 +96,28 @@ def conversations(target, ports, room):
             seed(target, bytes([2]) + gap + script + tail if middle < 0 else bytes([0]) + script + gap + script + tail)
 
 
+def redis_seeds():
+    """What the captures lack: streamed values, long and nested ones, a snapshot of known length."""
+
+    def command(*words):
+        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+
+    mark = b"0123456789abcdef0123456789abcdef01234567"
+    for asked, answered in (
+        (command(b"EVAL", b"x", b"0"), b"$?\r\n;4\r\nHell\r\n;1\r\no\r\n;0\r\n"),
+        (command(b"EVAL", b"x", b"0"), b"*?\r\n%?\r\n+a\r\n:1\r\n.\r\n*2\r\n|1\r\n+t\r\n:1\r\n#t\r\n,1.5\r\n.\r\n"),
+        (command(b"PSYNC", b"?", b"-1"), b"+FULLRESYNC x 0\r\n\n$5\r\nREDIS" + command(b"SELECT", b"1") + command(b"SET", b"k", b"v")),
+        (command(b"SYNC"), b"\n$EOF:" + mark + b"\r\nREDIS" + mark + command(b"SET", b"k", b"v")),
+        (command(b"MONITOR") + command(b"PING"), b"+OK\r\n+1339518083.107412 [0 127.0.0.1:60866] \"x\"\r\n+PONG\r\n"),
+        (command(b"SUBSCRIBE", b"a", b"b") + command(b"UNSUBSCRIBE"), b"".join(
+            b"*3\r\n$%d\r\n%s\r\n$1\r\na\r\n:1\r\n" % (len(w), w) for w in (b"subscribe", b"subscribe", b"unsubscribe", b"unsubscribe"))),
+        (command(b"CLIENT", b"REPLY", b"SKIP") + command(b"GET", b"k") + b"GET k\r\n", b"!3\r\nERR\r\n"),
+        (b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$99999\r\n", b"$99999\r\n"),
+    ):
+        for flags in (0, 1, 2):
+            seed("redis", bytes([flags]) + step(0, asked) + step(1, answered, piece=flags * 3))
+
+
 # Packets.
 
 
@@ -307,6 +329,8 @@ def module_seeds():
 
 conversations("kafka", {9092, 9093, 9094, 19092, 29092}, 45_000)
 conversations("mongodb", {27017, 27018, 27019}, 45_000)
+conversations("redis", {6379, 6380, 7000, 7001}, 45_000)
+redis_seeds()
 packet_seeds()
 capture_seeds()
 reassembly_seeds()

@@ -176,7 +176,7 @@ fn a_bad_order_says_what_is_expected() {
         assert_refused(&run(&["read", text(&good), "-d", order]), 2, &[order, words]);
     }
     assert_refused(&run(&["read", text(&good), "--plugin-opt", "kafka"]), 2, &["expected PLUGIN.KEY=VALUE"]);
-    assert_refused(&run(&["read", text(&good), "--plugin-opt", "redis.x=y"]), 2, &["redis", "not loaded"]);
+    assert_refused(&run(&["read", text(&good), "--plugin-opt", "nats.x=y"]), 2, &["nats", "not loaded"]);
 }
 
 #[test]

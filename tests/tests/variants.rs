@@ -1,7 +1,7 @@
 //! Captures of other forms: nanoseconds, pcapng, cut by a snaplen, IPv6, refused connections.
 
-use protap_e2e::artifacts::fixture;
-use protap_e2e::engine::{Outcome, read};
+use protap_e2e::artifacts::{fixture, plugin};
+use protap_e2e::engine::{Outcome, load, read, read_with};
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::nanoseconds_of_day;
 
@@ -52,7 +52,8 @@ fn a_snaplen_costs_no_request() {
 
 #[test]
 fn a_flow_of_another_protocol_over_ipv6_is_counted_and_gives_no_records() {
-    let outcome = outcome("variants/redis_ipv6");
+    let others = load(["kafka", "mongodb"].map(plugin).iter().map(AsRef::as_ref));
+    let outcome = read_with(&others, fixture("variants/redis_ipv6").bytes(), 1);
     assert!(outcome.records.is_empty());
     let unclaimed = &outcome.summary["flows"]["unclaimed_by_port"];
     assert_eq!((&unclaimed[0]["port"], &unclaimed[0]["flows"]), (&6380.into(), &1.into()));

@@ -18,6 +18,7 @@ const SYSTEM_NAME: &str = "redis";
 /// Stands for the name of a command that does not look like one.
 const UNKNOWN: &str = "unknown";
 const LOST: &str = "bytes lost";
+const NOT_SEEN: &str = "its request was not seen";
 
 /// How a request is emitted.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,10 @@ pub(crate) fn reply(
         match role {
             Role::Message(name) => {
                 let name = message(texts.get(name));
-                let writer = out.one_way(&name).str(SYSTEM, SYSTEM_NAME).str(PUSH_KIND, &name);
+                let mut writer = out.one_way(&name).str(SYSTEM, SYSTEM_NAME).str(PUSH_KIND, &name);
+                if context.is_none() && name.ends_with("subscribe") {
+                    writer = writer.partial(NOT_SEEN);
+                }
                 incomplete(size(writer, reply), is_whole).emit();
             }
             Role::Monitored => {
@@ -107,9 +111,14 @@ pub(crate) fn reply(
                 }
                 writer = writer.str(SYSTEM, SYSTEM_NAME);
                 match context {
-                    None => writer = writer.partial("its request was not seen"),
+                    None => writer = writer.partial(NOT_SEEN),
                     Some(context) if !context.has_said_database => writer = database(writer, flow.database.get().0),
                     Some(_) => {}
+                }
+                let is_unsubscribed =
+                    matches!(context, Some(Context { verb: Verb::Unsubscribe(_), number: Some(0), .. }));
+                if is_unsubscribed && flow.is_uncertain.get() && !reply.names_nothing {
+                    writer = writer.partial("how much was subscribed to is not known");
                 }
                 if let Some(target) = reply.code.and_then(|_| redirection(texts.get(reply.line))) {
                     writer = writer.str(REDIRECTION, target);

@@ -34,7 +34,9 @@ pub(crate) struct Evidence {
     pub(crate) len: usize,
     /// More bytes may tell more.
     pub(crate) is_open: bool,
-    /// A request of REPLCONF: only replicas send those.
+    /// A request was an array; its command is known; it is REPLCONF, which only replicas send.
+    pub(crate) has_array: bool,
+    pub(crate) has_command: bool,
     pub(crate) is_replica: bool,
     /// Values that were looked at.
     pub(crate) spent: u64,
@@ -132,6 +134,8 @@ fn request(bytes: &[u8], found: &mut Evidence) -> Frame {
     };
     let Some(name) = rest.get(word.len..word.len.saturating_add(len)) else { return Frame::Cut { points: WEAK } };
     let Some(name) = Name::of(name) else { return Frame::None };
+    found.has_array = true;
+    found.has_command |= name.keys().is_some();
     found.is_replica |= name.as_str() == "REPLCONF";
     let points = match name.keys() {
         Some(_) => STRONG,

@@ -18,13 +18,16 @@ enum Finding {
 }
 
 impl Finding {
-    fn points(self) -> u32 {
+    fn evidence(self) -> Evidence {
         match self {
-            Self::Found(found) | Self::Open(found) => {
-                found.points.min(ENOUGH) + if found.is_replica { ENOUGH } else { 0 }
-            }
-            Self::Other => 0,
+            Self::Found(found) | Self::Open(found) => found,
+            Self::Other => Evidence::default(),
         }
+    }
+
+    fn points(self) -> u32 {
+        let found = self.evidence();
+        found.points.min(ENOUGH) + if found.is_replica { ENOUGH } else { 0 }
     }
 }
 
@@ -75,19 +78,17 @@ fn judge(heads: &Heads<'_>, requests: Finding, replies: Finding, answer: &[u8]) 
     if requests == Finding::Other || replies == Finding::Other {
         return Guess::No;
     }
-    let (asked, answered) = (requests.points(), replies.points());
-    match (asked, answered) {
-        (STRONG.., 1..) => Guess::Certain,
-        (STRONG.., 0) => Guess::Likely,
-        // A line, or a command that is not known.
-        (1.., 1..) if evidence::is_peculiar(answer) || answered >= ENOUGH || asked > 2 => Guess::Likely,
+    let is_answered = replies.points() > 0;
+    let is_peculiar = evidence::is_peculiar(answer);
+    let is_likely = match requests.evidence() {
+        found if found.has_command && is_answered => return Guess::Certain,
+        found if found.has_command => true,
+        found if found.has_array => is_answered || heads.is_complete,
         // POP3 and NATS have such lines as well, which are answered by words alone.
-        (1.., STRONG..) if answer.starts_with(b"+PONG") || heads.is_complete => Guess::Likely,
-        (0, ENOUGH..) if evidence::is_peculiar(answer) => Guess::Likely,
-        (3, 0) if heads.is_complete => Guess::Likely,
-        (0, STRONG..) if heads.is_complete && evidence::is_peculiar(answer) => Guess::Likely,
-        _ => Guess::Open,
-    }
+        found if found.points > 0 => is_answered && (is_peculiar || answer.starts_with(b"+PONG")),
+        _ => is_peculiar && replies.points() >= if heads.is_complete { STRONG } else { ENOUGH },
+    };
+    if is_likely { Guess::Likely } else { Guess::Open }
 }
 
 fn find(direction: Direction, head: &[u8], is_mid_stream: bool) -> Finding {

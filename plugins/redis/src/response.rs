@@ -90,7 +90,8 @@ fn role(stream: &Stream, flow: &Answered, reply: &Reply, context: Option<Context
         (Some(Kind::Array), Word::Subscribed(_) | Word::Unsubscribed(_)) if verb.is_none() => {
             Role::Message(reply.first)
         }
-        (Some(Kind::SimpleString), _) if (flow.is_monitoring.get() || verb.is_none()) && is_monitored() => {
+        // Nothing but a script answers like that.
+        (Some(Kind::SimpleString), _) if (flow.is_monitoring.get() || verb != Some(Verb::Plain)) && is_monitored() => {
             Role::Monitored
         }
         _ => Role::Answer { has_more: false },

@@ -79,16 +79,18 @@ fn put_head(line: &mut Object<'_>, record: &Record) {
 fn put_request(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     let Some(Part { content, bytes, .. }) = outcome::request(record) else { return };
     let mut request = line.object("request");
-    put_what(&mut request, content, record, facts);
+    // Which database a request met may be known only from its answer.
+    let answer = outcome::response(record).and_then(|response| response.content.domain.as_deref());
+    put_what(&mut request, content, content.domain.as_deref().or(answer), record, facts);
     request.unsigned("bytes", *bytes);
     request.close();
 }
 
 /// What a message is about: its request says so, or itself where that was not seen.
-fn put_what(part: &mut Object<'_>, content: &Content, record: &Record, facts: &mut FactTable) {
+fn put_what(part: &mut Object<'_>, content: &Content, domain: Option<&str>, record: &Record, facts: &mut FactTable) {
     part.optional_string("type", content.type_name.as_deref());
     part.optional_string("version", content.version.as_deref());
-    part.optional_string("domain", content.domain.as_deref());
+    part.optional_string("domain", domain);
     for (key, text) in [("resource", &content.resource), ("endpoint", &content.endpoint)] {
         if let Some(text) = text {
             part.string(key, facts.resolve(&record.plugin, text));
@@ -106,7 +108,7 @@ fn put_response(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     }
     let mut response = line.object("response");
     if let (None, Some(part)) = (outcome::request(record), part) {
-        put_what(&mut response, &part.content, record, facts);
+        put_what(&mut response, &part.content, part.content.domain.as_deref(), record, facts);
     }
     response.word("status", outcome::status_name(status));
     if let Some(Part { content, bytes, count }) = part {

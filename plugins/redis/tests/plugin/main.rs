@@ -1,1 +1,13 @@
 //! The plugin as a host sees it: conversations in, messages out.
+<<<<<<< HEAD
+=======
+
+#![expect(clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod commands;
+mod flows;
+mod loss;
+mod probing;
+mod properties;
+mod wire;
+>>>>>>> h-redis

@@ -105,6 +105,15 @@ fn response_without_request_stands_alone() {
 }
 
 #[test]
+fn a_domain_that_only_the_response_knows_is_the_request_s() {
+    let mut record = produce();
+    record.response.as_mut().unwrap().content.domain = Some("3".into());
+    assert!(line(&record).contains(r#""request":{"type":"Produce","version":"9","domain":"3","#));
+    record.request.as_mut().unwrap().content.domain = Some("0".into());
+    assert!(line(&record).contains(r#""domain":"0""#) && !line(&record).contains(r#""domain":"3""#));
+}
+
+#[test]
 fn attributes_are_merged_at_the_request_s_place() {
     let mut record = produce();
     record.request.as_mut().unwrap().content.attributes =
@@ -175,7 +184,7 @@ fn expected(record: &Record) -> Json {
         "plugin": "kafka 0.1.0",
         "flow": {"transport": transport, "client": ends[0], "server": ends[1]},
         "from": record.is_from_server.then_some("server"),
-        "request": asked.map(expected_request),
+        "request": asked.map(|asked| expected_request(asked, answered)),
         "response": expected_response(record, answered),
         "latency_ns": record.latency_ns.map(exact),
         "duration_ns": record.duration_ns.map(exact),
@@ -189,9 +198,10 @@ fn expected(record: &Record) -> Json {
     present(all, expected_attributes(&parts, record))
 }
 
-fn expected_request(part: &Part) -> Json {
-    let content = &part.content;
-    let mut all = expected_what(content);
+fn expected_request(part: &Part, answered: Option<&Part>) -> Json {
+    let mut content = part.content.clone();
+    content.domain = content.domain.or_else(|| answered?.content.domain.clone());
+    let mut all = expected_what(&content);
     all.insert("bytes".into(), exact(part.bytes));
     all.into()
 }

@@ -1,0 +1,175 @@
+//! Redis: the records of each capture are what the clients that it was recorded from saw themselves.
+//! `tests/captures/redis/drive.py` wrote down what they sent, and how it was answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use protap_e2e::artifacts::{Fixture, fixture, fixtures};
+use protap_e2e::engine;
+use protap_e2e::pcap::Capture;
+use protap_e2e::records::ports;
+use protap_e2e::segment::segments;
+use serde_json::Value;
+
+/// What happened on one connection, by kind, each in order.
+type Events = BTreeMap<String, Vec<String>>;
+
+#[test]
+fn records_are_what_the_clients_saw() {
+    let mut report = String::new();
+    for fixture in fixtures("redis") {
+        let outcome = engine::read(fixture.bytes());
+        assert_eq!(outcome.errors, Vec::<String>::new(), "{}", fixture.name);
+        assert_eq!(outcome.faults("redis"), 0, "{}", fixture.name);
+        let mut seen = seen(&outcome.records.parsed());
+        let mut told = told(&client_log(&fixture), fixture.name == "clients_midstream");
+        if let Some(master) = told.remove(&0) {
+            let replicas: Vec<u16> = seen.keys().filter(|port| !told.contains_key(port)).copied().collect();
+            assert_eq!(replicas.len(), 1, "one replica, and the clients");
+            let replica = seen.remove(&replicas[0]).expect("found just now");
+            report += &difference(&fixture, 0, "master", &replicated(&replica), &master["master"]);
+        }
+        let ports: BTreeSet<u16> = seen.keys().chain(told.keys()).copied().collect();
+        let nothing = Events::new();
+        for port in ports {
+            let (seen, told) = (seen.get(&port).unwrap_or(&nothing), told.get(&port).unwrap_or(&nothing));
+            for kind in ["session", "request", "oneway", "message", "response"] {
+                let of = |events: &Events| events.get(kind).cloned().unwrap_or_default();
+                report += &difference(&fixture, port, kind, &of(seen), &of(told));
+            }
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn nothing_is_partial_where_nothing_is_missing() {
+    for fixture in fixtures("redis").into_iter().filter(|fixture| fixture.name != "clients_midstream") {
+        for record in engine::read(fixture.bytes()).records.parsed() {
+            let is_whole = record["completeness"] == "full" || record["kind"] == "response";
+            assert!(is_whole, "{}: {record}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn no_value_key_error_text_or_password_is_emitted() {
+    for fixture in fixtures("redis") {
+        let text = engine::read(fixture.bytes()).records.text;
+        for secret in ["secret", "watched", "hello hello", "p:1", "Operation against", "NOSUCHCOMMAND'", "xxxx"] {
+            let found = text.lines().find(|line| line.contains(secret));
+            assert_eq!(found, None, "{}: {secret}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn what_blocks_is_marked() {
+    let records = engine::read(fixture("redis/commands_resp2").bytes()).records.parsed();
+    let long: Vec<&str> =
+        records.iter().filter(|r| r["long_poll"] == true).filter_map(|r| r["request"]["type"].as_str()).collect();
+    assert_eq!(long, ["BLPOP", "BLPOP", "XREAD", "WAIT", "BZPOPMIN"]);
+}
+
+#[test]
+fn every_byte_of_a_connection_belongs_to_a_record() {
+    for name in ["redis/commands_resp2", "redis/commands_resp3", "redis/pubsub_resp2", "redis/pubsub_resp3"] {
+        let fixture = fixture(name);
+        let segments = segments(&Capture::read(&fixture.path));
+        // What was sent again counts once.
+        let sent: BTreeMap<_, _> =
+            segments.iter().map(|segment| ((segment.stream(), segment.seq), segment.payload.len() as u64)).collect();
+        let sent: u64 = sent.values().sum();
+        let records = engine::read(fixture.bytes()).records.parsed();
+        let bytes = |part: &Value| part["bytes"].as_u64().unwrap_or_default();
+        let told: u64 = records.iter().map(|record| bytes(&record["request"]) + bytes(&record["response"])).sum();
+        assert_eq!(told, sent, "{name}");
+    }
+}
+
+#[test]
+fn ipv6_is_redis_too() {
+    let records = engine::read(fixture("variants/redis_ipv6").bytes()).records.parsed();
+    assert!(!records.is_empty() && records.iter().all(|record| record["protocol"] == "redis"));
+}
+
+fn difference(fixture: &Fixture, port: u16, kind: &str, seen: &[String], told: &[String]) -> String {
+    if seen == told {
+        return String::new();
+    }
+    let at = seen.iter().zip(told).take_while(|(seen, told)| seen == told).count();
+    let (name, counts) = (&fixture.name, (seen.len(), told.len()));
+    format!("{name}, port {port}, {kind}: {counts:?}; at {at} {:?} instead of {:?}\n", seen.get(at), told.get(at))
+}
+
+fn client_log(fixture: &Fixture) -> Vec<Value> {
+    let plain = fixture.oracle("client.jsonl");
+    let text = if plain.exists() {
+        std::fs::read_to_string(plain).expect("a file of the repository can be read")
+    } else {
+        let file = std::fs::File::open(fixture.oracle("client.jsonl.gz")).expect("every capture has a log");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("gzip");
+        text
+    };
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// What the clients wrote down, by their ports; what was sent to a replica is under 0. Where a connection's beginning
+/// was not seen, nobody but the client can know its database before it selects one.
+fn told(log: &[Value], is_mid_stream: bool) -> BTreeMap<u16, Events> {
+    let mut told: BTreeMap<u16, Events> = BTreeMap::new();
+    let mut has_selected = BTreeSet::new();
+    for event in log {
+        let port = u16::try_from(event["port"].as_u64().expect("a port")).expect("16 bits");
+        let text = |field: &str| event[field].as_str().unwrap_or("-").to_owned();
+        let kind = text("kind");
+        let line = match kind.as_str() {
+            "session" => {
+                let (name, error, replies) = (text("type"), text("error"), &event["replies"]);
+                if name == "SELECT" {
+                    has_selected.insert(port);
+                }
+                let is_known = !is_mid_stream || has_selected.contains(&port);
+                let database = if is_known { event["db"].to_string() } else { "-".to_owned() };
+                format!("{name} {} {error} {replies} in {database}", text("status"))
+            }
+            _ => text("type"),
+        };
+        told.entry(port).or_default().entry(kind).or_default().push(line);
+    }
+    told
+}
+
+fn seen(records: &[Value]) -> BTreeMap<u16, Events> {
+    let mut seen: BTreeMap<u16, Events> = BTreeMap::new();
+    for record in records {
+        let (request, response) = (&record["request"], &record["response"]);
+        let text = |field: &Value| field.as_str().unwrap_or("-").to_owned();
+        let kind = match (text(&record["kind"]).as_str(), text(&record["from"]).as_str()) {
+            ("oneway", "server") => "message".to_owned(),
+            (kind, _) => kind.to_owned(),
+        };
+        let line = match kind.as_str() {
+            "session" => {
+                let (error, replies) = (text(&response["exception"]), &response["count"]);
+                let (name, status) = (text(&request["type"]), text(&response["status"]));
+                format!("{name} {status} {error} {replies} in {}", text(&request["domain"]))
+            }
+            "response" if response["status"] == "ok" => text(&response["result"]),
+            "response" => text(&response["exception"]),
+            _ => text(&request["type"]),
+        };
+        seen.entry(ports(record).0).or_default().entry(kind).or_default().push(line);
+    }
+    seen
+}
+
+/// The commands that a replica was sent, but for what a master says to the replica itself.
+fn replicated(replica: &Events) -> Vec<String> {
+    let sent = replica["message"].iter().filter(|name| !matches!(name.as_str(), "snapshot" | "PING" | "REPLCONF"));
+    let mut sent: Vec<String> = sent.cloned().collect();
+    // It begins with the database, which no client asked for.
+    assert_eq!(sent.remove(0), "SELECT");
+    sent
+}
