@@ -11,11 +11,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
-<<<<<<< HEAD
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test bench fmt fmt-check clippy doc fuzz clean
-=======
-.PHONY: help setup plugins example-plugins test-plugins build demo test matrix bench fmt fmt-check clippy doc fuzz clean
->>>>>>> h-matrix
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test matrix bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

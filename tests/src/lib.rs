@@ -19,9 +19,6 @@ pub mod conversation;
 pub mod hostile;
 pub mod conformance;
 pub mod random;
-<<<<<<< HEAD
 pub mod datagram;
 pub mod shape;
-=======
 pub mod matrix;
->>>>>>> h-matrix

@@ -108,7 +108,7 @@ struct Candidate {
 
 impl Candidate {
     fn manifest(&self) -> &Manifest {
-        &self.set.as_slice()[0].manifest
+        &self.set.get(0).expect("one plugin").manifest
     }
 
     /// Whether a capture is of the plugin's protocol: its name's first word is the plugin's, or one of its protocols'.
@@ -168,7 +168,7 @@ pub fn run(plan: Plan, plugins: &[PathBuf], traffic: &[Traffic]) -> Report {
 
 fn candidate(path: &Path) -> Candidate {
     let set = engine::load([path]);
-    let port = set.as_slice()[0].manifest.ports.first().copied().unwrap_or(NEUTRAL_PORT);
+    let port = set.get(0).expect("one plugin").manifest.ports.first().copied().unwrap_or(NEUTRAL_PORT);
     Candidate { set, port }
 }
 

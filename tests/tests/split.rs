@@ -20,11 +20,7 @@ fn single_bytes_give_the_same_records() {
 
 #[test]
 fn cuts_between_header_and_body_give_the_same_records() {
-<<<<<<< HEAD
     same_records(all(), &[("cut behind headers", &|s| rewrite::cut_behind_headers(s))]);
-=======
-    same_records(from_their_start(), &[("cut behind headers", &|s| rewrite::cut_behind_headers(s))]);
->>>>>>> h-redis
     let big = vec![fixture("kafka/tansu_ck216_big"), fixture("mongodb/secantus_pm420_exhaust")];
     same_records(big, &[("pieces of 7", &|s| rewrite::cut(s, 7)), ("pieces of 1447", &|s| rewrite::cut(s, 1447))]);
 }
@@ -146,18 +142,13 @@ fn all() -> Vec<Fixture> {
     ["kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)).collect()
 }
 
-/// A connection caught in its middle is found by what the first packets hold, so there it shows how they were cut.
-fn from_their_start() -> Vec<Fixture> {
-    all().into_iter().filter(|fixture| !fixture.name.ends_with("_midstream")).collect()
-}
-
 fn small() -> Vec<Fixture> {
     let payload = |fixture: &Fixture| segments(&Capture::read(&fixture.path)).iter().map(|s| s.payload.len()).sum();
     let is_small = |fixture: &Fixture| -> bool {
         let bytes: usize = payload(fixture);
         bytes < SMALL
     };
-    from_their_start().into_iter().filter(is_small).collect()
+    all().into_iter().filter(is_small).collect()
 }
 
 /// One capture of each sort.

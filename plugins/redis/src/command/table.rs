@@ -302,10 +302,7 @@ pub(crate) const CONTAINERS: &[(&str, &[&str])] = &[
             "INFO",
             "KILL",
             "LIST",
-<<<<<<< HEAD
-=======
             "MAINT_NOTIFICATIONS",
->>>>>>> h-redis
             "NO-EVICT",
             "NO-TOUCH",
             "PAUSE",

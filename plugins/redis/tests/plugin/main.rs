@@ -1,6 +1,4 @@
 //! The plugin as a host sees it: conversations in, messages out.
-<<<<<<< HEAD
-=======
 
 #![expect(clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -10,4 +8,3 @@ mod loss;
 mod probing;
 mod properties;
 mod wire;
->>>>>>> h-redis
