@@ -19,6 +19,7 @@ mod outcome;
 mod packet;
 mod reply;
 mod sql;
+mod told;
 
 attributes! {
     SCHEMA;

@@ -10,12 +10,13 @@
 
 use protap_plugin::prelude::*;
 
-use crate::outcome::{Ending, SqlError};
+use crate::outcome::Ending;
 use crate::packet::{FULL, Head, Packet, lenenc};
-use crate::{AFFECTED_ROWS, AUTH_METHOD, ERROR_TYPE, Flow, RETURNED_ROWS, STATUS_CODE, SYSTEM, SYSTEM_NAME, greeting};
+use crate::told::{Told, emit, fail};
+use crate::{Flow, SYSTEM, SYSTEM_NAME, greeting};
 
 /// Bytes of a packet that are looked at: an OK packet with two long numbers, a method's name.
-const LOOKED_AT: usize = 40;
+pub(crate) const LOOKED_AT: usize = 40;
 /// Bytes of an ERR packet up to its text.
 const ERROR_FRONT: usize = 9;
 
@@ -49,32 +50,6 @@ impl Reply {
 
     fn of_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|reply| reply.to_byte() == byte)
-    }
-}
-
-/// What is known of a reply so far.
-#[derive(Debug, Default)]
-struct Told {
-    status: Status,
-    error: Option<SqlError>,
-    affected_rows: u64,
-    rows: Option<u64>,
-    method: Option<Head<LOOKED_AT>>,
-}
-
-impl Told {
-    fn end(&mut self, ending: Ending) {
-        match ending {
-            Ending::Ok { affected_rows, .. } => {
-                self.affected_rows = self.affected_rows.saturating_add(affected_rows);
-                self.status = Status::Ok;
-            }
-            Ending::Eof { .. } => self.status = Status::Ok,
-            Ending::Error(error) => {
-                self.status = error.status();
-                self.error = Some(error);
-            }
-        }
     }
 }
 
@@ -276,38 +251,4 @@ impl Reading<'_> {
         }
         self.pass().await
     }
-}
-
-fn emit(output: &mut Output, told: &Told, is_asked: bool) {
-    let mut message = output.response(told.status);
-    if !is_asked {
-        message = message.str(SYSTEM, SYSTEM_NAME).partial("its request was not seen");
-    }
-    if let Some(error) = told.error {
-        return fail(message, error).emit();
-    }
-    if let Some(rows) = told.rows {
-        message = message.i64(RETURNED_ROWS, saturate(rows));
-    }
-    if told.affected_rows > 0 {
-        message = message.i64(AFFECTED_ROWS, saturate(told.affected_rows));
-    }
-    if let Some(method) = &told.method {
-        let name = method.bytes().get(1..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
-        message = message.str(AUTH_METHOD, name);
-    }
-    message.code(0).emit();
-}
-
-/// Says what the error is, without its text.
-fn fail(message: MessageWriter<'_>, error: SqlError) -> MessageWriter<'_> {
-    let message = message.code(error.number.into()).str(STATUS_CODE, error.number.to_string());
-    match error.state {
-        Some(state) => message.exception(state).str(ERROR_TYPE, state),
-        None => message,
-    }
-}
-
-fn saturate(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
