@@ -250,10 +250,10 @@ impl Exchanges {
             return self.end(stream);
         }
         self.open.insert(stream, exchange);
-        if self.open.len() > MAX_EXCHANGES {
-            if let Some((oldest, _)) = self.open.pop_first() {
-                self.end(oldest);
-            }
+        if self.open.len() > MAX_EXCHANGES
+            && let Some((oldest, _)) = self.open.pop_first()
+        {
+            self.end(oldest);
         }
     }
 
