@@ -17,6 +17,7 @@ const ALL: u8 = END_STREAM | END_HEADERS;
 #[derive(Clone, Default)]
 struct Steps(Vec<(Direction, Vec<u8>)>);
 
+#[allow(clippy::wrong_self_convention, reason = "named as those of `Replay`")]
 impl Steps {
     fn to_server(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.push((UP, bytes.as_ref().to_vec()));

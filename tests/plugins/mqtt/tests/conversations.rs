@@ -13,6 +13,7 @@ const DOWN: Direction = Direction::ToClient;
 #[derive(Clone, Default)]
 struct Steps(Vec<(Direction, Vec<u8>)>);
 
+#[allow(clippy::wrong_self_convention, reason = "named as those of `Replay`")]
 impl Steps {
     fn to_server(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.push((UP, bytes.as_ref().to_vec()));
