@@ -368,6 +368,9 @@ impl Session {
         // The FIN of the side that owes the answers says that they will not come; a RST, that none will.
         let answered_by_server = (direction == Direction::ToClient) ^ self.is_turned;
         let owed_by = (reason == CloseReason::Fin).then_some(answered_by_server);
+        if owed_by.is_none() {
+            self.give_up_all_parts("closed", cx);
+        }
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, owed_by, "closed", at, out));
     }
 

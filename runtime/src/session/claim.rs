@@ -136,6 +136,7 @@ impl Session {
 
     /// The plugin gives the flow back, or lost it: the others are asked, if the head is still there.
     pub(super) fn release(&mut self, plugin: usize, reason: &'static str, cx: &mut SessionContext<'_>) {
+        self.give_up_all_parts(reason, cx);
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, reason, now, out));
         (self.streams, self.pairing) = (None, None);

@@ -176,6 +176,7 @@ impl Session {
                 Ok(Next::Wait)
             }
             verb::OPAQUE => {
+                self.give_up_all_parts("opaque", cx);
                 let now = cx.now;
                 self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "opaque", now, out));
                 self.give_up_claim(cx);
@@ -283,6 +284,7 @@ impl Session {
 
     /// From `offset` on another protocol begins: the flow is inferred anew.
     fn hand_over(&mut self, direction: Direction, offset: u64, cx: &mut SessionContext<'_>) {
+        self.give_up_all_parts("handover", cx);
         let now = cx.now;
         self.with_pairing(cx, |pairing, flow, out| pairing.close(flow, None, "handover", now, out));
         self.give_up_claim(cx);

@@ -131,6 +131,12 @@ impl Session {
         }
     }
 
+    /// No more parts will come at all.
+    pub(super) fn give_up_all_parts(&mut self, reason: &'static str, cx: &mut SessionContext<'_>) {
+        self.give_up_parts(Direction::ToServer, reason, cx);
+        self.give_up_parts(Direction::ToClient, reason, cx);
+    }
+
     /// Who asked withdraws a request: what there is of its response is all, and if there is nothing, none will come.
     pub(super) fn cancel(
         &mut self,

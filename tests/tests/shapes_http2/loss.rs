@@ -8,7 +8,7 @@ use protap_e2e::engine::read_with;
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::ports;
-use protap_e2e::segment::{segments, to_file};
+use protap_e2e::segment::{ACK, RST, Segment, segments, to_file};
 use serde_json::Value;
 
 use super::streams::SERVERS;
@@ -76,4 +76,28 @@ fn packets_that_are_lost_cost_what_they_held_and_falsify_nothing() {
         }
         assert!(answered > 10, "{name}: in only {answered} cases most requests had their answers");
     }
+}
+
+/// A connection that is reset, by either end, wherever it was: every stream has one record, which what had begun of its
+/// response is part of.
+#[test]
+fn a_reset_of_the_connection_ends_every_stream_once() {
+    let fixture = fixture("http2/grpc");
+    let segments = segments(&Capture::read(&fixture.path));
+    let mut begun = 0;
+    for len in (10..segments.len()).step_by(3) {
+        let kept = &segments[..len];
+        for port_is_servers in [true, false] {
+            let is_from = |segment: &&Segment| (segment.source.port() == 50051) == port_is_servers;
+            let Some(last) = kept.iter().rev().find(is_from) else { continue };
+            let reset = Segment { flags: RST | ACK, seq: last.end(), payload: vec![], ..last.clone() };
+            let reset = Segment { at: kept[len - 1].at + 1_000, ..reset };
+            let file = to_file(&[kept, &[reset]].concat(), Link::Ethernet);
+            let records = read_with(plugins(), file, 1).records.parsed();
+            let (streams, _) = by_stream(&records);
+            let has_begun = |record: &&Value| record["completeness_reason"] == "closed";
+            begun += streams.values().filter(has_begun).count();
+        }
+    }
+    assert!(begun > 4, "only {begun} responses had begun");
 }

@@ -82,8 +82,8 @@ impl Exchange {
 #[derive(Debug, Default)]
 pub(crate) struct Exchanges {
     open: BTreeMap<u32, Exchange>,
-    /// The newest stream that began; ids only grow.
-    newest: u32,
+    /// The newest streams that were begun: of those with even numbers, which servers begin, and of those with odd ones.
+    newest: [u32; 2],
     ended: VecDeque<u32>,
 }
 
@@ -118,9 +118,12 @@ impl Exchanges {
             return;
         }
         let is_vague = block.flaw.is_some() || block.headers.has_unknown;
-        let is_new = direction == Direction::ToServer && block.stream > self.newest;
+        let is_new = direction == Direction::ToServer && self.is_new(block.stream);
         if block.headers.is_request() || is_vague && is_new {
-            self.request(block, direction, output);
+            // The number of a stream is used once.
+            if self.is_new(block.stream) {
+                self.request(block, direction, output);
+            }
         } else if block.headers.status.is_some() || self.is_pending(direction, block.stream) {
             let mut exchange = Exchange { request: Half::Done, ..Exchange::new(direction.opposite()) };
             if block.headers.status.is_none() && !is_vague {
@@ -227,6 +230,9 @@ impl Exchanges {
 
     /// The server begins, unasked, what a client could ask for.
     fn promise(&mut self, block: &Block, direction: Direction, output: &mut Output) {
+        if !block.promised.is_multiple_of(2) || !self.is_new(block.promised) {
+            return;
+        }
         let mut exchange = Exchange::new(direction.opposite());
         exchange.is_pushed = true;
         exchange.is_kind_known = true;
@@ -237,13 +243,17 @@ impl Exchanges {
     }
 
     fn keep(&mut self, stream: u32, exchange: Exchange) {
-        self.newest = self.newest.max(stream);
+        if let Some(newest) = self.newest.get_mut(parity(stream)) {
+            *newest = stream.max(*newest);
+        }
         if exchange.is_done() {
             return self.end(stream);
         }
         self.open.insert(stream, exchange);
-        if self.open.len() > MAX_EXCHANGES {
-            self.open.pop_first();
+        if self.open.len() > MAX_EXCHANGES
+            && let Some((oldest, _)) = self.open.pop_first()
+        {
+            self.end(oldest);
         }
     }
 
@@ -252,6 +262,11 @@ impl Exchanges {
             self.open.remove(&stream);
             self.end(stream);
         }
+    }
+
+    /// Whether the stream may begin: numbers only grow.
+    fn is_new(&self, stream: u32) -> bool {
+        self.newest.get(parity(stream)).is_some_and(|newest| stream > *newest)
     }
 
     fn end(&mut self, stream: u32) {
@@ -265,4 +280,8 @@ impl Exchanges {
     fn is_pending(&self, direction: Direction, stream: u32) -> bool {
         direction == Direction::ToClient && !self.ended.contains(&stream) && host::pending(stream.into()).is_some()
     }
+}
+
+fn parity(stream: u32) -> usize {
+    usize::from(!stream.is_multiple_of(2))
 }
