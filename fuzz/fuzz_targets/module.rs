@@ -43,6 +43,13 @@ fn smith(data: &[u8]) -> Option<Vec<u8>> {
         exports: Some(EXPORTED.get_or_init(|| wat::parse_str(EXPORTS).expect("it is well-formed")).clone()),
         allow_start_export: data.ratio(1, 8).ok()?,
         max_imports: 0,
+        // Small: what takes its time here is the compiler.
+        max_funcs: 10,
+        max_instructions: 60,
+        max_globals: 4,
+        max_types: 12,
+        max_element_segments: 2,
+        max_data_segments: 2,
         max_memories: 1,
         max_memory32_bytes: 1 << 30,
         memory_max_size_required: false,

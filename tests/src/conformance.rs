@@ -9,6 +9,7 @@ mod driver;
 mod loading;
 mod probing;
 mod subject;
+mod truncated;
 
 use std::path::Path;
 
@@ -76,7 +77,7 @@ const CHECKS: [Check; 19] = [
 /// The checks that need a capture.
 const CAPTURED: [Check; 5] = [
     ("records", |subject| verdict(captured::records(subject))),
-    ("truncation", captured::truncation),
+    ("truncation", truncated::truncation),
     ("cuts", captured::cuts),
     ("losses", captured::losses),
     ("repeat", |subject| verdict(captured::repeat(subject))),

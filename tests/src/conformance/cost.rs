@@ -21,8 +21,8 @@ pub(super) fn cost(subject: &Subject) -> Checked {
         costs.append(&mut flow.costs);
         flow.close(&mut instance)?;
     }
-    if let Some(capture) = &subject.capture {
-        costs.append(&mut super::captured::costs(subject, capture)?);
+    if subject.capture.is_some() {
+        costs.append(&mut super::truncated::costs(subject)?);
     }
     Ok(describe(costs))
 }
