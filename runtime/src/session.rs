@@ -356,6 +356,10 @@ impl Session {
             }
         }
         self.head = None;
+        // The client has asked, unheard: what follows is no turn-around, and the next answers are not to that.
+        if (direction == Direction::ToServer) ^ self.is_turned {
+            self.last_direction = Some(direction);
+        }
         if let Some(streams) = &mut self.streams {
             streams.lane_mut(direction).stream.tail = Tail::Gap(len);
             self.parse(direction, cx);
