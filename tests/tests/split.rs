@@ -11,6 +11,10 @@ use protap_e2e::segment::{Segment, segments, to_file};
 /// Captures up to this size are also cut into single bytes.
 const SMALL: usize = 80_000;
 
+/// Has flows that are only recognised when they end, as the server alone speaks in them. Their records come late, and
+/// those of the others need not wait for them.
+const LATE: &str = "errors";
+
 type Rewrite<'a> = &'a dyn Fn(&[Segment]) -> Vec<Segment>;
 
 #[test]
@@ -20,7 +24,7 @@ fn single_bytes_give_the_same_records() {
 
 #[test]
 fn cuts_between_header_and_body_give_the_same_records() {
-    same_records(all(), &[("cut behind headers", &|s| rewrite::cut_behind_headers(s))]);
+    same_records(from_their_start(), &[("cut behind headers", &|s| rewrite::cut_behind_headers(s))]);
     let big = vec![fixture("kafka/tansu_ck216_big"), fixture("mongodb/secantus_pm420_exhaust")];
     same_records(big, &[("pieces of 7", &|s| rewrite::cut(s, 7)), ("pieces of 1447", &|s| rewrite::cut(s, 1447))]);
 }
@@ -101,11 +105,12 @@ fn all_at_once_gives_the_same_records() {
 fn same_records(captures: Vec<Fixture>, rewrites: &[(&str, Rewrite<'_>)]) {
     let mut report = String::new();
     for fixture in captures {
-        let original = engine::read(fixture.bytes()).records.without_times();
+        let in_order = |records: Vec<String>| if fixture.name == LATE { by_flow(records) } else { records };
+        let original = in_order(engine::read(fixture.bytes()).records.without_times());
         let segments = segments(&Capture::read(&fixture.path));
         for (name, rewrite) in rewrites {
             let file = to_file(&rewrite(&segments), Link::Ethernet);
-            report += &difference(&fixture, name, &original, &engine::read(file).records.without_times());
+            report += &difference(&fixture, name, &original, &in_order(engine::read(file).records.without_times()));
         }
     }
     assert!(report.is_empty(), "{report}");
@@ -142,13 +147,19 @@ fn all() -> Vec<Fixture> {
     ["kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)).collect()
 }
 
+/// Redis has no lengths or ids by which the first message is found for certain: in a connection caught in its middle it
+/// shows what the first packets held.
+fn from_their_start() -> Vec<Fixture> {
+    all().into_iter().filter(|fixture| fixture.name != "clients_midstream").collect()
+}
+
 fn small() -> Vec<Fixture> {
     let payload = |fixture: &Fixture| segments(&Capture::read(&fixture.path)).iter().map(|s| s.payload.len()).sum();
     let is_small = |fixture: &Fixture| -> bool {
         let bytes: usize = payload(fixture);
         bytes < SMALL
     };
-    all().into_iter().filter(is_small).collect()
+    from_their_start().into_iter().filter(is_small).collect()
 }
 
 /// One capture of each sort.

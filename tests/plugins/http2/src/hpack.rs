@@ -31,6 +31,16 @@ impl Headers {
         self.method.is_some() || self.path.is_some() || self.authority.is_some()
     }
 
+    /// Whether no bytes but a message's are likely to say this: a method in capitals with a path, or a status.
+    pub(crate) fn is_telling(&self) -> bool {
+        let is_method =
+            |method: &Vec<u8>| (3..=16).contains(&method.len()) && method.iter().all(u8::is_ascii_uppercase);
+        let is_path = |path: &Vec<u8>| path.first() == Some(&b'/') && path.iter().all(u8::is_ascii_graphic);
+        let has_path = self.path.as_ref().map_or(self.has_unknown, is_path);
+        let is_request = self.method.as_ref().is_some_and(is_method) && has_path;
+        !self.is_malformed && (is_request || self.status.is_some_and(|status| (100..600).contains(&status)))
+    }
+
     fn set(&mut self, field: Field, value: Option<&[u8]>) {
         let Some(value) = value else {
             self.has_unknown |= field != Field::Other;

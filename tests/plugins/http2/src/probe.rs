@@ -1,5 +1,6 @@
-//! Inference: the client's preface leaves no doubt. In the middle of a connection, frames that are chained to each other
-//! do. Who is the client is told by the fields of a header block, and by frames that only one end sends.
+//! Inference: the client's preface leaves no doubt. In the middle of a connection, frames that are chained to each other and
+//! a header block among them do. Who is the client is told by the block's fields, and by frames that only one end sends. What
+//! this gives up: connections of whose header blocks none can be read without the ones before.
 
 use protap_plugin::{Client, Frame, Heads, Transport, Verdict};
 
@@ -11,7 +12,7 @@ use crate::upgrade;
 /// Frames of a head that are looked at.
 const MAX_FRAMES: usize = 32;
 /// Frames chained to each other that leave no doubt wherever they begin.
-const ENOUGH: usize = 3;
+const ENOUGH: usize = 5;
 
 /// What a chain of frames says of the end that sent it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +23,13 @@ struct Chain {
     has_settings: bool,
     of_client: bool,
     of_server: bool,
+}
+
+impl Chain {
+    /// Whether a header block says what only a request or a response says.
+    fn is_told(&self) -> bool {
+        self.of_client || self.of_server
+    }
 }
 
 /// Whose protocol is this?
@@ -51,10 +59,10 @@ fn middle(heads: &Heads<'_>) -> Verdict {
     let longest = heads.a.len().max(heads.b.len());
     let more = Verdict::More(u32::try_from(longest.saturating_add(1)).unwrap_or(u32::MAX));
     let [a, b] = [heads.a, heads.b].map(best);
-    let is_proof = |chain: Chain| chain.count >= ENOUGH;
-    let is_pair = !a.is_broken && !b.is_broken && a.count > 0 && b.count > 0;
+    // A frame's header could be anything; the fields of a header block, and what connections begin with, could not.
+    let is_proof = |chain: Chain| chain.count >= if chain.is_broken { ENOUGH } else { 2 } && chain.is_told();
     let is_begun = |chain: Chain| chain.has_settings && !chain.is_broken && chain.count > 1;
-    if !(is_proof(a) || is_proof(b) || is_pair || is_begun(b) || is_begun(a)) {
+    if !(is_proof(a) || is_proof(b) || is_begun(b) || is_begun(a)) {
         return if heads.is_complete { Verdict::No } else { more };
     }
     match (a.of_client || b.of_server, b.of_client || a.of_server) {
@@ -104,20 +112,20 @@ fn chain(head: &[u8]) -> Chain {
             Frame::Invalid(_) => return Chain { is_broken: true, ..found },
         };
         let Some(header) = FrameHeader::read(rest) else { return found };
+        let Some(frame) = usize::try_from(len).ok().and_then(|len| rest.get(..len)) else { return found };
         found.has_settings |= found.count == 0 && header.kind == SETTINGS && header.length > 0;
         found.count += 1;
-        let frame = usize::try_from(len).ok().and_then(|len| rest.get(..len)).unwrap_or(rest);
         match header.kind {
             PUSH_PROMISE => found.of_server = true,
             HEADERS => {
                 let block = header.fragment(frame.get(HEADER..).unwrap_or_default());
                 let headers = hpack::decode(&mut table, block.unwrap_or_default().0);
-                found.of_client |= headers.is_request();
-                found.of_server |= headers.status.is_some();
+                found.of_client |= headers.is_telling() && headers.is_request();
+                found.of_server |= headers.is_telling() && headers.status.is_some();
             }
             _ => {}
         }
-        rest = usize::try_from(len).ok().and_then(|len| rest.get(len..)).unwrap_or_default();
+        rest = rest.get(frame.len()..).unwrap_or_default();
     }
     found
 }

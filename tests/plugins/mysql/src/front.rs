@@ -1,6 +1,6 @@
 //! Telling a packet from other bytes by its front: for inference, and to find the next message after a loss. What a
-//! connection begins with is beyond doubt. In its middle packets are as short as `01 00 00 00 0e`, so that both ends
-//! have to look right, or one to say more.
+//! connection begins with is beyond doubt. In its middle packets are as short as `01 00 00 00 0e`, which
+//! binary protocols have by the thousand, so that one end has to say more: a statement, an error.
 
 use protap_plugin::prelude::*;
 
@@ -75,7 +75,8 @@ fn fit(client: (&[u8], bool), server: (&[u8], bool)) -> Look {
     match [fit_one(Direction::ToServer, client), fit_one(Direction::ToClient, server)] {
         [Look::Wrong, _] | [_, Look::Wrong] => Look::Wrong,
         [Look::Sure, _] | [_, Look::Sure] => Look::Sure,
-        [Look::Fair, _] | [_, Look::Fair] | [Look::Weak, Look::Weak] => Look::Fair,
+        [Look::Fair, _] | [_, Look::Fair] => Look::Fair,
+        [Look::Weak, Look::Weak] => Look::Weak,
         [Look::Need(needed), _] | [_, Look::Need(needed)] => Look::Need(needed),
         [Look::Rest, _] | [_, Look::Rest] => Look::Wrong,
     }
