@@ -52,6 +52,7 @@ impl std::fmt::Debug for Merge<'_> {
 struct Waiting {
     completed: Timestamp,
     packet: u64,
+    is_of_segment: bool,
     sequence: u64,
     record: Box<Record>,
 }
@@ -75,9 +76,10 @@ impl<'a> Merge<'a> {
             None => self.write_until(emitted.packet)?,
             Some(Output::Fact(plugin, (namespace, key, value))) => self.facts.learn(&plugin, namespace, &key, &value),
             Some(Output::Record(record)) => {
-                let (completed, packet) = (record.completed, emitted.packet);
+                let (completed, Emitted { packet, is_of_segment, .. }) = (record.completed, emitted);
                 self.sequence += 1;
-                self.waiting.push(Reverse(Waiting { completed, packet, sequence: self.sequence, record }));
+                let sequence = self.sequence;
+                self.waiting.push(Reverse(Waiting { completed, packet, is_of_segment, sequence, record }));
                 if self.waiting.len() > MAX_HELD {
                     self.write_next()?;
                 }
@@ -118,9 +120,11 @@ impl<'a> Merge<'a> {
 }
 
 impl Waiting {
-    /// Of several at once, as at the end of a capture, the oldest request first: their shards are of no meaning.
-    fn key(&self) -> (Timestamp, u64, Timestamp, u64) {
-        (self.completed, self.packet, self.record.ts, self.sequence)
+    /// Of several at once, as at the end of a capture, the oldest request first: their shards are of no meaning. What a
+    /// single segment completed is in its flow's order.
+    fn key(&self) -> (Timestamp, u64, bool, Timestamp, u64) {
+        let ts = if self.is_of_segment { 0 } else { self.record.ts };
+        (self.completed, self.packet, self.is_of_segment, ts, self.sequence)
     }
 }
 

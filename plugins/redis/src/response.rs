@@ -53,7 +53,8 @@ pub(crate) async fn read(stream: &Stream, flow: &Answered) -> Result<(), Stop> {
     if reply.kind.is_none() || matches!(read, Err(Stop::Malformed(_))) {
         return read;
     }
-    if context.is_none() && flow.is_uncertain.get() && replication::is_command(stream, &reply) {
+    let is_published = stream.with_texts(|texts| word(texts.get(reply.first)) != Word::Other);
+    if context.is_none() && flow.is_uncertain.get() && !is_published && replication::is_command(stream, &reply) {
         // It is a replica that was picked up in its middle.
         flow.replication.set(Replication::Commands);
         emit::replicated_unread(stream, &reply);

@@ -91,7 +91,8 @@ fn a_subscription_has_a_reply_for_each_channel_and_messages_are_nobodys_answer()
     let expected = ["SUBSCRIBE", "SUBSCRIBE", "PING", "GET", "UNSUBSCRIBE", "UNSUBSCRIBE", "UNSUBSCRIBE", "LRANGE"];
     assert_eq!(answered, expected);
     assert_eq!(report.unanswered, 0);
-    conversation.truncation_sweep();
+    // After a loss a list that begins like a message cannot be told from one.
+    conversation.without_last().truncation_sweep();
 }
 
 #[test]

@@ -26,6 +26,12 @@ impl Talk {
         self
     }
 
+    /// The conversation before its last step.
+    pub(crate) fn without_last(mut self) -> Self {
+        self.0.pop();
+        self
+    }
+
     pub(crate) fn split_sweep(&self) -> Report {
         replay().conversation(&self.0).split_sweep()
     }

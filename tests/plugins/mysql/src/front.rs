@@ -15,6 +15,9 @@ const JUDGED: usize = 64;
 /// Longest greeting, longest login.
 const MAX_GREETING: u64 = 1024;
 
+/// `COM_STMT_EXECUTE`.
+const STMT_EXECUTE: u8 = 0x17;
+
 /// What the front of some bytes looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
@@ -119,12 +122,21 @@ fn command(code: u8, packet: Packet, payload: &[u8]) -> Look {
     let len = packet.len - 1;
     let is_name = |name: &[u8]| name.iter().all(|byte| matches!(byte, b' '..=b'~' | 0x80..));
     match command.shape {
+        Shape::AtLeast(_) if code == STMT_EXECUTE => execute(arguments),
         Shape::Exactly(exactly) if len == exactly => Look::Weak,
         Shape::AtLeast(least) if (least..FULL - 1).contains(&len) => Look::Weak,
         Shape::Name if (1..=256).contains(&len) && is_name(arguments) => Look::Weak,
         Shape::Sql => sql(arguments),
         Shape::Query => query_text(arguments).map_or(Look::Weak, sql),
         Shape::Exactly(_) | Shape::AtLeast(_) | Shape::Name => Look::Wrong,
+    }
+}
+
+/// Statement, flags, and how often to execute it, which is always once.
+fn execute(arguments: &[u8]) -> Look {
+    match arguments {
+        [_, _, _, 0, 0..=4, 1, 0, 0, 0, ..] => Look::Fair,
+        _ => Look::Wrong,
     }
 }
 
