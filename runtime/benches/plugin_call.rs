@@ -2,7 +2,7 @@
 //! and linked natively: the call alone, and with its answer read and checked.
 
 #![allow(missing_docs, unreachable_pub, reason = "a program of its own")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench stops where it fails")]
+#![expect(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
 #[path = "support/cpu_time.rs"]
 mod cpu_time;

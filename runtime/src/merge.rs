@@ -72,13 +72,13 @@ impl<'a> Merge<'a> {
 
     /// Takes the next output, in the order of packets and shards.
     pub fn push(&mut self, emitted: Emitted) -> io::Result<()> {
-        match emitted.output {
-            None => self.write_until(emitted.packet)?,
+        let Emitted { packet, is_of_segment, output, .. } = emitted;
+        match output {
+            None => self.write_until(packet)?,
             Some(Output::Fact(plugin, (namespace, key, value))) => self.facts.learn(&plugin, namespace, &key, &value),
             Some(Output::Record(record)) => {
-                let (completed, Emitted { packet, is_of_segment, .. }) = (record.completed, emitted);
                 self.sequence += 1;
-                let sequence = self.sequence;
+                let (completed, sequence) = (record.completed, self.sequence);
                 self.waiting.push(Reverse(Waiting { completed, packet, is_of_segment, sequence, record }));
                 if self.waiting.len() > MAX_HELD {
                     self.write_next()?;

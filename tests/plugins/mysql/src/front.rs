@@ -88,13 +88,28 @@ fn fit(client: (&[u8], bool), server: (&[u8], bool)) -> Look {
 fn fit_one(direction: Direction, (head, is_middle): (&[u8], bool)) -> Look {
     // A connection begins with a greeting, which is number 0, and a login.
     let first = if direction == Direction::ToClient { 0 } else { 1 };
-    match look(direction, head) {
+    match best(direction, head) {
         _ if !is_middle && head.get(HEADER - 1).is_some_and(|number| *number != first) => Look::Wrong,
         // It does not begin with what its middle is made of.
         Look::Weak | Look::Fair if !is_middle => Look::Wrong,
         Look::Wrong if is_middle => Look::Rest,
         look => look,
     }
+}
+
+/// What the packets chained from the first byte on look like: the first one that says more than the others.
+fn best(direction: Direction, head: &[u8]) -> Look {
+    let mut rest = head;
+    let first = look(direction, head);
+    while look(direction, rest) == Look::Weak {
+        let Some((header, payload)) = rest.split_first_chunk() else { return first };
+        let len = usize::try_from(Packet::decode(*header).len).unwrap_or(usize::MAX);
+        rest = payload.get(len..).unwrap_or_default();
+        if look(direction, rest) == Look::Fair {
+            return Look::Fair;
+        }
+    }
+    first
 }
 
 fn look(direction: Direction, bytes: &[u8]) -> Look {
