@@ -9,7 +9,7 @@ pub mod memory;
 
 /// The contract's version, as it stands in a manifest. A host loads a plugin only if the majors are equal; while
 /// the major is 0, the minors must be equal too.
-pub const VERSION: &str = "0.1";
+pub const VERSION: &str = "1.0";
 /// Custom section of a plugin module that holds its manifest, a JSON object in UTF-8.
 pub const MANIFEST_SECTION: &str = "protap.manifest";
 /// Module name of the contract's imports.

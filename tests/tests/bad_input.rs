@@ -206,8 +206,8 @@ fn a_file_that_is_no_plugin_says_why() {
         (guest("contract", &|guest| guest.manifest["contract"] = "9.0".into()), ["built for contract 9.0", "rebuild"]),
         (guest("manifest", &|guest| guest.manifest = "odd".into()), ["odd.wasm", "manifest"]),
         (guest("name", &|guest| guest.manifest["name"] = "a b".into()), ["odd.wasm", "names must be"]),
-        (guest("export", &|guest| guest.unexported.push("protap_parse")), ["does not export `protap_parse`", "0.1"]),
-        (guest("memory-export", &|guest| guest.unexported.push("memory")), ["does not export `memory`", "0.1"]),
+        (guest("export", &|guest| guest.unexported.push("protap_parse")), ["does not export `protap_parse`", "1.0"]),
+        (guest("memory-export", &|guest| guest.unexported.push("memory")), ["does not export `memory`", "1.0"]),
         (
             guest("import", &|guest| guest.imports = r#"(import "env" "socket" (func (param i32)))"#.to_owned()),
             ["it imports `env.socket`", "does not offer"],

@@ -9,7 +9,7 @@ use crate::packet::Transport;
 use crate::plugin::instance::CallError;
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
-use crate::running::{CallKind, Handle, ParseArguments, Standing};
+use crate::running::{Answer, CallKind, Handle, ParseArguments, Standing};
 use crate::stream::{Mode, Stream, Tail};
 
 /// What comes after a call.
@@ -130,20 +130,16 @@ impl Session {
                 Ok(Next::Again)
             }
             verb::MORE | verb::NEED | verb::LOST if round.is_last => Ok(self.last_bytes_done(round, cx)),
-            verb::MORE if consumed == 0 => Err(CallError::Violation("no progress")),
             verb::MORE => {
                 stream.consume(consumed);
                 stream.need = 1;
                 Ok(if consumed == round.len { Next::Wait } else { Next::Again })
             }
-            verb::NEED if result.amount <= left => Err(CallError::Violation("needs no more than it was given")),
-            verb::NEED if result.amount > round.max as u64 => Err(CallError::Violation("needs more than its window")),
             verb::NEED => {
                 stream.consume(consumed);
                 stream.need = result.amount;
                 Ok(Next::Again)
             }
-            verb::SKIP if result.amount == 0 => Err(CallError::Violation("skips nothing")),
             verb::SKIP if is_datagram || stream.tail == Tail::Ended => {
                 stream.consume(consumed);
                 if result.amount >= left {
@@ -371,6 +367,7 @@ impl Session {
         let (offset, window) = (stream.base(), stream.window(round.max));
         let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now };
         let answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
+        check(kind, round, &answer)?;
         if let Some(plugin) = cx.plugins.plugin_of(round.plugin, handle) {
             let facts = answer.facts.into_iter();
             cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));
@@ -407,6 +404,26 @@ fn call_flags(kind: CallKind, round: Round, stream: &Stream, direction: u32) -> 
         }
     };
     direction | tail | hints
+}
+
+/// Whether an answer makes sense, before anything of it is believed.
+fn check(kind: CallKind, round: Round, answer: &Answer) -> Result<(), CallError> {
+    let Answer { result, messages, facts } = answer;
+    let left = (round.len - consumed(result, round)?) as u64;
+    let why = match (kind, result.verb) {
+        (CallKind::Resync, _) if !(messages.is_empty() && facts.is_empty()) => {
+            "says something while it looks for a frame"
+        }
+        (CallKind::Parse, verb::FOUND..) => "an unknown verb",
+        (CallKind::Parse, verb::SKIP) if result.amount == 0 => "skips nothing",
+        (CallKind::Parse, _) if round.is_last => return Ok(()),
+        (CallKind::Parse, verb::MORE) if result.consumed == 0 => "no progress",
+        (CallKind::Parse, verb::NEED) if result.amount <= left => "needs no more than it was given",
+        (CallKind::Parse, verb::NEED) if result.amount > round.max as u64 => "needs more than its window",
+        (CallKind::Parse, verb::LOST) => "lost without a gap",
+        _ => return Ok(()),
+    };
+    Err(CallError::Violation(why))
 }
 
 fn consumed(result: &ParseResult, round: Round) -> Result<usize, CallError> {
