@@ -196,6 +196,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         duration: None,
         stop: Arc::new(AtomicBool::new(false)),
         wants_counters: Arc::default(),
+        plugins: None,
     };
     let capture = CAPTURES[usize::from(*capture) % CAPTURES.len()];
     let mut source = FileSource::from_reader("the capture", Cursor::new(capture));
@@ -203,7 +204,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let report = run(&mut source, &Arc::new(plugins), &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
     let report = report.expect("a vector takes all records");
     assert!(report.errors.is_empty());
-    for line in out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+    // A plugin may make a thousand records of a byte; all of them are alike.
+    for line in out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(1000) {
         serde_json::from_slice::<serde_json::Value>(line).expect("a record is JSON");
     }
 });

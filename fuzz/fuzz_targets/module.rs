@@ -14,7 +14,7 @@ use arbitrary::Unstructured;
 use protap::plugin::instance::ProbeCall;
 use protap::plugin::wasm::{Deadline, MAX_MEMORY, WasmEngine};
 use protap::plugin::{Plugin, PluginSet};
-use protap::running::{CallKind, ParseArguments, RunningPlugins};
+use protap::running::{CallKind, ParseArguments, RunningPlugins, Standing};
 use protap_plugin::contract::{MANIFEST_SECTION, VERSION};
 
 /// What every module of wasm-smith's exports.
@@ -95,12 +95,12 @@ fn call(plugins: PluginSet) {
             let window = BYTES.get(..window).unwrap_or_default();
             let arguments = ParseArguments { handle, flags, offset: u64::from(round) << 31, window, gap: 7, now: 1 };
             // A rebuilt instance does not know the handle.
-            if !running.is_current(0, handle) {
+            if running.standing(0, handle) != Standing::Current {
                 break;
             }
             let _ = running.parse(0, kind, arguments, &mut None);
         }
-        running.close(0, handle);
+        let _ = running.close(0, handle);
     }
     assert!(running.stats().all(|stats| stats.memory_bytes <= MAX_MEMORY as u64));
 }
