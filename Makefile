@@ -11,7 +11,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test e2e bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +49,9 @@ demo: build plugins ## Replay the recorded traffic in tests/captures/ through th
 test: plugins example-plugins test-plugins guests ## Run all tests
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
+
+e2e: build plugins ## Drive real servers with real clients under `protap live`; needs the network and the right to capture
+	@.ci/e2e.sh
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace
