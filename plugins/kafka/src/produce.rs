@@ -19,7 +19,7 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
     }
     summary.acks = Some(wire.stream.i16_be().await?);
     wire.stream.skip(4).await?;
-    let mut records = Records::default();
+    let mut records = Records::looking_for_trace(summary.wants_trace);
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         topic(&wire, summary).await?;
         for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
@@ -49,7 +49,9 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
             summary.partition(wire.stream.i32_be().await?);
             summary.errors.note(wire.stream.i16_be().await?);
             let base_offset = wire.stream.i64_be().await?;
-            summary.offset = summary.offset.or((base_offset >= 0).then_some(base_offset));
+            if base_offset >= 0 {
+                summary.offset(base_offset);
+            }
             wire.skip_since(2, 8).await?;
             wire.skip_since(5, 8).await?;
             if wire.version >= 8 {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 mod fetch;
+mod fields;
 mod frames;
 mod metadata;
 mod produce;
