@@ -178,6 +178,7 @@ pub(super) static APIS: &[Api] = &[
         .request(body!("8 [ topic [ partition 4 { 12 } 8 ] ]"))
         .response(body!("throttle error [ text [ 4 error { 12 } 16 bytes ] ]")),
     api(60, "DescribeCluster", 2, 0)
+        .request(body!("1 1@1+ 1@2+"))
         .response(body!("throttle error ...")),
     api(61, "DescribeProducers", 0, 0)
         .request(body!("[ topic partition* ]"))
