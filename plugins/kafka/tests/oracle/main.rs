@@ -10,3 +10,5 @@ mod metadata;
 mod produce;
 mod random;
 mod records;
+mod sessions;
+mod trace;
