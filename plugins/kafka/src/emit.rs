@@ -86,7 +86,7 @@ pub(crate) fn session<'a>(message: MessageWriter<'a>, summary: &Summary, flow: &
 
 /// Says what records a message brings.
 pub(crate) fn records<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summary) -> MessageWriter<'a> {
-    let Some(records) = summary.records else { return message };
+    let Some(records) = &summary.records else { return message };
     // How many messages a compressed message set holds cannot be seen.
     if !records.has_wrappers {
         message = message.i64(key::MESSAGE_COUNT, clamp(records.count));
@@ -103,7 +103,7 @@ pub(crate) fn records<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summ
     if records.control_batches > 0 {
         message = message.i64(key::CONTROL_BATCH_COUNT, clamp(records.control_batches));
     }
-    let trace = records.trace.unwrap_or_default();
+    let Some(trace) = &records.trace else { return message };
     if let Some(traceparent) = trace.traceparent {
         message = message.str(key::TRACEPARENT, texts.get(traceparent));
     }

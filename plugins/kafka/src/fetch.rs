@@ -116,17 +116,21 @@ pub(crate) async fn response(wire: Wire<'_>, flow: &Flow, asked: Asked, summary:
         }
     }
     let mut records = Records::looking_for_trace(summary.wants_trace);
+    let read = topics(&wire, summary, &mut records).await;
+    summary.records = Some(records);
+    read?;
+    wire.tags().await
+}
+
+async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
-        topic(&wire, summary).await?;
+        topic(wire, summary).await?;
         for _ in 0..wire.array_len(15).await?.unwrap_or(0) {
-            let read = response_partition(&wire, summary, &mut records).await;
-            summary.records = Some(records);
-            read?;
+            response_partition(wire, summary, records).await?;
         }
         wire.tags().await?;
     }
-    summary.records = Some(records);
-    wire.tags().await
+    Ok(())
 }
 
 async fn response_partition(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {

@@ -169,7 +169,7 @@ fn read_body(bytes: &[u8]) -> Body {
         None | Some(Ok(Extent::Full)) => Body::Begun { is_telling: has_text(&summary) },
         Some(Ok(Extent::Header(_) | Extent::NewVersion)) => Body::Unread,
         // Records are not looked into here, and old clients send compressed message sets.
-        Some(Ok(Extent::Partial(_))) if summary.records.is_some_and(|records| records.has_wrappers) => {
+        Some(Ok(Extent::Partial(_))) if summary.records.as_ref().is_some_and(|records| records.has_wrappers) => {
             Body::Whole { is_telling }
         }
         Some(Ok(Extent::Partial(_)) | Err(_)) => Body::Nonsense,

@@ -27,7 +27,7 @@ const CODEC_MASK: u8 = 7;
 const CODECS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
 
 /// What was found in the records of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Records {
     /// Messages, without those of control batches.
     pub(crate) count: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Records {
     /// First and last offset of the first partition that has records.
     pub(crate) offsets: Option<(i64, i64)>,
     /// What the first record that is not compressed says of the trace that it is part of, if that is wanted.
-    pub(crate) trace: Option<Trace>,
+    pub(crate) trace: Option<Box<Trace>>,
     wants_trace: bool,
     /// A bit for each codec seen.
     codecs: u8,
@@ -124,7 +124,7 @@ impl Records {
             let header: [u8; BATCH_REST] = stream.array().await?;
             let is_plain = self.batch(offset, &header);
             if self.wants_trace && is_plain && self.trace.is_none() {
-                self.trace = trace::read(stream, entry_end).await?;
+                self.trace = trace::read(stream, entry_end).await?.map(Box::new);
             }
         } else {
             let attributes = stream.u8().await?;

@@ -6,6 +6,7 @@ use crate::api::{self, Api};
 use crate::attributes as key;
 use crate::details::{COORDINATES_TRANSACTIONS, Details};
 use crate::header::{self, Found, RequestHeader};
+use crate::records::Records;
 use crate::summary::Summary;
 use crate::text::{ApiName, decimal};
 use crate::wire::Wire;
@@ -71,7 +72,8 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
     }
     let header = RequestHeader::read(stream).await?;
     let mut client_id = None;
-    let mut summary = Summary::new(plugin.wants_trace);
+    let mut summary = Summary::default();
+    summary.wants_trace = plugin.wants_trace;
     let body = read_rest(stream, header, flow, (&mut client_id, &mut summary)).await;
     if header.api_key == api::SASL_HANDSHAKE {
         let mechanism = summary.found().and_then(Details::mechanism);
@@ -117,11 +119,11 @@ pub(crate) async fn read_rest(
 
 /// How much of a body was decoded that was read to its end.
 pub(crate) fn extent(stream: &Stream, summary: &Summary) -> Extent {
-    let records = summary.records.unwrap_or_default();
+    let are = |state: fn(&Records) -> bool| summary.records.as_ref().is_some_and(state);
     match () {
         () if stream.frame_remaining() > 0 => Extent::Partial("bytes after the body"),
-        () if records.is_broken => Extent::Partial("records of an unknown format"),
-        () if records.has_wrappers => Extent::Partial("compressed message set: messages not counted"),
+        () if are(|records| records.is_broken) => Extent::Partial("records of an unknown format"),
+        () if are(|records| records.has_wrappers) => Extent::Partial("compressed message set: messages not counted"),
         () => Extent::Full,
     }
 }

@@ -39,7 +39,8 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
         }
         return Ok(());
     };
-    let mut summary = Summary::new(plugin.wants_trace);
+    let mut summary = Summary::default();
+    summary.wants_trace = plugin.wants_trace;
     let body = read_rest(stream, asked, flow, &mut summary).await;
     summary.errors.is_decisive |= matches!(body, Ok(Extent::Full | Extent::Partial(_)));
     stream.emit(|out, texts| emit(out, texts, id, asked, &summary, body));
@@ -112,7 +113,7 @@ fn parts<'a>(message: MessageWriter<'a>, texts: Texts<'_>, asked: Asked, summary
 
 /// Says which offsets the records have that a consumer gets.
 fn offsets_of_records<'a>(message: MessageWriter<'a>, summary: &Summary) -> MessageWriter<'a> {
-    match summary.records.and_then(|records| records.offsets) {
+    match summary.records.as_ref().and_then(|records| records.offsets) {
         Some((first, last)) => message.i64(key::FIRST_OFFSET, first).i64(key::LAST_OFFSET, last),
         None => message,
     }

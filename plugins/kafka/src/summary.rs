@@ -48,11 +48,6 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of a message whose first record's trace context is wanted, or not.
-    pub(crate) fn new(wants_trace: bool) -> Self {
-        Self { wants_trace, ..Self::default() }
-    }
-
     /// Takes note of a partition.
     pub(crate) fn partition(&mut self, index: i32) {
         if self.partition.is_none() {

@@ -57,13 +57,13 @@ fn a_message_of_100_mb_costs_its_header() {
 fn ten_thousand_requests_in_flight_are_answered_in_any_order() {
     let requests: Vec<u8> = (0..10_000).flat_map(|id| request(12, 0, id, b"\0\x01g\0\0\0\0\0\0")).collect();
     // 7 is prime to 10,000: every id once, far from the order in which they were asked for.
-    let codes = |id: u32| if id % 2 == 0 { [0, 0] } else { [0, 27] };
+    let codes = |id: u32| if id.is_multiple_of(2) { [0, 0] } else { [0, 27] };
     let answers: Vec<u8> = (0..10_000).map(|i| i * 7 % 10_000).flat_map(|id| response(id, &codes(id))).collect();
     let report = replay().to_server(requests).to_client(answers).run();
     assert_eq!((report.messages.len(), report.unanswered), (20_000, 0));
     let answered = report.messages.iter().filter(|seen| seen.kind == Kind::Response);
     for seen in answered {
-        let code = if seen.id.unwrap() % 2 == 0 { 0 } else { 27 };
+        let code = if seen.id.unwrap().is_multiple_of(2) { 0 } else { 27 };
         assert_eq!((seen.code, seen.answers.as_deref()), (Some(code), Some("Heartbeat")));
     }
 }

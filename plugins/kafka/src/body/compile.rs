@@ -152,7 +152,7 @@ pub(super) const fn number_slot(name: &[u8]) -> u8 {
 
 /// Index of the name that begins at `at`.
 const fn slot<const N: usize>(names: &[(&str, Key); N], word: &[u8], at: usize) -> u8 {
-    let mut i = 0;
+    let (mut i, mut found) = (0, N);
     while i < N {
         let name = names[i].0.as_bytes();
         let mut same = 0;
@@ -160,9 +160,10 @@ const fn slot<const N: usize>(names: &[(&str, Key); N], word: &[u8], at: usize) 
             same += 1;
         }
         if same == name.len() && at + same == word.len() {
-            return i as u8;
+            found = i;
         }
         i += 1;
     }
-    panic!("nothing is kept under that name")
+    assert!(found < N, "nothing is kept under that name");
+    found as u8
 }

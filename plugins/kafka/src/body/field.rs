@@ -133,7 +133,7 @@ async fn resource(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
 }
 
 async fn records(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
-    let mut records = summary.records.unwrap_or_else(|| Records::looking_for_trace(summary.wants_trace));
+    let mut records = summary.records.take().unwrap_or_else(|| Records::looking_for_trace(summary.wants_trace));
     let len = wire.bytes_len().await?;
     let read = match len {
         Some(len) => records.read(wire.stream, len).await,
