@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub use histogram::LatencyHistogram;
-pub use operations::{Operation, OperationStats};
+pub use operations::{Operation, OperationStats, VersionCoverage};
 pub use progress::{Counters, Progress};
 pub use tally::Tally;
 

@@ -139,8 +139,7 @@ fn kafka_request(record: &Value, request: &Value, comparison: &mut Comparison) {
     if partitions > 0 {
         comparison.equal("partitions", attributes["kafka.partition_count"].clone(), &partitions.into());
     }
-    // FindCoordinator 0 is not decoded so far.
-    if let Some(group) = request["groups"].get(0).filter(|_| record["completeness"] != "header") {
+    if let Some(group) = request["groups"].get(0) {
         comparison.equal("group", attributes["messaging.consumer.group.name"].clone(), group);
     }
     if request["api_key"] == PRODUCE {

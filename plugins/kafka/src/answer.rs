@@ -131,7 +131,12 @@ mod tests {
     use crate::request::Asked;
 
     fn begins(api_key: i16, api_version: i16, size: u32, body: &[u8]) -> Option<bool> {
-        begins_as_answer(Asked { api_key, api_version, has_topics: true }, size, Reader::new(body)).ok()
+        begins_as_answer(
+            Asked { api_key, api_version, has_topics: true, begins_session: false },
+            size,
+            Reader::new(body),
+        )
+        .ok()
     }
 
     #[test]

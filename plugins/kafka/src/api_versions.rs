@@ -1,4 +1,4 @@
-//! ApiVersions, versions 0 to 4: the client's software in the request; error and number of APIs in the response. A
+//! ApiVersions, versions 0 to 5: the client's software in the request; error and number of APIs in the response. A
 //! broker that does not know the request's version answers in the form of version 0 with error 35 (KIP-511); the rest
 //! of such an answer is passed over, because not all servers get that form right.
 
@@ -9,7 +9,7 @@ use crate::summary::Summary;
 use crate::wire::Wire;
 
 /// ```text
-/// software_name string (3+) | software_version string (3+)
+/// software_name string (3+) | software_version string (3+) | cluster_id nullable string (5+) | node_id i32 (5+)
 /// ```
 pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version < 3 {
@@ -18,6 +18,10 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
     let name = wire.string().await?.unwrap_or_default();
     let version = wire.string().await?.unwrap_or_default();
     summary.software = Some((name, version));
+    if wire.version >= 5 {
+        wire.skip_string().await?;
+        wire.stream.skip(4).await?;
+    }
     wire.tags().await
 }
 

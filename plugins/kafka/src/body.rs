@@ -6,8 +6,15 @@
 //! 4            bytes of no interest, so many          4*           array of elements of so many bytes
 //! text, text*  string, array of strings               bytes        bytes; never looked at, they may be secrets
 //! [ ... ]      array of structures                    { ... } ?{ ... }   structure, nullable structure
-//! throttle     i32     error      i16                 partition, partition*   i32, array of i32
+//! throttle     i32     error      i16                 wait         i32, how long the broker may hold the answer back
+//! partition, partition*   i32, array of i32           partitions   i32, so many partitions, or -1
+//! offset       i64, one for each partition            records      record batches
 //! topic, topic*, topicid, group, group*, txn          names that are kept
+//! nameid, idname          a topic's name and id, to be learnt
+//! 4:name, 1?name, text:name   a number, flag or string that is kept under a name (see `attributes`)
+//! +name        nothing on the wire; counts structures assigned*    array of i32, counts partitions
+//! keytype      i8, what the groups in FindCoordinator really are
+//! resource     i8 and string, what is configured      instanceid   16 bytes, a client
 //! ...          the rest is of no interest             @2+ @2-4 @-4     field of versions from 2, 2 to 4, up to 4
 //! ```
 //! Tagged fields end each structure of flexible versions and are not listed. The text is compiled with the plugin: a
@@ -20,6 +27,7 @@ use crate::summary::Summary;
 use crate::wire::Wire;
 
 pub(crate) mod compile;
+mod field;
 
 /// One field, or an end of a structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +49,25 @@ enum What {
     Partition,
     Partitions,
     Topic,
+    PartitionCount,
+    Assigned,
+    Offset,
+    Wait,
+    Records,
     Topics,
     TopicId,
+    NameAndId,
+    IdAndName,
     Group,
     Groups,
     TransactionalId,
+    KeyType,
+    Resource,
+    ClientInstance,
+    /// Size, and the slot in which it is kept.
+    Number(u8, u8),
+    Named(u8),
+    Count(u8),
     Each,
     One,
     Maybe,
@@ -116,7 +138,7 @@ pub(crate) async fn read(wire: Wire<'_>, ops: &'static [Op], summary: &mut Summa
                     _ => at = behind(ops, at),
                 }
             }
-            what if applies => field(&wire, what, summary).await?,
+            what if applies => field::read(&wire, what, summary).await?,
             _ => {}
         }
     }
@@ -146,62 +168,4 @@ fn behind(ops: &[Op], at: usize) -> usize {
         depth == 0
     });
     close.map_or(ops.len(), |close| at + close + 1)
-}
-
-async fn field(wire: &Wire<'_>, what: What, summary: &mut Summary) -> Result<(), Stop> {
-    let stream = wire.stream;
-    match what {
-        What::Skip(len) => stream.skip(u64::from(len)).await,
-        What::SkipArray(size) => wire.skip_array(u64::from(size)).await.map(drop),
-        What::Text => wire.skip_string().await,
-        What::Bytes => wire.skip_bytes().await,
-        What::Topic => summary.topics.read_name(wire).await,
-        What::TopicId => summary.topics.read_id(wire).await,
-        What::Texts | What::Topics | What::Groups => {
-            for _ in 0..wire.array_len(1).await?.unwrap_or(0) {
-                match what {
-                    What::Topics => summary.topics.read_name(wire).await?,
-                    What::Groups => group(wire, summary).await?,
-                    _ => wire.skip_string().await?,
-                }
-            }
-            Ok(())
-        }
-        What::Group => group(wire, summary).await,
-        What::TransactionalId => {
-            let id = wire.string().await?;
-            summary.transactional_id = summary.transactional_id.or(id);
-            Ok(())
-        }
-        What::Throttle => {
-            summary.throttle_ms = Some(stream.i32_be().await?);
-            Ok(())
-        }
-        What::Error => {
-            summary.errors.note(stream.i16_be().await?);
-            Ok(())
-        }
-        What::Partition => {
-            summary.partition(stream.i32_be().await?);
-            Ok(())
-        }
-        What::Partitions => partitions(wire, summary).await,
-        What::Each | What::One | What::Maybe | What::Close | What::Rest => Ok(()),
-    }
-}
-
-/// Keeps the first group.
-async fn group(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
-    if summary.group.is_some() {
-        return wire.skip_string().await;
-    }
-    summary.group = wire.string().await?;
-    Ok(())
-}
-
-async fn partitions(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
-    let Some(more) = wire.array_len(4).await?.and_then(|count| count.checked_sub(1)) else { return Ok(()) };
-    summary.partition(wire.stream.i32_be().await?);
-    summary.partitions = summary.partitions.saturating_add(more);
-    wire.stream.skip(more.saturating_mul(4)).await
 }

@@ -21,6 +21,22 @@ pub(crate) fn status(code: i16) -> Status {
     find(code).map_or(Status::ServerError, |(_, status)| *status)
 }
 
+/// Whether the same request may succeed when it is sent again: what Kafka's own client retries.
+pub(crate) fn is_retriable(code: i16) -> bool {
+    RETRIABLE.contains(&code)
+}
+
+/// Of several errors the server's weigh most, then time-outs; on each side, the final ones before the retriable.
+pub(crate) fn severity(code: i16) -> u8 {
+    let side = match status(code) {
+        Status::Ok | Status::Unknown => return 0,
+        Status::ClientError => 1,
+        Status::Timeout => 3,
+        Status::ServerError => 5,
+    };
+    side + u8::from(!is_retriable(code))
+}
+
 fn find(code: i16) -> Option<&'static (&'static str, Status)> {
     // The first code is -1.
     code.checked_add(1).and_then(|index| usize::try_from(index).ok()).and_then(|index| ERRORS.get(index))
@@ -180,6 +196,16 @@ pub(crate) static ERRORS: &[(&str, Status)] = &[
     /* 131 */ client("STREAMS_INVALID_TOPOLOGY_EPOCH"),
     /* 132 */ client("STREAMS_TOPOLOGY_FENCED"),
     /* 133 */ server("SHARE_SESSION_LIMIT_REACHED"),
+    /* 134 */ server("GROUP_DELETION_FAILED"),
+    /* 135 */ server("STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED"),
+    /* 136 */ client("CONTROLLER_ID_NOT_REGISTERED"),
+];
+
+/// Codes of the errors that Kafka calls retriable.
+#[rustfmt::skip]
+static RETRIABLE: &[i16] = &[
+    2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88, 89, 100, 103,
+    106, 122, 123, 133,
 ];
 
 #[cfg(test)]
@@ -187,7 +213,7 @@ mod tests {
     use kafka_protocol::ResponseError;
     use protap_plugin::Status;
 
-    use super::{ERRORS, name, status};
+    use super::{ERRORS, is_retriable, name, severity, status};
 
     #[test]
     fn names_are_those_of_the_specs() {
@@ -197,7 +223,25 @@ mod tests {
             // The crate has them in camel case.
             assert_eq!(ours.replace('_', "").to_lowercase(), theirs.to_lowercase(), "{code}");
         }
-        assert_eq!((ERRORS.len(), name(0), name(-2), name(134)), (135, Some("NONE"), None, None));
+        assert_eq!((ERRORS.len(), name(0), name(-2), name(137)), (138, Some("NONE"), None, None));
+    }
+
+    #[test]
+    fn retriable_are_those_that_clients_retry() {
+        let differing: Vec<_> = (-1..=133)
+            .filter(|code| *code != 0)
+            .filter(|code| ResponseError::try_from_code(*code).unwrap().is_retriable() != is_retriable(*code))
+            .collect();
+        // CONCURRENT_TRANSACTIONS is in the client of Kafka 4.4, but not in the crate.
+        assert_eq!(differing, [51]);
+    }
+
+    #[test]
+    fn the_worst_error_is_the_servers_final_one() {
+        // Nothing, unknown topic, no permission, time-out, not the leader, disk, no reason given.
+        let ranked = [0, 3, 29, 7, 6, 129, -1];
+        assert!(ranked.windows(2).all(|pair| severity(pair[0]) <= severity(pair[1])));
+        assert!(severity(3) < severity(29) && severity(29) < severity(7) && severity(6) < severity(-1));
     }
 
     #[test]

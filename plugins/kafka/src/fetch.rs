@@ -1,11 +1,14 @@
 //! Fetch, versions 0 to 18: topics, partitions and offsets in the request; errors and what the record batches say of
 //! themselves in the response. Topics are named by id from version 13 on. In a fetch session (version 7 and later) a
-//! request names only what changed, so it may have no topics at all.
+//! request names only what changed, so it may have no topics at all: see [`crate::session`].
 
 use protap_plugin::Stop;
 
+use crate::Flow;
 use crate::records::Records;
-use crate::summary::Summary;
+use crate::request::Asked;
+use crate::session::Session;
+use crate::summary::{Summary, TopicId};
 use crate::wire::Wire;
 
 /// First version with topic ids.
@@ -17,7 +20,7 @@ const IDS: i16 = 13;
 ///                           | log_start i64 (5+) | max_bytes i32 ] ]
 /// forgotten (7+): [ name (id 13+) | [ index i32 ] ] | rack string (11+)
 /// ```
-pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+pub(crate) async fn request(wire: Wire<'_>, flow: &Flow, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version <= 14 {
         wire.stream.skip(4).await?;
     }
@@ -25,42 +28,71 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
     wire.stream.skip(4).await?;
     wire.skip_since(3, 4).await?;
     wire.skip_since(4, 1).await?;
-    wire.skip_since(7, 8).await?;
+    let mut session = None;
+    if wire.version >= 7 {
+        let (id, epoch) = (wire.stream.i32_be().await?, wire.stream.i32_be().await?);
+        session = Session::continued(flow.session.take(), id, epoch);
+        summary.session = (epoch >= 0).then_some((id, epoch));
+    }
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         topic(&wire, summary).await?;
+        let place = session.as_deref_mut().map(|session| last_topic(&wire, summary, session));
         for _ in 0..wire.array_len(16).await?.unwrap_or(0) {
-            request_partition(&wire, summary).await?;
+            let index = request_partition(&wire, summary).await?;
+            if let Some(place) = place {
+                session = session.take().and_then(|mut session| session.partition(place?, index).map(|()| session));
+            }
         }
         wire.tags().await?;
     }
     if wire.version >= 7 {
-        forgotten(&wire).await?;
+        forgotten(&wire, session.as_deref_mut()).await?;
     }
     if wire.version >= 11 {
         wire.skip_string().await?;
     }
-    wire.tags().await
+    wire.tags().await?;
+    flow.session.replace(session);
+    Ok(())
 }
 
-async fn request_partition(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
-    summary.partition(wire.stream.i32_be().await?);
+/// The place in the session of the topic that was read last.
+fn last_topic(wire: &Wire<'_>, summary: &Summary, session: &mut Session) -> Option<usize> {
+    session.are_ids = wire.version >= IDS;
+    let topic = summary.topics.last()?;
+    wire.stream.with_texts(|texts| session.topic(texts.get(topic)))
+}
+
+async fn request_partition(wire: &Wire<'_>, summary: &mut Summary) -> Result<i32, Stop> {
+    let index = wire.stream.i32_be().await?;
+    summary.partition(index);
     wire.skip_since(9, 4).await?;
-    let offset = wire.stream.i64_be().await?;
-    summary.offset.get_or_insert(offset);
+    summary.offset(wire.stream.i64_be().await?);
     wire.skip_since(12, 4).await?;
     wire.skip_since(5, 8).await?;
     wire.stream.skip(4).await?;
-    wire.tags().await
+    wire.tags().await?;
+    Ok(index)
 }
 
-async fn forgotten(wire: &Wire<'_>) -> Result<(), Stop> {
+async fn forgotten(wire: &Wire<'_>, mut session: Option<&mut Session>) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
-        if wire.version >= IDS {
-            wire.stream.skip(16).await?;
+        let name = if wire.version >= IDS {
+            let id = TopicId::read(wire).await?;
+            wire.stream.keep(&id.text())
         } else {
-            wire.skip_string().await?;
+            wire.string().await?.unwrap_or_default()
+        };
+        let place =
+            wire.stream.with_texts(|texts| session.as_deref().and_then(|session| session.place(texts.get(name))));
+        let (Some(place), Some(session)) = (place, session.as_deref_mut()) else {
+            wire.skip_array(4).await?;
+            wire.tags().await?;
+            continue;
+        };
+        for _ in 0..wire.array_len(4).await?.unwrap_or(0) {
+            session.forget(place, wire.stream.i32_be().await?);
         }
-        wire.skip_array(4).await?;
         wire.tags().await?;
     }
     Ok(())
@@ -71,26 +103,34 @@ async fn forgotten(wire: &Wire<'_>) -> Result<(), Stop> {
 /// [ name (id 13+) | [ index i32 | error i16 | high_watermark i64 | last_stable i64 (4+) | log_start i64 (5+)
 ///                   | aborted (4+): nullable [ producer i64 | offset i64 ] | replica i32 (11+) | records ] ]
 /// ```
-pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+pub(crate) async fn response(wire: Wire<'_>, flow: &Flow, asked: Asked, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version >= 1 {
         summary.throttle_ms = Some(wire.stream.i32_be().await?);
     }
     if wire.version >= 7 {
         summary.errors.note(wire.stream.i16_be().await?);
-        wire.stream.skip(4).await?;
+        let id = wire.stream.i32_be().await?;
+        if asked.begins_session {
+            let session = flow.session.take();
+            flow.session.replace(Session::granted(session, id));
+        }
     }
-    let mut records = Records::default();
+    let mut records = Records::looking_for_trace(summary.wants_trace);
+    let read = topics(&wire, summary, &mut records).await;
+    summary.records = Some(records);
+    read?;
+    wire.tags().await
+}
+
+async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
-        topic(&wire, summary).await?;
+        topic(wire, summary).await?;
         for _ in 0..wire.array_len(15).await?.unwrap_or(0) {
-            let read = response_partition(&wire, summary, &mut records).await;
-            summary.records = Some(records);
-            read?;
+            response_partition(wire, summary, records).await?;
         }
         wire.tags().await?;
     }
-    summary.records = Some(records);
-    wire.tags().await
+    Ok(())
 }
 
 async fn response_partition(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {

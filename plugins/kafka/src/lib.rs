@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use protap_plugin::prelude::*;
@@ -14,6 +14,8 @@ mod api;
 mod api_versions;
 mod attributes;
 mod body;
+mod details;
+mod emit;
 mod errors;
 mod fetch;
 mod header;
@@ -24,22 +26,31 @@ mod records;
 mod request;
 mod response;
 mod resync;
+mod session;
 mod summary;
 mod text;
+mod trace;
 mod wire;
 
 /// Namespace of the facts that say which topic an id means.
 const TOPIC_IDS: Facts = Facts(0);
 
-/// The parser. It has no options.
+/// The parser.
 #[derive(Debug, Default)]
-pub struct Kafka;
+pub struct Kafka {
+    /// The trace context of the first record is wanted.
+    wants_trace: bool,
+}
 
 /// What is kept for a connection.
 #[derive(Debug, Default)]
 pub struct Flow {
     /// SaslHandshake version 0 was the last request: what follows are bare SASL tokens.
     awaits_sasl_token: Cell<bool>,
+    /// What the last SaslHandshake asked for.
+    sasl_mechanism: Cell<Option<&'static str>>,
+    /// The fetch session of this connection.
+    session: RefCell<Option<Box<session::Session>>>,
 }
 
 impl Sequential for Kafka {
@@ -47,22 +58,37 @@ impl Sequential for Kafka {
         .ports(&[9092, 9093, 9094, 19092, 29092])
         .attributes(attributes::SCHEMA)
         .facts(&["topic_id"])
+        .options(&[OptionDef {
+            key: "trace_context",
+            default: "off",
+            help: "on: traceparent and sw8 of the first record of a message, where it is not compressed",
+        }])
         .decodes(&[
             "every API's header, all versions; pairing by correlation id",
             "Produce 0-13, Fetch 0-18 with record batches (magic 0-2, counted without decompression)",
-            "Metadata 0-13, ApiVersions 0-4",
-            "topics, groups and errors of the other APIs, where they have them",
+            "Metadata 0-13, ApiVersions 0-5",
+            "groups, members, topics, partitions, offsets and errors of the other APIs, all versions of Kafka 4.4",
         ]);
     type Flow = Flow;
+
+    fn configure(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        self.wants_trace = match (key, value) {
+            ("trace_context", "on") => true,
+            ("trace_context", "off") => false,
+            ("trace_context", _) => return Err("trace_context is on or off"),
+            _ => return Err("the plugin has no such option"),
+        };
+        Ok(())
+    }
 
     fn probe(&self, heads: &Heads<'_>) -> Verdict {
         probe::probe(heads)
     }
 
-    async fn message(_plugin: Rc<Self>, flow: Rc<Flow>, stream: Stream) -> Result<(), Stop> {
+    async fn message(plugin: Rc<Self>, flow: Rc<Flow>, stream: Stream) -> Result<(), Stop> {
         match stream.direction() {
-            Direction::ToServer => request::read(&stream, &flow).await,
-            Direction::ToClient => response::read(&stream, &flow).await,
+            Direction::ToServer => request::read(&stream, &plugin, &flow).await,
+            Direction::ToClient => response::read(&stream, &plugin, &flow).await,
         }
     }
 

@@ -86,7 +86,7 @@ async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
     let name = Name::read(wire).await?;
     if wire.version >= IDS {
         let id = TopicId::read(wire).await?;
-        learn(wire, name.as_str(), id).await;
+        emit_fact(wire, name.as_str(), id).await;
     }
     wire.skip_since(1, 1).await?;
     for _ in 0..wire.array_len(17).await?.unwrap_or(0) {
@@ -105,8 +105,20 @@ async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
     wire.tags().await
 }
 
+/// Reads a topic's name and id, in this order or the other, and learns what they say.
+pub(crate) async fn learn(wire: &Wire<'_>, begins_with_id: bool) -> Result<(), Stop> {
+    let (name, id) = if begins_with_id {
+        let id = TopicId::read(wire).await?;
+        (Name::read(wire).await?, id)
+    } else {
+        (Name::read(wire).await?, TopicId::read(wire).await?)
+    };
+    emit_fact(wire, name.as_str(), id).await;
+    Ok(())
+}
+
 /// Emits the fact that a topic's id means that name.
-async fn learn(wire: &Wire<'_>, name: Option<&str>, id: TopicId) {
+async fn emit_fact(wire: &Wire<'_>, name: Option<&str>, id: TopicId) {
     let key = id.text();
     let Ok(key) = core::str::from_utf8(&key) else { return };
     if let Some(name) = name.filter(|_| !id.is_zero()) {

@@ -9,6 +9,7 @@
 
 use protap_plugin::{Client, Direction, Heads, Reader, Stream, Transport, Verdict, read_head};
 
+use crate::Flow;
 use crate::api;
 use crate::header::{Candidate, Found, RequestHeader, find_request};
 use crate::request::{Extent, read_rest};
@@ -194,7 +195,7 @@ fn read_body(bytes: &[u8]) -> Body {
     let (read, stream) = read_head(Direction::ToServer, bytes, async |stream: Stream| {
         let header = RequestHeader::read(&stream).await?;
         key = header.api_key;
-        read_rest(&stream, header, &mut None, &mut summary).await
+        read_rest(&stream, header, &Flow::default(), (&mut None, &mut summary)).await
     });
     if !is_sane(&summary, &stream) {
         return Body::Nonsense;
@@ -205,9 +206,9 @@ fn read_body(bytes: &[u8]) -> Body {
         Some(Ok(Extent::Full)) if stream.frame_remaining() == 0 => Body::Whole { is_telling },
         // What follows has not come yet, or is not read.
         None | Some(Ok(Extent::Full)) => Body::Begun { is_telling: has_text(&summary) },
-        Some(Ok(Extent::Header(_))) => Body::Unread,
+        Some(Ok(Extent::Header(_) | Extent::NewVersion)) => Body::Unread,
         // Records are not looked into here, and old clients send compressed message sets.
-        Some(Ok(Extent::Partial(_))) if summary.records.is_some_and(|records| records.has_wrappers) => {
+        Some(Ok(Extent::Partial(_))) if summary.records.as_ref().is_some_and(|records| records.has_wrappers) => {
             Body::Whole { is_telling }
         }
         Some(Ok(Extent::Partial(_)) | Err(_)) => Body::Nonsense,
@@ -216,7 +217,7 @@ fn read_body(bytes: &[u8]) -> Body {
 
 fn has_text(summary: &Summary) -> bool {
     let has_topic = summary.topics.count > 0 && (!summary.topics.are_ids || summary.partitions > 0);
-    has_topic || summary.group.is_some() || summary.software.is_some()
+    has_topic || summary.group().is_some() || summary.software.is_some()
 }
 
 /// Whether what was read of a body is what a client could mean.
@@ -227,7 +228,7 @@ fn is_sane(summary: &Summary, stream: &Stream) -> bool {
     stream.with_texts(|texts| {
         let are_names = summary.topics.list().iter().all(|topic| is_name(texts.get(*topic)));
         let software = summary.software.map(|(name, _)| name);
-        let are_texts = [summary.group, summary.transactional_id, software].into_iter().flatten();
+        let are_texts = [summary.group(), summary.transactional_id, software].into_iter().flatten();
         is_setting && are_names && are_texts.into_iter().all(|text| is_text(texts.get(text)))
     })
 }

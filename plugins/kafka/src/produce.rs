@@ -19,22 +19,26 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
     }
     summary.acks = Some(wire.stream.i16_be().await?);
     wire.stream.skip(4).await?;
-    let mut records = Records::default();
+    let mut records = Records::looking_for_trace(summary.wants_trace);
+    let read = topics(&wire, summary, &mut records).await;
+    summary.records = Some(records);
+    read?;
+    wire.tags().await
+}
+
+async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
-        topic(&wire, summary).await?;
+        topic(wire, summary).await?;
         for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
             summary.partition(wire.stream.i32_be().await?);
             if let Some(len) = wire.bytes_len().await? {
-                let read = records.read(wire.stream, len).await;
-                summary.records = Some(records);
-                read?;
+                records.read(wire.stream, len).await?;
             }
             wire.tags().await?;
         }
         wire.tags().await?;
     }
-    summary.records = Some(records);
-    wire.tags().await
+    Ok(())
 }
 
 /// ```text
@@ -49,7 +53,9 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
             summary.partition(wire.stream.i32_be().await?);
             summary.errors.note(wire.stream.i16_be().await?);
             let base_offset = wire.stream.i64_be().await?;
-            summary.offset = summary.offset.or((base_offset >= 0).then_some(base_offset));
+            if base_offset >= 0 {
+                summary.offset(base_offset);
+            }
             wire.skip_since(2, 8).await?;
             wire.skip_since(5, 8).await?;
             if wire.version >= 8 {

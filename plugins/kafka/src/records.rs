@@ -11,6 +11,8 @@
 
 use protap_plugin::{ReadError, Reader, Stop, Stream};
 
+use crate::trace::{self, Trace};
+
 /// Up to and with the magic, which stands at the same place in all formats.
 const HEAD: usize = 17;
 /// Offset and length, which the length does not count.
@@ -19,11 +21,13 @@ const PREFIX: u64 = 12;
 const BATCH_REST: usize = 44;
 /// Attribute of batches written by the broker: transaction markers and the like, which no consumer gets to see.
 const IS_CONTROL: u16 = 0x20;
+/// Attribute of batches that are part of a transaction.
+const IS_TRANSACTIONAL: u16 = 0x10;
 const CODEC_MASK: u8 = 7;
 const CODECS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
 
 /// What was found in the records of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Records {
     /// Messages, without those of control batches.
     pub(crate) count: u64,
@@ -35,11 +39,34 @@ pub(crate) struct Records {
     pub(crate) has_wrappers: bool,
     /// Some are of no known format.
     pub(crate) is_broken: bool,
+    /// Some are part of a transaction.
+    pub(crate) are_transactional: bool,
+    /// Batches that are markers of transactions and the like.
+    pub(crate) control_batches: u64,
+    /// Format of the first.
+    pub(crate) magic: Option<u8>,
+    /// First and last offset of the first partition that has records.
+    pub(crate) offsets: Option<(i64, i64)>,
+    /// What the first record that is not compressed says of the trace that it is part of, if that is wanted.
+    pub(crate) trace: Option<Box<Trace>>,
+    wants_trace: bool,
     /// A bit for each codec seen.
     codecs: u8,
 }
 
+/// What the header of a batch says.
+struct Header {
+    attributes: u16,
+    last_delta: i32,
+    count: i32,
+}
+
 impl Records {
+    /// Records of which the trace context is wanted, or not.
+    pub(crate) fn looking_for_trace(wants_trace: bool) -> Self {
+        Self { wants_trace, ..Self::default() }
+    }
+
     /// Name of the codec; `None` if there were no batches.
     pub(crate) fn compression(&self) -> Option<&'static str> {
         match self.codecs.count_ones() {
@@ -58,21 +85,23 @@ impl Records {
         }
         let end = stream.offset().saturating_add(len);
         self.bytes = self.bytes.saturating_add(len);
-        loop {
-            let left = end.saturating_sub(stream.offset());
-            let rest = if left < HEAD as u64 { None } else { self.entry(stream, left).await? };
-            let Some(rest) = rest else {
-                return stream.skip(end.saturating_sub(stream.offset())).await;
-            };
-            stream.skip(rest).await?;
+        let had_offsets = self.offsets;
+        while end.saturating_sub(stream.offset()) >= HEAD as u64 {
+            let Some(entry_end) = self.entry(stream, end).await? else { break };
+            if had_offsets.is_some() {
+                self.offsets = had_offsets;
+            }
+            stream.skip(entry_end.saturating_sub(stream.offset())).await?;
         }
+        stream.skip(end.saturating_sub(stream.offset())).await
     }
 
-    /// Counts the entry that begins here, `left` bytes before the end; returns how many of its bytes were not read, or
-    /// `None` if nothing more can be counted. The last entry of a Fetch response may be cut off; it is not delivered.
-    async fn entry(&mut self, stream: &Stream, left: u64) -> Result<Option<u64>, Stop> {
+    /// Counts the entry that begins here, in records that end at `end`; returns where it ends, or `None` if nothing
+    /// more can be counted. The last entry of a Fetch response may be cut off; it is not delivered.
+    async fn entry(&mut self, stream: &Stream, end: u64) -> Result<Option<u64>, Stop> {
+        let start = stream.offset();
         let head: [u8; HEAD] = stream.array().await?;
-        let (len, magic) = entry_head(&head).unwrap_or_default();
+        let (offset, len, magic) = entry_head(&head).unwrap_or_default();
         let header = match magic {
             0 | 1 => 1,
             2 => BATCH_REST as u64,
@@ -82,33 +111,48 @@ impl Records {
             }
         };
         let total = u64::try_from(len).unwrap_or(0).saturating_add(PREFIX);
-        let Some(rest) = total.checked_sub(HEAD as u64 + header) else {
+        if total < HEAD as u64 + header {
             self.is_broken = true;
             return Ok(None);
-        };
-        if total > left {
+        }
+        let entry_end = start.saturating_add(total);
+        if entry_end > end {
             return Ok(None);
         }
+        self.magic.get_or_insert(magic.unsigned_abs());
         if magic == 2 {
             let header: [u8; BATCH_REST] = stream.array().await?;
-            self.batch(&header);
+            let is_plain = self.batch(offset, &header);
+            if self.wants_trace && is_plain && self.trace.is_none() {
+                self.trace = trace::read(stream, entry_end).await?.map(Box::new);
+            }
         } else {
             let attributes = stream.u8().await?;
             self.count = self.count.saturating_add(1);
             self.has_wrappers |= attributes & CODEC_MASK != 0;
             self.codec(attributes);
+            self.offsets = Some((self.offsets.map_or(offset, |(first, _)| first), offset));
         }
         self.batches = self.batches.saturating_add(1);
-        Ok(Some(rest))
+        Ok(Some(entry_end))
     }
 
-    fn batch(&mut self, header: &[u8; BATCH_REST]) {
-        let (attributes, count) = batch_rest(header).unwrap_or_default();
-        if attributes & IS_CONTROL == 0 {
+    /// Takes note of a batch; whether its records are messages that can be read.
+    fn batch(&mut self, base_offset: i64, header: &[u8; BATCH_REST]) -> bool {
+        let Ok(Header { attributes, last_delta, count }) = batch_rest(header) else { return false };
+        let is_control = attributes & IS_CONTROL != 0;
+        if is_control {
+            self.control_batches = self.control_batches.saturating_add(1);
+        } else {
             self.count = self.count.saturating_add(u64::try_from(count).unwrap_or(0));
         }
+        self.are_transactional |= attributes & IS_TRANSACTIONAL != 0;
         self.is_broken |= count < 0;
-        self.codec(attributes.to_be_bytes()[1]);
+        let last = base_offset.saturating_add(i64::from(last_delta));
+        self.offsets = Some((self.offsets.map_or(base_offset, |(first, _)| first), last));
+        let codec = attributes.to_be_bytes()[1];
+        self.codec(codec);
+        !is_control && codec & CODEC_MASK == 0 && count > 0
     }
 
     fn codec(&mut self, attributes: u8) {
@@ -116,20 +160,20 @@ impl Records {
     }
 }
 
-/// Length and magic.
-fn entry_head(head: &[u8; HEAD]) -> Result<(i32, i8), ReadError> {
+/// Offset, length and magic.
+fn entry_head(head: &[u8; HEAD]) -> Result<(i64, i32, i8), ReadError> {
     let mut reader = Reader::new(head);
-    reader.skip(8)?;
+    let offset = reader.i64_be()?;
     let len = reader.i32_be()?;
     reader.skip(4)?;
-    Ok((len, reader.i8()?))
+    Ok((offset, len, reader.i8()?))
 }
 
-/// Attributes and number of records.
-fn batch_rest(header: &[u8; BATCH_REST]) -> Result<(u16, i32), ReadError> {
+fn batch_rest(header: &[u8; BATCH_REST]) -> Result<Header, ReadError> {
     let mut reader = Reader::new(header);
     reader.skip(4)?;
     let attributes = reader.u16_be()?;
-    reader.skip(34)?;
-    Ok((attributes, reader.i32_be()?))
+    let last_delta = reader.i32_be()?;
+    reader.skip(30)?;
+    Ok(Header { attributes, last_delta, count: reader.i32_be()? })
 }

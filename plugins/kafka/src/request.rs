@@ -4,11 +4,13 @@ use protap_plugin::{MessageWriter, Output, Stop, Stream, Text, Texts};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
+use crate::details::{COORDINATES_TRANSACTIONS, Details};
 use crate::header::{self, Found, RequestHeader};
+use crate::records::Records;
 use crate::summary::Summary;
 use crate::text::{ApiName, decimal};
 use crate::wire::Wire;
-use crate::{Flow, TOPIC_IDS, api_versions, body, fetch, metadata, produce};
+use crate::{Flow, Kafka, api_versions, body, emit, fetch, metadata, produce};
 
 /// What a request leaves with the host for its response: enough to read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,20 +19,33 @@ pub(crate) struct Asked {
     pub(crate) api_version: i16,
     /// The request names topics; in a fetch session it need not.
     pub(crate) has_topics: bool,
+    /// A full Fetch request, the answer to which names the session that it begins.
+    pub(crate) begins_session: bool,
 }
 
 impl Asked {
     const SIZE: usize = 5;
+    const HAS_TOPICS: u8 = 1;
+    const BEGINS_SESSION: u8 = 2;
+
+    fn new(header: RequestHeader, summary: &Summary) -> Self {
+        let begins_session = summary.session.is_some_and(|(_, epoch)| epoch == 0);
+        let has_topics = summary.topics.count > 0;
+        Self { api_key: header.api_key, api_version: header.api_version, has_topics, begins_session }
+    }
 
     fn to_context(self) -> [u8; Self::SIZE] {
         let ([a, b], [c, d]) = (self.api_key.to_be_bytes(), self.api_version.to_be_bytes());
-        [a, b, c, d, u8::from(self.has_topics)]
+        let flag = |is_set: bool, flag| if is_set { flag } else { 0 };
+        [a, b, c, d, flag(self.has_topics, Self::HAS_TOPICS) | flag(self.begins_session, Self::BEGINS_SESSION)]
     }
 
     pub(crate) fn from_context(context: &[u8]) -> Option<Self> {
-        let [a, b, c, d, has_topics] = *context.first_chunk()?;
+        let [a, b, c, d, flags] = *context.first_chunk()?;
         let (api_key, api_version) = (i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d]));
-        Some(Self { api_key, api_version, has_topics: has_topics != 0 })
+        let has = |flag| flags & flag != 0;
+        let (has_topics, begins_session) = (has(Self::HAS_TOPICS), has(Self::BEGINS_SESSION));
+        Some(Self { api_key, api_version, has_topics, begins_session })
     }
 }
 
@@ -46,19 +61,26 @@ pub(crate) enum Extent {
     Partial(&'static str),
     /// Nothing; why.
     Header(&'static str),
+    /// Nothing: the version of the API is newer than what is known here.
+    NewVersion,
 }
 
 /// Reads one request.
-pub(crate) async fn read(stream: &Stream, flow: &Flow) -> Result<(), Stop> {
+pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
     if flow.awaits_sasl_token.get() && read_sasl_token(stream, flow).await? {
         return Ok(());
     }
     let header = RequestHeader::read(stream).await?;
     let mut client_id = None;
     let mut summary = Summary::default();
-    let body = read_rest(stream, header, &mut client_id, &mut summary).await;
+    summary.wants_trace = plugin.wants_trace;
+    let body = read_rest(stream, header, flow, (&mut client_id, &mut summary)).await;
+    if header.api_key == api::SASL_HANDSHAKE {
+        let mechanism = summary.found().and_then(Details::mechanism);
+        flow.sasl_mechanism.set(stream.with_texts(|texts| mechanism.and_then(|name| sasl_mechanism(texts.get(name)))));
+    }
     flow.awaits_sasl_token.set(header.api_key == api::SASL_HANDSHAKE && header.api_version == 0);
-    stream.emit(|out, texts| emit(out, texts, header, client_id, &summary, body));
+    stream.emit(|out, texts| emit(out, texts, flow, &Request { header, client_id, summary: &summary, body }));
     body.map(drop).or_else(go_on)
 }
 
@@ -67,12 +89,12 @@ pub(crate) fn go_on(stop: Stop) -> Result<(), Stop> {
     if matches!(stop, Stop::Malformed(_)) { Ok(()) } else { Err(stop) }
 }
 
-/// Reads what follows the part of the header that all versions have.
+/// Reads what follows the part of the header that all versions have: client id and body.
 pub(crate) async fn read_rest(
     stream: &Stream,
     header: RequestHeader,
-    client_id: &mut Option<Text>,
-    summary: &mut Summary,
+    flow: &Flow,
+    (client_id, summary): (&mut Option<Text>, &mut Summary),
 ) -> Body {
     let version = header.api_version;
     let Some(api) = header.api() else {
@@ -82,11 +104,11 @@ pub(crate) async fn read_rest(
     let wire = Wire { stream, version, is_flexible: api.is_flexible(version) };
     *client_id = header::read_client_id(&wire, api.request_header_version(version)).await?;
     if version > api.max_version {
-        return Ok(Extent::Header("unknown version"));
+        return Ok(Extent::NewVersion);
     }
     match api.key {
         api::PRODUCE => produce::request(wire, summary).await?,
-        api::FETCH => fetch::request(wire, summary).await?,
+        api::FETCH => fetch::request(wire, flow, summary).await?,
         api::METADATA => metadata::request(wire, summary).await?,
         api::API_VERSIONS => api_versions::request(wire, summary).await?,
         _ if api.request.is_empty() => return Ok(Extent::Header("body not decoded")),
@@ -97,45 +119,32 @@ pub(crate) async fn read_rest(
 
 /// How much of a body was decoded that was read to its end.
 pub(crate) fn extent(stream: &Stream, summary: &Summary) -> Extent {
-    let records = summary.records.unwrap_or_default();
+    let are = |state: fn(&Records) -> bool| summary.records.as_ref().is_some_and(state);
     match () {
         () if stream.frame_remaining() > 0 => Extent::Partial("bytes after the body"),
-        () if records.is_broken => Extent::Partial("records of an unknown format"),
-        () if records.has_wrappers => Extent::Partial("compressed message set: messages not counted"),
+        () if are(|records| records.is_broken) => Extent::Partial("records of an unknown format"),
+        () if are(|records| records.has_wrappers) => Extent::Partial("compressed message set: messages not counted"),
         () => Extent::Full,
     }
 }
 
-/// Says in a message how much of it was decoded.
-pub(crate) fn complete<'a>(message: MessageWriter<'a>, body: Body) -> MessageWriter<'a> {
-    match body {
-        Ok(Extent::Full) => message,
-        Ok(Extent::Partial(why)) => message.partial(why),
-        Ok(Extent::Header(why)) => message.header_only(why),
-        Err(Stop::Lost) => message.partial("bytes lost"),
-        Err(Stop::Malformed(why) | Stop::Reject(why) | Stop::Opaque(why) | Stop::Handover(_, why)) => {
-            message.header_only(why)
-        }
-    }
-}
-
-fn emit(
-    out: &mut Output,
-    texts: Texts<'_>,
+/// A request that was read.
+struct Request<'a> {
     header: RequestHeader,
     client_id: Option<Text>,
-    summary: &Summary,
+    summary: &'a Summary,
     body: Body,
-) {
+}
+
+fn emit(out: &mut Output, texts: Texts<'_>, flow: &Flow, request: &Request<'_>) {
+    let Request { header, client_id, summary, body } = *request;
     let api = header.api();
     let name = ApiName::new(api, header.api_key);
     let is_one_way = header.api_key == api::PRODUCE && summary.acks == Some(0);
     let mut message = if is_one_way { out.one_way(name.as_str()) } else { out.request(name.as_str()) };
     message = message.id(u64::from(header.correlation_id)).version(decimal(i64::from(header.api_version)));
     if !is_one_way {
-        let has_topics = summary.topics.count > 0;
-        let asked = Asked { api_key: header.api_key, api_version: header.api_version, has_topics };
-        message = message.context(&asked.to_context());
+        message = message.context(&Asked::new(header, summary).to_context());
     }
     if api.is_some_and(Api::is_long_poll) || summary.max_wait_ms.is_some_and(|wait| wait > 0) {
         message = message.long_poll();
@@ -147,69 +156,35 @@ fn emit(
     if let Some(client_id) = client_id {
         message = message.str(key::CLIENT_ID, texts.get(client_id));
     }
-    message = topics(message, texts, summary, true);
-    if let (0, Some(name)) = (summary.topics.count, summary.group.or(summary.transactional_id)) {
+    if let (api::SASL_AUTHENTICATE, Some(mechanism)) = (header.api_key, flow.sasl_mechanism.get()) {
+        message = message.str(key::MECHANISM, mechanism);
+    }
+    message = emit::topics(message, texts, summary, true);
+    message = emit::partitions(message, summary);
+    message = emit::session(message, summary, flow);
+    let other = summary.found().and_then(|details| details.resource);
+    if let (0, Some(name)) = (summary.topics.count, summary.group().or(summary.transactional_id).or(other)) {
         message = message.resource(texts.get(name)).endpoint(texts.get(name));
     }
     message = settings(message, texts, summary);
-    complete(records(message, summary), body).emit();
-}
-
-/// Says which topics and partitions a message is about.
-pub(crate) fn topics<'a>(
-    mut message: MessageWriter<'a>,
-    texts: Texts<'_>,
-    summary: &Summary,
-    is_resource: bool,
-) -> MessageWriter<'a> {
-    let list = summary.topics.list().iter().map(|topic| texts.get(*topic));
-    if let Some(first) = summary.topics.list().first().map(|topic| texts.get(*topic)) {
-        message = match (summary.topics.are_ids, is_resource) {
-            (false, true) => message.resource(first).endpoint(first),
-            (true, true) => message.resource_fact(TOPIC_IDS, first),
-            _ => message,
-        };
-        message = if summary.topics.are_ids {
-            message.fact(key::DESTINATION, TOPIC_IDS, first).fact_list(key::TOPICS, TOPIC_IDS, list)
-        } else {
-            message.str(key::DESTINATION, first).list(key::TOPICS, list)
-        };
-        message = message.i64(key::TOPIC_COUNT, clamp(summary.topics.count));
-    }
-    if summary.partitions > 0 {
-        message = message.i64(key::PARTITION_COUNT, clamp(summary.partitions));
-    }
-    match summary.partition {
-        Some(index) if summary.partitions == 1 => message.str(key::PARTITION, decimal(i64::from(index))),
-        _ => message,
-    }
-}
-
-/// Says what records a message brings.
-pub(crate) fn records<'a>(message: MessageWriter<'a>, summary: &Summary) -> MessageWriter<'a> {
-    let Some(records) = summary.records else { return message };
-    let message = message.i64(key::MESSAGE_COUNT, clamp(records.count)).i64(key::RECORD_BYTES, clamp(records.bytes));
-    match records.compression() {
-        Some(codec) => message.i64(key::BATCH_COUNT, clamp(records.batches)).str(key::COMPRESSION, codec),
-        None => message,
-    }
+    emit::complete(emit::records(message, texts, summary), body, (&name, header.api_version)).emit();
 }
 
 /// Says what else a request says of itself.
 fn settings<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summary) -> MessageWriter<'a> {
-    if let Some(offset) = summary.offset {
-        message = message.i64(key::OFFSET, offset);
-    }
+    message = emit::offsets(message, summary);
     if let Some(acks) = summary.acks {
         message = message.i64(key::ACKS, acks);
     }
     if let Some(wait) = summary.max_wait_ms {
         message = message.i64(key::MAX_WAIT_MS, wait);
     }
-    if let Some(group) = summary.group {
-        message = message.str(key::GROUP, texts.get(group));
+    if let Some(details) = summary.found() {
+        message = details.emit(message, texts);
     }
-    if let Some(id) = summary.transactional_id {
+    // What a coordinator is sought for may be a transactional id.
+    let sought = summary.found().and_then(Details::sought).filter(|sought| *sought == COORDINATES_TRANSACTIONS);
+    if let Some(id) = summary.transactional_id.or_else(|| sought.and_then(|_| summary.group())) {
         message = message.str(key::TRANSACTIONAL_ID, texts.get(id));
     }
     if let Some((name, version)) = summary.software {
@@ -218,8 +193,10 @@ fn settings<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summ
     message
 }
 
-pub(crate) fn clamp(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// The mechanisms that Kafka has; another name could be anything.
+fn sasl_mechanism(name: &[u8]) -> Option<&'static str> {
+    const KNOWN: [&str; 5] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"];
+    KNOWN.into_iter().find(|known| known.as_bytes() == name)
 }
 
 /// After SaslHandshake version 0 the client's next frames are bare SASL tokens, which are secrets: they are passed
@@ -242,7 +219,7 @@ async fn read_sasl_token(stream: &Stream, flow: &Flow) -> Result<bool, Stop> {
     if is_token {
         stream.begin_frame(header::SIZE + u64::from(size))?;
         stream.skip(header::SIZE).await?;
-        emit_sasl_token(stream);
+        emit_sasl_token(stream, flow);
     } else {
         flow.awaits_sasl_token.set(false);
     }
@@ -250,6 +227,10 @@ async fn read_sasl_token(stream: &Stream, flow: &Flow) -> Result<bool, Stop> {
 }
 
 /// Counts a SASL token.
-pub(crate) fn emit_sasl_token(stream: &Stream) {
-    stream.emit(|out, _| out.one_way("SaslToken").str(key::SYSTEM, "kafka").partial("SASL token").emit());
+pub(crate) fn emit_sasl_token(stream: &Stream, flow: &Flow) {
+    let mechanism = flow.sasl_mechanism.get().unwrap_or("unknown");
+    stream.emit(|out, _| {
+        let message = out.one_way("SaslToken").str(key::SYSTEM, "kafka").str(key::MECHANISM, mechanism);
+        message.partial("SASL token").emit();
+    });
 }

@@ -5,21 +5,21 @@ use protap_plugin::{MessageWriter, Output, Status, Stop, Stream, Texts, host};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
-use crate::header;
-use crate::request::{Asked, Body, Extent, clamp, complete, emit_sasl_token, extent, go_on, records, topics};
+use crate::emit::clamp;
+use crate::request::{Asked, Body, Extent, emit_sasl_token, extent, go_on};
 use crate::summary::Summary;
-use crate::text::ErrorName;
+use crate::text::{ApiName, ErrorName};
 use crate::wire::Wire;
-use crate::{Flow, api_versions, body, fetch, metadata, produce};
+use crate::{Flow, Kafka, api_versions, body, emit, errors, fetch, header, metadata, produce};
 
 /// Correlation id.
 const FIXED: u32 = 4;
 
 /// Reads one response.
-pub(crate) async fn read(stream: &Stream, flow: &Flow) -> Result<(), Stop> {
+pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
     let size = stream.u32_be().await?;
     if size < FIXED && flow.awaits_sasl_token.get() {
-        emit_sasl_token(stream);
+        emit_sasl_token(stream, flow);
         return stream.skip(u64::from(size)).await;
     }
     if !(FIXED..=header::MAX_FRAME).contains(&size) {
@@ -29,7 +29,7 @@ pub(crate) async fn read(stream: &Stream, flow: &Flow) -> Result<(), Stop> {
     let id = u64::from(stream.u32_be().await?);
     let Some(asked) = host::pending(id).and_then(|context| Asked::from_context(&context)) else {
         if flow.awaits_sasl_token.get() {
-            emit_sasl_token(stream);
+            emit_sasl_token(stream, flow);
         } else {
             // Nothing tells it from noise, so nothing more is said of it.
             stream.emit(|out, _| {
@@ -40,13 +40,14 @@ pub(crate) async fn read(stream: &Stream, flow: &Flow) -> Result<(), Stop> {
         return Ok(());
     };
     let mut summary = Summary::default();
-    let body = read_rest(stream, asked, &mut summary).await;
+    summary.wants_trace = plugin.wants_trace;
+    let body = read_rest(stream, asked, flow, &mut summary).await;
     summary.errors.is_decisive |= matches!(body, Ok(Extent::Full | Extent::Partial(_)));
     stream.emit(|out, texts| emit(out, texts, id, asked, &summary, body));
     body.map(drop).or_else(go_on)
 }
 
-async fn read_rest(stream: &Stream, asked: Asked, summary: &mut Summary) -> Body {
+async fn read_rest(stream: &Stream, asked: Asked, flow: &Flow, summary: &mut Summary) -> Body {
     let version = asked.api_version;
     let Some(api) = Api::find(asked.api_key) else { return Ok(Extent::Header("unknown API")) };
     let wire = Wire { stream, version, is_flexible: api.is_flexible(version) };
@@ -55,11 +56,11 @@ async fn read_rest(stream: &Stream, asked: Asked, summary: &mut Summary) -> Body
     }
     // A broker that does not know the version of ApiVersions says so in version 0.
     if version > api.max_version && api.key != api::API_VERSIONS {
-        return Ok(Extent::Header("unknown version"));
+        return Ok(Extent::NewVersion);
     }
     match api.key {
         api::PRODUCE => produce::response(wire, summary).await?,
-        api::FETCH => fetch::response(wire, summary).await?,
+        api::FETCH => fetch::response(wire, flow, asked, summary).await?,
         api::METADATA => metadata::response(wire, summary).await?,
         api::API_VERSIONS => api_versions::response(wire, summary).await?,
         _ if api.response.is_empty() => return Ok(Extent::Header("body not decoded")),
@@ -79,20 +80,43 @@ fn emit(out: &mut Output, texts: Texts<'_>, id: u64, asked: Asked, summary: &Sum
     if let Some(apis) = summary.apis {
         message = message.i64(key::API_COUNT, clamp(apis));
     }
-    message = match asked.api_key {
-        api::PRODUCE => match summary.offset {
-            Some(offset) => message.i64(key::OFFSET, offset),
-            None => message,
-        },
-        // In a fetch session only the response may name topics.
-        api::FETCH if !asked.has_topics => topics(message, texts, summary, true),
-        api::METADATA if !asked.has_topics && summary.topics.count > 0 => message
-            .i64(key::TOPIC_COUNT, clamp(summary.topics.count))
-            .i64(key::PARTITION_COUNT, clamp(summary.partitions)),
-        api::METADATA if summary.partitions > 0 => message.i64(key::PARTITION_COUNT, clamp(summary.partitions)),
+    if asked.api_key != api::FETCH {
+        message = emit::offsets(message, summary);
+    }
+    message = parts(message, texts, asked, summary);
+    if let Some(details) = summary.found() {
+        message = details.emit(message, texts);
+    }
+    let name = ApiName::new(Api::find(asked.api_key), asked.api_key);
+    message = offsets_of_records(message, summary);
+    emit::complete(emit::records(message, texts, summary), body, (&name, asked.api_version)).emit();
+}
+
+/// Says what topics and partitions the response is about, where the request did not.
+fn parts<'a>(message: MessageWriter<'a>, texts: Texts<'_>, asked: Asked, summary: &Summary) -> MessageWriter<'a> {
+    let (is_fetch, has_topics) = (asked.api_key == api::FETCH, summary.topics.count > 0);
+    match asked.has_topics {
+        // In a fetch session only the response may name topics; they are more than the session's.
+        false if has_topics && is_fetch => {
+            let message = emit::partitions(emit::topics(message, texts, summary, true), summary);
+            message.bool(key::TOPICS_OF_SESSION, false)
+        }
+        false if asked.api_key != api::PRODUCE => {
+            emit::partitions(emit::topics(message, texts, summary, false), summary)
+        }
+        true if matches!(asked.api_key, api::METADATA | api::DESCRIBE_TOPIC_PARTITIONS) => {
+            emit::partitions(message, summary)
+        }
         _ => message,
-    };
-    complete(records(message, summary), body).emit();
+    }
+}
+
+/// Says which offsets the records have that a consumer gets.
+fn offsets_of_records<'a>(message: MessageWriter<'a>, summary: &Summary) -> MessageWriter<'a> {
+    match summary.records.as_ref().and_then(|records| records.offsets) {
+        Some((first, last)) => message.i64(key::FIRST_OFFSET, first).i64(key::LAST_OFFSET, last),
+        None => message,
+    }
 }
 
 /// Says which errors a response reports.
@@ -104,6 +128,7 @@ fn errors<'a>(mut message: MessageWriter<'a>, summary: &Summary) -> MessageWrite
     }
     let name = ErrorName::new(code);
     message = message.exception(name.as_str()).str(key::ERROR_TYPE, name.as_str());
+    message = message.bool(key::IS_RETRIABLE, errors::is_retriable(code));
     let names = summary.errors.list().iter().map(|code| ErrorName::new(*code));
     message.list(key::ERRORS, names).i64(key::ERROR_COUNT, clamp(summary.errors.count))
 }

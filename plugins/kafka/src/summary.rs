@@ -3,12 +3,15 @@
 
 use protap_plugin::{Status, Stop, Text};
 
+use crate::details::Details;
 use crate::errors;
 use crate::records::Records;
 use crate::wire::Wire;
 
 /// Most topics that a message lists.
-const MAX_TOPICS: usize = 32;
+pub(crate) const MAX_TOPICS: usize = 32;
+/// Most partitions, and most offsets, that a message lists.
+const MAX_PARTITIONS: usize = 32;
 /// Most different errors that a message lists.
 const MAX_ERRORS: usize = 8;
 /// Longest name that a topic may have.
@@ -18,17 +21,26 @@ const MAX_TOPIC_NAME: u64 = 249;
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) topics: Topics,
+    /// How many partitions there are.
     pub(crate) partitions: u64,
     /// Index of the first partition.
     pub(crate) partition: Option<i32>,
-    /// Offset of the first partition: to fetch from, or where what was produced begins.
+    /// Indexes of the next ones. Most messages have only one partition, and nothing is allocated for that.
+    more_partitions: Vec<i32>,
+    /// Offset of the first partition: to fetch from, to commit, or where what was produced begins.
     pub(crate) offset: Option<i64>,
+    /// Offsets of the next ones.
+    more_offsets: Vec<i64>,
     pub(crate) records: Option<Records>,
+    /// The trace context of the records is wanted.
+    pub(crate) wants_trace: bool,
     pub(crate) errors: Errors,
     pub(crate) throttle_ms: Option<i32>,
     pub(crate) acks: Option<i16>,
     pub(crate) max_wait_ms: Option<i32>,
-    pub(crate) group: Option<Text>,
+    details: Option<Box<Details>>,
+    /// Fetch session: id and epoch.
+    pub(crate) session: Option<(i32, i32)>,
     pub(crate) transactional_id: Option<Text>,
     pub(crate) software: Option<(Text, Text)>,
     pub(crate) brokers: Option<u64>,
@@ -38,8 +50,53 @@ pub(crate) struct Summary {
 impl Summary {
     /// Takes note of a partition.
     pub(crate) fn partition(&mut self, index: i32) {
-        self.partition.get_or_insert(index);
+        if self.partition.is_none() {
+            self.partition = Some(index);
+        } else if self.more_partitions.len() + 1 < MAX_PARTITIONS {
+            self.more_partitions.push(index);
+        }
         self.partitions = self.partitions.saturating_add(1);
+    }
+
+    /// Takes note of the offset of a partition.
+    pub(crate) fn offset(&mut self, offset: i64) {
+        if self.offset.is_none() {
+            self.offset = Some(offset);
+        } else if self.more_offsets.len() + 1 < MAX_PARTITIONS {
+            self.more_offsets.push(offset);
+        }
+    }
+
+    /// How many more partitions would be listed.
+    pub(crate) fn partitions_to_list(&self) -> u64 {
+        let listed = self.partition_list().count();
+        MAX_PARTITIONS.saturating_sub(listed) as u64
+    }
+
+    /// Indexes of the first partitions.
+    pub(crate) fn partition_list(&self) -> impl Iterator<Item = i64> {
+        self.partition.iter().chain(&self.more_partitions).map(|index| i64::from(*index))
+    }
+
+    /// Offsets of the first partitions, if there are several.
+    pub(crate) fn offset_list(&self) -> Option<impl Iterator<Item = i64>> {
+        let more = &self.more_offsets;
+        (!more.is_empty()).then(|| self.offset.iter().chain(more).copied())
+    }
+
+    /// The rarer things, to be added to.
+    pub(crate) fn details(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
+    }
+
+    /// The rarer things that were found.
+    pub(crate) fn found(&self) -> Option<&Details> {
+        self.details.as_deref()
+    }
+
+    /// The first group, or whatever else a coordinator is sought for.
+    pub(crate) fn group(&self) -> Option<Text> {
+        self.found().and_then(|details| details.groups().first().copied())
     }
 }
 
@@ -58,6 +115,12 @@ impl Topics {
     /// The first ones.
     pub(crate) fn list(&self) -> &[Text] {
         self.list.get(..self.kept).unwrap_or_default()
+    }
+
+    /// The topic that was read last, if it is one of the first ones.
+    pub(crate) fn last(&self) -> Option<Text> {
+        let is_kept = self.count == self.kept as u64;
+        self.list().last().copied().filter(|_| is_kept)
     }
 
     /// Reads a topic's name.
@@ -149,7 +212,7 @@ impl Errors {
             return;
         }
         self.count = self.count.saturating_add(1);
-        if severity(code) > severity(self.worst) {
+        if errors::severity(code) > errors::severity(self.worst) {
             self.worst = code;
         }
         if !self.list().contains(&code)
@@ -177,15 +240,5 @@ impl Errors {
     /// The worst error, or that there was none; `None` if that is not known.
     pub(crate) fn code(&self) -> Option<i16> {
         (self.is_decisive || self.worst != errors::NONE).then_some(self.worst)
-    }
-}
-
-/// Of several errors the server's weigh most, then time-outs.
-fn severity(code: i16) -> u8 {
-    match errors::status(code) {
-        Status::Ok | Status::Unknown => 0,
-        Status::ClientError => 1,
-        Status::Timeout => 2,
-        Status::ServerError => 3,
     }
 }

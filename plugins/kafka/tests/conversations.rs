@@ -138,9 +138,9 @@ fn what_is_not_known_is_still_paired() {
 
     let unknown_version = replay().to_server(request(0, 99, 5, b"\0what")).to_client(response(5, b"\0ever"));
     let messages = swept(&unknown_version);
-    assert_eq!(state(&messages[0]), ("Produce", Completeness::Header, "unknown version"));
+    assert_eq!(state(&messages[0]), ("Produce", Completeness::Header, "Produce v99: version not known"));
     assert_eq!(messages[0].attribute("messaging.client.id"), Some(&Value::from("me")));
-    assert_eq!((messages[1].status, messages[1].reason.as_str()), (Status::Unknown, "unknown version"));
+    assert_eq!((messages[1].status, messages[1].reason.as_str()), (Status::Unknown, "Produce v99: version not known"));
 
     let messages = swept(&replay().to_client(response(5, b"\0\0")));
     assert_eq!(state(&messages[0]), ("", Completeness::Header, "request not seen"));

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::packet::Transport;
 use crate::running::FaultExample;
-use crate::summary::{CaptureSummary, FlowSummary, LatencyHistogram, Operation, PluginSummary, RecordSummary, Summary};
+use crate::summary::{
+    CaptureSummary, FlowSummary, LatencyHistogram, Operation, PluginSummary, RecordSummary, Summary, VersionCoverage,
+};
 
 pub(super) fn tree(summary: &Summary) -> Value {
     json!({
@@ -75,6 +77,17 @@ fn operation(row: &Operation) -> Value {
         "latency_ns": times(&row.latency),
         "request_bytes": row.request_bytes,
         "response_bytes": row.response_bytes,
+        "versions": row.versions.iter().map(version).collect::<Vec<_>>(),
+    })
+}
+
+fn version(row: &VersionCoverage) -> Value {
+    json!({
+        "version": row.version,
+        "records": row.records,
+        "full": row.full,
+        "partial": row.partial,
+        "header": row.header,
     })
 }
 

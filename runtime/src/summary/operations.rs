@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 
 use crate::emit::outcome;
-use crate::record::{Part, Record, Status};
+use crate::record::{Completeness, Part, Record, Status};
 use crate::summary::histogram::LatencyHistogram;
 use crate::summary::tally::clip_name;
 
 /// Operations told apart unless told otherwise: some hundreds exist in the protocols we know; 16 MB at the very most.
 const DEFAULT_LIMIT: usize = 1_024;
+
+/// Versions of an operation told apart: more than any API has. Versions come from plugins, which may make them up.
+const MAX_VERSIONS: usize = 32;
 
 /// Between the parts of a key; no byte of UTF-8 has this value.
 const SEPARATOR: u8 = 0xff;
@@ -41,6 +44,23 @@ pub struct Operation {
     pub request_bytes: u64,
     /// Bytes of the responses.
     pub response_bytes: u64,
+    /// How much was decoded of each version, in the order in which they were first seen.
+    pub versions: Vec<VersionCoverage>,
+}
+
+/// How much was decoded of the records of one version of an operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionCoverage {
+    /// The version; empty if the message did not say.
+    pub version: String,
+    /// All records.
+    pub records: u64,
+    /// Those decoded in full, request and response.
+    pub full: u64,
+    /// Those decoded in part.
+    pub partial: u64,
+    /// Those of which only a header was decoded.
+    pub header: u64,
 }
 
 impl Operation {
@@ -60,6 +80,26 @@ impl Operation {
         let bytes = |part: Option<&Part>| part.map_or(0, |part| part.bytes);
         self.request_bytes = self.request_bytes.saturating_add(bytes(outcome::request(record)));
         self.response_bytes = self.response_bytes.saturating_add(bytes(outcome::response(record)));
+        self.observe_version(record);
+    }
+
+    fn observe_version(&mut self, record: &Record) {
+        let version = outcome::contents(record).find_map(|content| content.version.as_deref());
+        let version = clip_name(version.unwrap_or_default());
+        let place = self.versions.iter().position(|row| row.version == version).or_else(|| {
+            let has_room = self.versions.len() < MAX_VERSIONS;
+            has_room.then(|| {
+                self.versions.push(VersionCoverage { version: version.to_owned(), ..VersionCoverage::default() });
+                self.versions.len() - 1
+            })
+        });
+        let Some(row) = place.and_then(|place| self.versions.get_mut(place)) else { return };
+        row.records += 1;
+        match outcome::completeness(record).0 {
+            Completeness::Full => row.full += 1,
+            Completeness::Partial => row.partial += 1,
+            Completeness::Header => row.header += 1,
+        }
     }
 }
 
@@ -128,7 +168,7 @@ impl OperationStats {
 
 #[cfg(test)]
 mod tests {
-    use super::OperationStats;
+    use super::{OperationStats, VersionCoverage};
     use crate::emit::samples::{failed_fetch, produce, unanswered};
 
     #[test]
@@ -152,6 +192,29 @@ mod tests {
         let rows = stats.sorted();
         assert_eq!((rows[0].records, rows[0].ok, rows[0].timeouts, rows[0].unknown), (4, 2, 1, 1));
         assert_eq!((rows[0].latency.count(), rows[0].request_bytes, rows[0].response_bytes), (2, 4_936, 120));
+    }
+
+    #[test]
+    fn versions_are_told_apart_up_to_a_limit() {
+        let mut stats = OperationStats::default();
+        for version in 0..40 {
+            for record in [produce(), failed_fetch()] {
+                let mut record = record;
+                record.request.as_mut().unwrap().content.version = Some((version / 2).to_string());
+                record.request.as_mut().unwrap().content.type_name = Some("Api".to_owned());
+                record.request.as_mut().unwrap().content.is_long_poll = false;
+                stats.observe(&record);
+            }
+        }
+        let rows = &stats.sorted()[0].versions;
+        let row = |row: &VersionCoverage| (row.version.clone(), row.records, row.full, row.partial, row.header);
+        assert_eq!((rows.len(), row(&rows[3])), (20, ("3".to_owned(), 4, 2, 2, 0)));
+        for version in 0..1_000 {
+            let mut record = produce();
+            record.request.as_mut().unwrap().content.version = Some(version.to_string());
+            stats.observe(&record);
+        }
+        assert_eq!(stats.sorted()[0].versions.len(), 32);
     }
 
     #[test]

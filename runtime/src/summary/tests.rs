@@ -56,6 +56,9 @@ fn report_is_short_and_aligned() {
     kafka Produce                  3           -           -        1        -  811µs  811µs   3.7k     120
     kafka Fetch (long poll)        2           -           2        -        -  499ms  499ms   2.5k    2.1M
 
+    not decoded in full         seen  decoded  in part  header only
+    kafka Fetch (long poll) v9     2        0        2            0
+
     unclaimed      flows  reason
     tcp port 443       5  tls
     tcp port 8080      3  no plugin
@@ -202,7 +205,16 @@ fn tree_has_everything() {
             "server_error": 0,
             "timeout": 1,
             "type": "Produce",
-            "unknown": 0
+            "unknown": 0,
+            "versions": [
+              {
+                "full": 3,
+                "header": 0,
+                "partial": 0,
+                "records": 3,
+                "version": "9"
+              }
+            ]
           },
           {
             "client_error": 0,
@@ -221,7 +233,16 @@ fn tree_has_everything() {
             "server_error": 2,
             "timeout": 0,
             "type": "Fetch",
-            "unknown": 0
+            "unknown": 0,
+            "versions": [
+              {
+                "full": 0,
+                "header": 0,
+                "partial": 2,
+                "records": 2,
+                "version": "9"
+              }
+            ]
           }
         ],
         "other_operations": {
@@ -241,7 +262,8 @@ fn tree_has_everything() {
           "server_error": 0,
           "timeout": 0,
           "type": "",
-          "unknown": 0
+          "unknown": 0,
+          "versions": []
         }
       }
     }

@@ -1,6 +1,7 @@
 //! The report for people: a few labelled lines, then tables. Sections with nothing to say are left out, zeros are
 //! dashes, and of long lists the top is shown; `--stats-json` has everything.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use crate::emit::human::{count, duration, size};
@@ -27,6 +28,7 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write, has_colour: bool) ->
     report.flows(&summary.flows)?;
     report.records(&summary.records)?;
     report.operations(&summary.records)?;
+    report.undecoded(&summary.records)?;
     report.unclaimed(&summary.flows)?;
     report.losses(&summary.losses)?;
     report.plugins(&summary.plugins)
@@ -100,6 +102,26 @@ impl Report<'_> {
             0 => Ok(()),
             more => writeln!(self.out, "and {more} more"),
         }
+    }
+
+    /// The versions of which not all was decoded, the most frequent first.
+    fn undecoded(&mut self, records: &RecordSummary) -> io::Result<()> {
+        let versions =
+            |row: &Operation| row.versions.iter().map(|version| (operation_name(row), version.clone())).collect();
+        let mut rows: Vec<_> =
+            records.operations.sorted().into_iter().flat_map(|row| -> Vec<_> { versions(row) }).collect();
+        rows.retain(|(_, version)| version.full < version.records);
+        rows.sort_by_key(|(_, version)| Reverse(version.records - version.full));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new(&["not decoded in full", "seen", "decoded", "in part", "header only"], 1..5);
+        for (name, version) in rows.iter().take(TOP_OPERATIONS) {
+            let name = if version.version.is_empty() { name.clone() } else { format!("{name} v{}", version.version) };
+            let counts = [version.records, version.full, version.partial, version.header].map(count);
+            table.add([name].into_iter().chain(counts).collect());
+        }
+        self.table(&table)
     }
 
     fn unclaimed(&mut self, flows: &FlowSummary) -> io::Result<()> {

@@ -2,7 +2,10 @@
 
 #![expect(clippy::indexing_slicing, reason = "evaluated at compile time, where out of bounds is a compile error")]
 
+use protap_plugin::Key;
+
 use super::{MAX_DEPTH, Op, What};
+use crate::attributes::{FLAGS, NUMBERS, TEXTS};
 
 /// Number of words in a description.
 pub(crate) const fn count(text: &str) -> usize {
@@ -87,23 +90,80 @@ const fn what_of(word: &[u8]) -> What {
         b"error" => What::Error,
         b"partition" => What::Partition,
         b"partition*" => What::Partitions,
+        b"partitions" => What::PartitionCount,
+        b"assigned*" => What::Assigned,
+        b"offset" => What::Offset,
+        b"wait" => What::Wait,
+        b"records" => What::Records,
         b"topic" => What::Topic,
         b"topic*" => What::Topics,
         b"topicid" => What::TopicId,
+        b"nameid" => What::NameAndId,
+        b"idname" => What::IdAndName,
         b"group" => What::Group,
         b"group*" => What::Groups,
         b"txn" => What::TransactionalId,
+        b"keytype" => What::KeyType,
+        b"resource" => What::Resource,
+        b"instanceid" => What::ClientInstance,
         b"[" => What::Each,
         b"{" => What::One,
         b"?{" => What::Maybe,
         b"]" | b"}" => What::Close,
         b"..." => What::Rest,
+        _ => value_of(word),
+    }
+}
+
+/// `4`, `4*`, or something that is kept under a name: `4:name`, `1?name`, `text:name`, `+name`.
+const fn value_of(word: &[u8]) -> What {
+    if word[0] == b'+' {
+        return What::Count(slot(&NUMBERS, word, 1));
+    }
+    let (len, end) = number(word, 0);
+    assert!(len < 256, "a field too long");
+    if end == word.len() {
+        return What::Skip(len as u8);
+    }
+    match word[end] {
+        b'*' => {
+            assert!(end + 1 == word.len() && len > 0, "an unknown word");
+            What::SkipArray(len as u8)
+        }
+        b'?' => {
+            assert!(len == 1, "a flag has one byte");
+            What::Number(1, NUMBERS.len() as u8 + slot(&FLAGS, word, end + 1))
+        }
+        b':' => {
+            assert!(matches!(len, 1 | 2 | 4 | 8), "no number has that size");
+            What::Number(len as u8, slot(&NUMBERS, word, end + 1))
+        }
         _ => {
-            let (len, end) = number(word, 0);
-            assert!(len > 0 && len < 256, "an unknown word");
-            let is_array = end + 1 == word.len() && word[end] == b'*';
-            assert!(is_array || end == word.len(), "an unknown word");
-            if is_array { What::SkipArray(len as u8) } else { What::Skip(len as u8) }
+            assert!(len == 0 && word.len() > 5 && word[0] == b't' && word[4] == b':', "an unknown word");
+            What::Named(slot(&TEXTS, word, 5))
         }
     }
+}
+
+/// Slot of the number that is kept under a name.
+pub(super) const fn number_slot(name: &[u8]) -> u8 {
+    slot(&NUMBERS, name, 0)
+}
+
+/// Index of the name that begins at `at`.
+const fn slot<const N: usize>(names: &[(&str, Key); N], word: &[u8], at: usize) -> u8 {
+    let (mut i, mut found) = (0, N);
+    while i < N {
+        let name = names[i].0.as_bytes();
+        let mut same = 0;
+        while same < name.len() && at + same < word.len() && name[same] == word[at + same] {
+            same += 1;
+        }
+        if same == name.len() && at + same == word.len() {
+            found = i;
+        }
+        i += 1;
+    }
+    assert!(found < N, "nothing is kept under that name");
+    found as u8
 }

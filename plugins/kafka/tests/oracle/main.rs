@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 mod fetch;
+mod fields;
 mod frames;
 mod metadata;
 mod produce;
 mod random;
 mod records;
+mod sessions;
+mod trace;

@@ -7,10 +7,10 @@ use protap_plugin::testing::{Completeness, Seen};
 
 use crate::frames;
 
-const SEEDS: u64 = 300;
+pub(crate) const SEEDS: u64 = 300;
 
 /// Bytes of which most things can be read in a flexible version: all counts and lengths are small.
-fn bytes(seed: u64) -> Bytes {
+pub(crate) fn bytes(seed: u64) -> Bytes {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
