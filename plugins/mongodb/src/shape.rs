@@ -85,7 +85,7 @@ impl Writer {
             self.value(kind, name, value.get(..len).unwrap_or(value), depth);
             // One shape for any number of them.
             let text = self.line.as_bytes();
-            if is_array && !self.values && last.len() > 0 && text.get(last.clone()) == text.get(begin..) {
+            if is_array && !self.values && !last.is_empty() && text.get(last.clone()) == text.get(begin..) {
                 self.line.truncate(before);
             } else {
                 last = begin..self.line.len();
