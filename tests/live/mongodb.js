@@ -31,7 +31,7 @@ const step = async run => { try { return await run(); } catch (error) { return e
     await step(() => users.distinct('i'));
     await step(() => db.command({ noSuchCommand: 1 }));
     await step(() => db.listCollections().toArray());
-    await step(() => client.db('admin').command({ ping: 1 }));
+    await step(() => client.db('admin').command({ buildInfo: 1 }));
     const cursor = users.find({}).batchSize(5);
     await step(() => cursor.next());
     await step(() => cursor.close());

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -237,7 +238,7 @@ def compare(events, records):
     report = Report()
     by_id = {}
     for record in records:
-        if record.get("protocol") == "mongodb" and "request" in record:
+        if record.get("protocol") == "mongodb" and "request" in record and record["request"].get("type") != "ping":
             by_id.setdefault(record["request"].get("id"), []).append(record)
     sent = {}
     for event in events:
@@ -263,6 +264,27 @@ def compare(events, records):
     return report, len(sent)
 
 
+def ping(port, request_id):
+    """A conversation that no driver has: an OP_MSG with a ping, and its answer."""
+    document = b"\x10ping\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0"
+    body = struct.pack("<IB", 0, 0) + struct.pack("<i", 4 + len(document)) + document
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+        s.sendall(struct.pack("<iiii", 16 + len(body), request_id, 0, 2013) + body)
+        s.recv(4096)
+
+
+def begin(capture, port, records):
+    """Waits until the capture has records."""
+    for attempt in range(100):
+        if capture.poll() is not None:
+            break
+        ping(port, attempt + 1)
+        time.sleep(0.2)
+        if os.path.getsize(records) > 0:
+            return
+    sys.exit("protap captures nothing: it needs the right to capture on lo")
+
+
 def interact(server, client, port, arguments):
     """Captures while the client speaks with the server; gives the report, or None if the client does not run."""
     out = os.path.join(WORK, f"{server}-{client}")
@@ -271,7 +293,7 @@ def interact(server, client, port, arguments):
             [PROTAP, "live", "-i", "lo", "-p", PLUGINS, "-o", "json", "tcp", "port", str(port)],
             stdout=records, stderr=log,
         )
-        time.sleep(2)
+        begin(capture, port, records.name)
         run = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=180)
         time.sleep(1)
         capture.send_signal(signal.SIGINT)

@@ -76,7 +76,7 @@ pub(crate) struct Command {
     pub(crate) query: Query,
     pub(crate) terms: Terms,
     /// Namespaces of a `bulkWrite`, as many as are named.
-    pub(crate) namespaces: [Option<Text>; MAX_COLLECTIONS],
+    pub(crate) namespaces: Vec<Text>,
     pub(crate) view_on: Option<Text>,
     show: Show,
     is_tailable: bool,
@@ -243,7 +243,7 @@ impl Command {
     pub(crate) fn wants(&self, carried: Carried) -> bool {
         match carried {
             Carried::Operations => self.operations == 0,
-            Carried::Namespaces => self.namespaces.iter().any(Option::is_none),
+            Carried::Namespaces => self.namespaces.len() < MAX_COLLECTIONS,
             Carried::Documents | Carried::Other => false,
         }
     }
@@ -256,12 +256,11 @@ impl Command {
                     self.query.push(stream, part, item.shape(&element, self.show).await);
                 }
                 Field::Namespace if carried == Carried::Namespaces => {
-                    let name = item.text(&element, MAX_NAMESPACE).await?;
-                    if let (Some(name), None) = (name, self.namespaces.first().copied().flatten()) {
-                        self.namespace = Namespace::split(stream, name);
-                    }
-                    if let Some(slot) = self.namespaces.iter_mut().find(|slot| slot.is_none()) {
-                        *slot = name;
+                    if let Some(name) = item.text(&element, MAX_NAMESPACE).await? {
+                        if self.namespaces.is_empty() {
+                            self.namespace = Namespace::split(stream, name);
+                        }
+                        self.namespaces.push(name);
                     }
                 }
                 _ => {}

@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::reply::Error;
 use crate::request::Request;
 use crate::response::Response;
+use crate::settings::Settings;
 use crate::terms::Terms;
 use crate::{
     APP_NAME, BATCH_SIZE, CHANGE_STREAM, COLLECTION, COLLECTIONS, COMPRESSOR, CURSOR_BATCH_SIZE, CURSOR_ID,
@@ -21,7 +22,7 @@ use crate::{
 const SYSTEM_NAME: &str = "mongodb";
 
 /// Emits a request or a one-way message.
-pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Stop>) {
+pub(crate) fn request(message: &Message, request: &Request, settings: &Settings, read: Result<(), Stop>) {
     let reason = message.note.or(reason(read));
     message.body.with_texts(|texts| {
         message.stream.emit(|out, _| {
@@ -34,7 +35,7 @@ pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Sto
             }
             writer = namespace(writer, texts, request);
             writer = request_attributes(writer, texts, message, request);
-            writer = command_attributes(writer, texts, request, name);
+            writer = query_text(writer, texts, request, (settings, name));
             incomplete(writer, reason, request.is_known()).emit();
         })
     });
@@ -130,29 +131,31 @@ fn request_attributes<'a>(
     if let Some(app_name) = command.app_name {
         writer = writer.str(APP_NAME, texts.get(app_name));
     }
-    if command.namespaces.iter().flatten().count() > 1 {
-        writer = writer.list(COLLECTIONS, command.namespaces.iter().flatten().map(|name| texts.get(*name)));
+    if command.namespaces.len() > 1 {
+        writer = writer.list(COLLECTIONS, command.namespaces.iter().map(|name| texts.get(*name)));
     }
     if command.query.is_change_stream {
         writer = writer.bool(CHANGE_STREAM, true);
     }
+    writer = text(writer, VIEW_ON, texts, command.view_on);
     terms(writer, texts, &command.terms)
 }
 
-fn command_attributes<'a>(
-    mut writer: MessageWriter<'a>,
+fn query_text<'a>(
+    writer: MessageWriter<'a>,
     texts: Texts<'_>,
     request: &Request,
-    name: &[u8],
+    (settings, name): (&Settings, &[u8]),
 ) -> MessageWriter<'a> {
     let command = &request.command;
-    let collection = command.namespace.collection.map(|text| texts.get(text)).unwrap_or_default();
-    if command.show().shape
-        && let Some(text) = command.query.text(texts, name, collection)
-    {
-        writer = writer.str(QUERY_TEXT, text.as_bytes());
+    if !command.show().shape || command.query.is_empty() {
+        return writer;
     }
-    text(writer, VIEW_ON, texts, command.view_on)
+    let collection = command.namespace.collection.map(|text| texts.get(text)).unwrap_or_default();
+    let mut text = settings.scratch.borrow_mut();
+    text.clear();
+    command.query.write(&mut text, texts, name, collection);
+    writer.str(QUERY_TEXT, &*text)
 }
 
 fn terms<'a>(writer: MessageWriter<'a>, texts: Texts<'_>, terms: &Terms) -> MessageWriter<'a> {
@@ -213,8 +216,8 @@ fn reply_attributes<'a>(
     ] {
         writer = number(writer, key, count);
     }
-    if reply.error_labels.first().is_some_and(Option::is_some) {
-        writer = writer.list(ERROR_LABELS, reply.error_labels.iter().flatten().map(|label| texts.get(*label)));
+    if !reply.error_labels.is_empty() {
+        writer = writer.list(ERROR_LABELS, reply.error_labels.iter().map(|label| texts.get(*label)));
     }
     if reply.write_errors > 0 {
         writer = writer.i64(WRITE_ERRORS, saturate(reply.write_errors));

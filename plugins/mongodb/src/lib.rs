@@ -125,7 +125,7 @@ impl Sequential for Mongodb {
             let mut request = Request::new(settings);
             let read = request.read(&mut message, settings).await;
             cursors.asked(&mut request);
-            emit::request(&message, &request, read);
+            emit::request(&message, &request, settings, read);
             read
         };
         // What is wrong inside a frame does not concern the next one; lost bytes are for the SDK to bridge.

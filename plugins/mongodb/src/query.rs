@@ -2,13 +2,8 @@
 
 use protap_plugin::{Stream, Text, Texts};
 
-use crate::line::Line;
-use crate::shape;
-
 /// Parts that are kept: a filter, an update and an order are the most that a command has.
 const MAX_PARTS: usize = 3;
-/// Most bytes of a text: its parts, and the names around them.
-const MAX_TEXT: usize = MAX_PARTS * shape::MAX_LEN + 384;
 
 /// A part of a command whose shape is shown, under its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,22 +54,20 @@ impl Query {
         }
     }
 
-    /// `{"find":"users","filter":{"age":{"$gt":"?"}}}`; nothing if there are no parts.
-    pub(crate) fn text(&self, texts: Texts<'_>, name: &[u8], collection: &[u8]) -> Option<Line<MAX_TEXT>> {
-        self.parts.first().copied().flatten()?;
-        let mut line = Line::default();
-        line.push(b"{\"");
-        line.push(name);
-        line.push(b"\":\"");
-        line.push(collection);
-        line.push(b"\"");
-        for (part, shape) in self.parts.iter().flatten() {
-            line.push(b",\"");
-            line.push(part.name());
-            line.push(b"\":");
-            line.push(texts.get(*shape));
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.first().is_none_or(Option::is_none)
+    }
+
+    /// Writes `{"find":"users","filter":{"age":{"$gt":"?"}}}`: a text of at most three shapes, and names of bounded length.
+    pub(crate) fn write(&self, text: &mut Vec<u8>, texts: Texts<'_>, name: &[u8], collection: &[u8]) {
+        for piece in [&b"{\""[..], name, b"\":\"", collection, b"\""] {
+            text.extend_from_slice(piece);
         }
-        line.push(b"}");
-        Some(line)
+        for (part, shape) in self.parts.iter().flatten() {
+            for piece in [&b",\""[..], part.name(), b"\":", texts.get(*shape)] {
+                text.extend_from_slice(piece);
+            }
+        }
+        text.push(b'}');
     }
 }

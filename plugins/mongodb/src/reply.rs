@@ -100,7 +100,7 @@ pub(crate) struct Reply {
     pub(crate) n_matched: Option<i64>,
     pub(crate) n_upserted: Option<i64>,
     pub(crate) n_deleted: Option<i64>,
-    pub(crate) error_labels: [Option<Text>; MAX_LABELS],
+    pub(crate) error_labels: Vec<Text>,
     /// `getLastError` succeeds when it reports an error.
     has_last_error: bool,
 }
@@ -174,9 +174,10 @@ impl Reply {
 
     async fn error_labels<K>(&mut self, document: &Document<'_>, labels: &Element<K>) -> Result<(), Stop> {
         let mut labels = document.open_value(labels).await?;
-        for slot in &mut self.error_labels {
-            let Some(label) = labels.next_any().await? else { break };
-            *slot = labels.text(&label, MAX_CODE_NAME).await?;
+        while self.error_labels.len() < MAX_LABELS
+            && let Some(label) = labels.next_any().await?
+        {
+            self.error_labels.extend(labels.text(&label, MAX_CODE_NAME).await?);
         }
         Ok(())
     }

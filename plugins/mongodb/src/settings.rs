@@ -1,4 +1,6 @@
-//! The plugin's options.
+//! The plugin's options, and what else all flows share.
+
+use core::cell::RefCell;
 
 use protap_plugin::OptionDef;
 
@@ -21,6 +23,8 @@ pub(crate) const OPTIONS: &[OptionDef] = &[
 pub(crate) struct Settings {
     pub(crate) show: Show,
     pub(crate) limits: Limits,
+    /// Where a text is put together, so that none costs an allocation.
+    pub(crate) scratch: RefCell<Vec<u8>>,
 }
 
 impl Settings {
