@@ -6,6 +6,7 @@
 mod commands;
 mod compression;
 mod framing;
+mod generated;
 mod legacy;
 mod limits;
 mod probing;
