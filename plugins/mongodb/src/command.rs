@@ -166,13 +166,14 @@ impl Command {
 
     async fn collection(&mut self, stream: &Stream, document: &Document<'_>, name: &Element<()>) -> Result<(), Stop> {
         self.namespace.collection = document.text(name, MAX_NAMESPACE).await?;
-        // The server's own collections hold credentials and keys.
-        if let Some(name) = self.namespace.collection
-            && stream.with_texts(|texts| texts.get(name).starts_with(b"system."))
-        {
-            self.show.values = false;
-        }
+        self.guard(stream);
         Ok(())
+    }
+
+    /// The server's own collections hold credentials and keys: their values are not shown.
+    pub(crate) fn guard(&mut self, stream: &Stream) {
+        let is_system = |name: Text| stream.with_texts(|texts| texts.get(name).starts_with(b"system."));
+        self.show.values &= !self.namespace.collection.is_some_and(is_system);
     }
 
     async fn fields(&mut self, stream: &Stream, document: &mut Document<'_>) -> Result<(), Stop> {

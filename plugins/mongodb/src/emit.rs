@@ -148,7 +148,10 @@ fn query_text<'a>(
     (settings, name): (&Settings, &[u8]),
 ) -> MessageWriter<'a> {
     let command = &request.command;
-    if !command.show().shape || command.query.is_empty() {
+    // Operations of a `bulkWrite` may come before what they act upon.
+    let is_system = |name: &Text| texts.get(*name).windows(8).any(|part| part == b".system.");
+    let is_hidden = command.show().values && command.namespaces.iter().any(is_system);
+    if !command.show().shape || command.query.is_empty() || is_hidden {
         return writer;
     }
     let collection = command.namespace.collection.map(|text| texts.get(text)).unwrap_or_default();

@@ -202,6 +202,7 @@ impl Request {
     async fn namespace(&mut self, stream: &Stream) -> Result<Text, Stop> {
         let name = stream.c_str(MAX_NAMESPACE as usize).await?;
         self.command.namespace = Namespace::split(stream, name);
+        self.command.guard(stream);
         Ok(name)
     }
 }

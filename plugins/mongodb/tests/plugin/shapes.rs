@@ -3,7 +3,7 @@
 use bson::{Bson, Document, doc};
 use protap_plugin::testing::{Completeness, Seen};
 
-use crate::wire::{ask, body, msg, number, only, replay, request, sequence, text};
+use crate::wire::{OP_QUERY, ask, body, message, msg, number, only, replay, request, sequence, text};
 
 fn shape(command: &Document) -> String {
     let seen = ask(&request(1, command));
@@ -104,6 +104,8 @@ fn values_are_shown_when_asked_for_and_credentials_never() {
     let commands = [
         doc! { "find": "c", "filter": { "pwd": secret(), "apiToken": { "x": secret() }, "Password": [secret()] }, "$db": "d" },
         doc! { "find": "system.users", "filter": { "a": secret() }, "$db": "admin" },
+        doc! { "explain": { "find": "system.keys", "filter": { "a": secret() } }, "$db": "admin" },
+        doc! { "bulkWrite": 1, "ops": [{ "delete": 0, "filter": { "a": secret() } }], "nsInfo": [{ "ns": "admin.system.users" }], "$db": "admin" },
         doc! { "saslStart": 1, "mechanism": "PLAIN", "payload": secret(), "filter": { "a": secret() }, "$db": "admin" },
         doc! { "saslContinue": 1, "payload": secret(), "$db": "admin" },
         doc! { "authenticate": 1, "user": "u", "key": secret(), "$db": "admin" },
@@ -117,6 +119,17 @@ fn values_are_shown_when_asked_for_and_credentials_never() {
         assert_eq!(seen.completeness, Completeness::Full);
         assert!(!format!("{seen:?}").contains("SECRET"), "{seen:#?}");
     }
+}
+
+#[test]
+fn values_of_the_servers_own_collections_are_hidden_in_old_queries_too() {
+    let query = |namespace: &str| {
+        let document = doc! { "a": "SECRET" }.to_vec().unwrap();
+        message(1, 0, OP_QUERY, &[&[0; 4], namespace.as_bytes(), &[0; 9], &document].concat())
+    };
+    let shown = |bytes: Vec<u8>| format!("{:?}", only(replay().option("values", "on").to_server(bytes).run()));
+    assert!(shown(query("admin.users")).contains("SECRET"));
+    assert!(!shown(query("admin.system.users")).contains("SECRET"));
 }
 
 #[test]
