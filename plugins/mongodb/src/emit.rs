@@ -1,6 +1,6 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
-use protap_plugin::{Key, MessageWriter, Output, Status, Stop, Text, Texts};
+use protap_plugin::{MessageWriter, Output, Status, Stop, Text, Texts};
 
 use crate::context::Context;
 use crate::error_codes::{self, Class};
@@ -35,7 +35,13 @@ pub(crate) fn request(message: &Message, request: &Request, settings: &Settings,
             }
             writer = namespace(writer, texts, request);
             writer = request_attributes(writer, texts, message, request);
-            writer = query_text(writer, texts, request, (settings, name));
+            if shows_query(request, texts) {
+                let collection = request.command.namespace.collection.map(|text| texts.get(text));
+                let mut text = settings.scratch.borrow_mut();
+                text.clear();
+                request.command.query.write(&mut text, texts, name, collection.unwrap_or_default());
+                writer = writer.str(QUERY_TEXT, &*text);
+            }
             incomplete(writer, reason, request.is_known()).emit();
         })
     });
@@ -137,55 +143,42 @@ fn request_attributes<'a>(
     if command.query.is_change_stream {
         writer = writer.bool(CHANGE_STREAM, true);
     }
-    writer = text(writer, VIEW_ON, texts, command.view_on);
+    if let Some(view_on) = command.view_on {
+        writer = writer.str(VIEW_ON, texts.get(view_on));
+    }
     terms(writer, texts, &command.terms)
 }
 
-fn query_text<'a>(
-    writer: MessageWriter<'a>,
-    texts: Texts<'_>,
-    request: &Request,
-    (settings, name): (&Settings, &[u8]),
-) -> MessageWriter<'a> {
+/// Whether the shapes of its query are to be shown.
+fn shows_query(request: &Request, texts: Texts<'_>) -> bool {
     let command = &request.command;
     // Operations of a `bulkWrite` may come before what they act upon.
     let is_system = |name: &Text| texts.get(*name).windows(8).any(|part| part == b".system.");
     let is_hidden = command.show().values && command.namespaces.iter().any(is_system);
-    if !command.show().shape || command.query.is_empty() || is_hidden {
-        return writer;
-    }
-    let collection = command.namespace.collection.map(|text| texts.get(text)).unwrap_or_default();
-    let mut text = settings.scratch.borrow_mut();
-    text.clear();
-    command.query.write(&mut text, texts, name, collection);
-    writer.str(QUERY_TEXT, &*text)
+    !command.query.is_empty() && command.show().shape && !is_hidden
 }
 
-fn terms<'a>(writer: MessageWriter<'a>, texts: Texts<'_>, terms: &Terms) -> MessageWriter<'a> {
-    let mut writer = text(writer, READ_CONCERN, texts, terms.read_concern);
-    writer = text(writer, WRITE_CONCERN, texts, terms.write_concern);
-    writer = text(writer, READ_PREFERENCE, texts, terms.read_preference);
-    writer = text(writer, SESSION, texts, terms.session);
-    writer = number(writer, CURSOR_BATCH_SIZE, terms.batch_size);
-    writer = number(writer, TXN_NUMBER, terms.txn_number);
+#[inline]
+fn terms<'a>(mut writer: MessageWriter<'a>, texts: Texts<'_>, terms: &Terms) -> MessageWriter<'a> {
+    for (key, text) in [
+        (READ_CONCERN, terms.read_concern),
+        (WRITE_CONCERN, terms.write_concern),
+        (READ_PREFERENCE, terms.read_preference),
+        (SESSION, terms.session),
+    ] {
+        if let Some(text) = text {
+            writer = writer.str(key, texts.get(text));
+        }
+    }
+    for (key, number) in [(CURSOR_BATCH_SIZE, terms.batch_size), (TXN_NUMBER, terms.txn_number)] {
+        if let Some(number) = number {
+            writer = writer.i64(key, number);
+        }
+    }
     if terms.is_in_transaction {
         writer = writer.bool(IN_TRANSACTION, true);
     }
     writer
-}
-
-fn text<'a>(writer: MessageWriter<'a>, key: Key, texts: Texts<'_>, text: Option<Text>) -> MessageWriter<'a> {
-    match text {
-        Some(text) => writer.str(key, texts.get(text)),
-        None => writer,
-    }
-}
-
-fn number(writer: MessageWriter<'_>, key: Key, number: Option<i64>) -> MessageWriter<'_> {
-    match number {
-        Some(number) => writer.i64(key, number),
-        None => writer,
-    }
 }
 
 fn reply_attributes<'a>(
@@ -217,7 +210,9 @@ fn reply_attributes<'a>(
         (N_UPSERTED, reply.n_upserted),
         (N_DELETED, reply.n_deleted),
     ] {
-        writer = number(writer, key, count);
+        if let Some(count) = count {
+            writer = writer.i64(key, count);
+        }
     }
     if !reply.error_labels.is_empty() {
         writer = writer.list(ERROR_LABELS, reply.error_labels.iter().map(|label| texts.get(*label)));

@@ -43,6 +43,11 @@ impl Flags {
         self.0 & MORE_TO_COME != 0
     }
 
+    /// Whether nothing is to be said of the flags, and nothing follows the sections.
+    pub(crate) fn are_plain(self) -> bool {
+        self.0 & REQUIRED & !MORE_TO_COME == 0
+    }
+
     /// Whether a checksum ends the message.
     pub(crate) fn has_checksum(self) -> bool {
         self.0 & CHECKSUM_PRESENT != 0

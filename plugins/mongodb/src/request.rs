@@ -91,7 +91,7 @@ impl Request {
         let stream = message.body.clone();
         let flags = Flags::new(stream.u32_le().await?);
         self.more_to_come = flags.more_to_come();
-        let limit = message.flagged(flags).await;
+        let limit = if flags.are_plain() { message.limit } else { message.flagged(flags).await };
         let mut has_body = false;
         while let Some(section) = next_section(&stream, limit).await? {
             match section {
