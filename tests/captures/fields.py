@@ -62,8 +62,17 @@ def mongo(layer, out):
     body = document(bodies[0])
     first = next(iter(body), None)
     out.update(first=first, collection=scalar(body[first]) if first else None,
-               **{name: scalar(body[name]) for name in ("$db", "ok", "code", "codeName", "n", "nModified") if name in body})
+               **{name: scalar(body[name]) for name in ("$db", "ok", "code", "codeName", "n", "nModified", "getMore", "batchSize", "txnNumber")
+               if name in body})
     cursor = document(body["cursor"].get("mongo.document", {})) if "cursor" in body else {}
+    if "firstBatch" in cursor:
+        out["cursor"] = scalar(cursor["id"])
+    if "upserted" in body:
+        out["upserted"] = len(document(body["upserted"].get("mongo.document", {})))
+    filters = [body[name].get("mongo.document", {}) for name in ("filter", "query", "pipeline") if name in body]
+    keys = [name for filter in filters for names in walk(filter, "mongo.element.name") for name in [names] if not name.isdigit()]
+    if filters:
+        out["keys"] = keys
     for batch in ("firstBatch", "nextBatch"):
         if batch in cursor:
             out["returned"] = len(document(cursor[batch].get("mongo.document", {})))

@@ -163,6 +163,7 @@ fn mongodb_fields_are_those_that_tshark_decodes() {
             if collection.is_string() && request["first"] != "getMore" && request["first"] != "endSessions" {
                 comparison.equal("collection", collection.clone(), &request["collection"]);
             }
+            mongodb_request(record, request, &mut comparison);
         }
         // Several replies are summed.
         let is_only_reply = record["response"]["count"] == 1;
@@ -173,6 +174,30 @@ fn mongodb_fields_are_those_that_tshark_decodes() {
     });
     println!("{compared} fields compared");
     assert!(compared > 1_000, "only {compared} fields compared");
+}
+
+fn mongodb_request(record: &Value, request: &Value, comparison: &mut Comparison) {
+    let attributes = &record["attributes"];
+    let terms =
+        [("batchSize", "mongodb.batch_size"), ("txnNumber", "mongodb.txn_number"), ("getMore", "mongodb.cursor_id")];
+    for (name, attribute) in terms {
+        if let Some(said) = request.get(name) {
+            comparison.equal(name, number(&attributes[attribute]), said);
+        }
+    }
+    let text = attributes["db.query.text"].as_str().unwrap_or_default();
+    for name in request["keys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        comparison.equal(
+            &format!("{name} in {text}"),
+            Value::from(text.contains(&format!("\"{name}\":"))),
+            &true.into(),
+        );
+    }
+}
+
+/// Ids above 2^53 are strings in records.
+fn number(value: &Value) -> Value {
+    value.as_str().and_then(|text| text.parse::<i64>().ok()).map_or_else(|| value.clone(), Value::from)
 }
 
 fn mongodb_response(record: &Value, response: &Value, comparison: &mut Comparison) {
@@ -186,6 +211,14 @@ fn mongodb_response(record: &Value, response: &Value, comparison: &mut Compariso
     }
     if let Some(n) = response.get("n") {
         comparison.equal("n", attributes["mongodb.n"].clone(), n);
+    }
+    for (name, attribute) in [("nModified", "mongodb.n_modified"), ("upserted", "mongodb.n_upserted")] {
+        if let Some(said) = response.get(name) {
+            comparison.equal(name, attributes[attribute].clone(), said);
+        }
+    }
+    if let Some(cursor) = response.get("cursor").filter(|id| **id != 0) {
+        comparison.equal("cursor", number(&attributes["mongodb.cursor_id"]), cursor);
     }
     if let Some(returned) = response.get("returned") {
         comparison.equal("returned", attributes["db.response.returned_rows"].clone(), returned);

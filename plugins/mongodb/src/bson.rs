@@ -17,6 +17,9 @@ pub(crate) const STRING: u8 = 0x02;
 pub(crate) const DOCUMENT: u8 = 0x03;
 pub(crate) const ARRAY: u8 = 0x04;
 pub(crate) const BOOL: u8 = 0x08;
+pub(crate) const BINARY: u8 = 0x05;
+pub(crate) const OBJECT_ID: u8 = 0x07;
+pub(crate) const NULL: u8 = 0x0a;
 const REGEX: u8 = 0x0b;
 pub(crate) const INT32: u8 = 0x10;
 pub(crate) const INT64: u8 = 0x12;
@@ -43,15 +46,15 @@ pub(crate) fn value_len(kind: u8, bytes: &[u8]) -> ValueLen {
         },
     };
     match kind {
-        0x06 | 0x0a | 0x7f | 0xff => ValueLen::Is(0),
+        0x06 | NULL | 0x7f | 0xff => ValueLen::Is(0),
         BOOL => ValueLen::Is(1),
         INT32 => ValueLen::Is(4),
         DOUBLE | 0x09 | 0x11 | INT64 => ValueLen::Is(8),
-        0x07 => ValueLen::Is(12),
+        OBJECT_ID => ValueLen::Is(12),
         0x13 => ValueLen::Is(16),
         STRING | 0x0d | 0x0e => prefixed(4, 1),
         DOCUMENT | ARRAY => prefixed(0, MIN_DOCUMENT),
-        0x05 => prefixed(5, 0),
+        BINARY => prefixed(5, 0),
         0x0c => prefixed(16, 1),
         0x0f => prefixed(0, 4 + 5 + MIN_DOCUMENT),
         REGEX => ValueLen::TwoStrings,
@@ -61,7 +64,7 @@ pub(crate) fn value_len(kind: u8, bytes: &[u8]) -> ValueLen {
 
 /// What stands at the front of some bytes inside a document.
 #[derive(Debug, PartialEq, Eq)]
-enum Head<'a> {
+pub(crate) enum Head<'a> {
     /// An element: its type and name, the bytes before its value, and the value's length.
     Element { kind: u8, name: &'a [u8], at: usize, len: ValueLen },
     /// The name is longer than anybody cares for.
@@ -72,7 +75,20 @@ enum Head<'a> {
     Need(usize),
 }
 
-fn head(bytes: &[u8]) -> Head<'_> {
+/// How many of these bytes a value has, if they have it whole.
+pub(crate) fn extent(len: ValueLen, bytes: &[u8]) -> Option<usize> {
+    match len {
+        ValueLen::Is(len) => usize::try_from(len).ok().filter(|len| *len <= bytes.len()),
+        ValueLen::TwoStrings => {
+            let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == 0);
+            ends.nth(1).map(|(at, _)| at + 1)
+        }
+        ValueLen::Need(_) | ValueLen::Malformed(_) => None,
+    }
+}
+
+/// What stands at the front of `bytes`.
+pub(crate) fn head(bytes: &[u8]) -> Head<'_> {
     let Some((kind, rest)) = bytes.split_first() else { return Head::Need(1) };
     if *kind == 0 {
         return Head::End;

@@ -1,9 +1,15 @@
-//! A command: the document whose first element names it. What it acts upon, how much it carries, whether the server
-//! may hold it back. Filters, documents, pipelines and credentials are passed over unread.
+//! A command: the document whose first element names it. What it acts upon, how much it carries, under which terms,
+//! whether the server may hold it back, and the [shape](crate::shape) of its query. Documents, error texts and
+//! credentials are passed over unread.
 
 use protap_plugin::{Stop, Stream, Text};
 
 use crate::document::{Document, Element};
+use crate::field::Field;
+use crate::query::Query;
+use crate::shape::Show;
+use crate::terms::Terms;
+use crate::verb::Verb;
 
 /// Longest command name.
 const MAX_NAME: usize = 64;
@@ -11,88 +17,31 @@ const MAX_NAME: usize = 64;
 pub(crate) const MAX_NAMESPACE: u64 = 255;
 /// Longest name of an application; the server allows 128.
 const MAX_APP_NAME: u64 = 128;
+/// Most collections of a `bulkWrite` that are named.
+const MAX_COLLECTIONS: usize = 16;
 
-/// What the plugin has to know about a command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Its value, if a string, may be anything.
-    #[default]
+/// What an array or document sequence holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// Documents to be inserted.
+    Documents,
+    /// Operations, with filters and updates.
+    Operations,
+    /// The namespaces that operations act upon.
+    Namespaces,
     Other,
-    /// Its value names a collection.
-    OnCollection,
-    /// Its value names a database and a collection.
-    OnNamespace,
-    /// Its value is a cursor's id; an element of its own names the collection.
-    GetMore,
-    /// Its value is another command.
-    Explain,
-    /// Replies hold a document for each of its operations.
-    BulkWrite,
-    /// It may wait for the topology to change.
-    Hello,
-    /// Not a command, but what an old driver wraps one in.
-    Wrapper,
 }
 
-impl Verb {
-    /// The verb of the command with this name.
-    #[rustfmt::skip]
-    fn of(name: &[u8]) -> Self {
+impl Carried {
+    /// What the array or document sequence of this name holds.
+    pub(crate) fn of(name: &[u8]) -> Self {
         match name {
-            b"find" | b"insert" | b"update" | b"delete" | b"aggregate" | b"count" | b"distinct"
-            | b"findAndModify" | b"findandmodify" | b"mapReduce" | b"mapreduce" | b"create" | b"drop"
-            | b"createIndexes" | b"dropIndexes" | b"deleteIndexes" | b"listIndexes" | b"reIndex" | b"collMod"
-            | b"collStats" | b"collstats" | b"validate" | b"compact" | b"convertToCapped" | b"killCursors"
-            | b"cloneCollectionAsCapped" | b"parallelCollectionScan" | b"geoNear" | b"geoSearch" | b"analyze"
-            | b"planCacheClear" | b"planCacheListFilters" | b"planCacheSetFilter" | b"planCacheClearFilters"
-            | b"createSearchIndexes" | b"updateSearchIndex" | b"dropSearchIndex" | b"listSearchIndexes" => {
-                Self::OnCollection
-            }
-            b"renameCollection" | b"shardCollection" | b"reshardCollection" | b"unshardCollection"
-            | b"refineCollectionShardKey" | b"dataSize" | b"getShardVersion" | b"split" | b"splitVector"
-            | b"moveChunk" | b"mergeChunks" | b"moveCollection" | b"cleanupOrphaned" => Self::OnNamespace,
-            b"getMore" => Self::GetMore,
-            b"explain" => Self::Explain,
-            b"bulkWrite" => Self::BulkWrite,
-            b"hello" | b"isMaster" | b"ismaster" => Self::Hello,
-            b"$query" | b"query" => Self::Wrapper,
+            b"documents" => Self::Documents,
+            b"updates" | b"deletes" | b"ops" => Self::Operations,
+            b"nsInfo" => Self::Namespaces,
             _ => Self::Other,
         }
     }
-}
-
-/// The elements of a command that are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
-    Database,
-    Collection,
-    Operations,
-    MaxTime,
-    MaxAwaitTime,
-    TopologyVersion,
-    Autocommit,
-    Client,
-}
-
-impl Field {
-    fn of(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"$db" => Self::Database,
-            b"collection" => Self::Collection,
-            b"maxTimeMS" => Self::MaxTime,
-            b"maxAwaitTimeMS" => Self::MaxAwaitTime,
-            b"topologyVersion" => Self::TopologyVersion,
-            b"autocommit" => Self::Autocommit,
-            b"client" => Self::Client,
-            _ if carries_operations(name) => Self::Operations,
-            _ => return None,
-        })
-    }
-}
-
-/// Whether the array or document sequence of this name holds what a write command writes.
-pub(crate) fn carries_operations(name: &[u8]) -> bool {
-    matches!(name, b"documents" | b"updates" | b"deletes" | b"ops")
 }
 
 /// A namespace: the database, and the collection in it.
@@ -120,25 +69,43 @@ pub(crate) struct Command {
     pub(crate) verb: Verb,
     pub(crate) name: Option<Text>,
     pub(crate) namespace: Namespace,
-    /// Documents or operations that it carries.
+    /// Documents, operations or cursors that it carries.
     pub(crate) operations: u64,
     pub(crate) cursor_id: Option<i64>,
     pub(crate) app_name: Option<Text>,
-    pub(crate) is_in_transaction: bool,
-    has_topology_version: bool,
-    has_max_time: bool,
-    has_max_await_time: bool,
+    pub(crate) query: Query,
+    pub(crate) terms: Terms,
+    /// Namespaces of a `bulkWrite`, as many as are named.
+    pub(crate) namespaces: Vec<Text>,
+    pub(crate) view_on: Option<Text>,
+    show: Show,
+    is_tailable: bool,
+    awaits_data: bool,
 }
 
 impl Command {
+    pub(crate) fn new(show: Show) -> Self {
+        Self { show, ..Self::default() }
+    }
+
     /// Whether the server may hold the command back on purpose: a `hello` that waits for news of the topology, or
     /// a `getMore` on a cursor that waits for documents (no other may have `maxTimeMS`).
     pub(crate) fn is_long_poll(&self) -> bool {
         match self.verb {
-            Verb::Hello => self.has_topology_version && self.has_max_await_time,
-            Verb::GetMore => self.has_max_time,
+            Verb::Hello => self.terms.has_topology_version && self.terms.has_max_await_time,
+            Verb::GetMore => self.terms.has_max_time,
             _ => false,
         }
+    }
+
+    /// Whether the cursor that it opens will wait for documents where there are none.
+    pub(crate) fn opens_awaiting_cursor(&self) -> bool {
+        self.query.is_change_stream || self.is_tailable && self.awaits_data
+    }
+
+    /// What of its query may be shown.
+    pub(crate) fn show(&self) -> Show {
+        self.show
     }
 
     /// Reads the command that the document beginning here is.
@@ -154,10 +121,7 @@ impl Command {
         }
         let Some(first) = first else { return Err(Stop::Malformed("a command without a name")) };
         self.subject(stream, &document, &first).await?;
-        while let Some(element) = document.next(Field::of).await? {
-            self.field(&document, &element).await?;
-        }
-        Ok(())
+        self.fields(stream, &mut document).await
     }
 
     /// Reads the first element, whose name is the command's.
@@ -177,7 +141,7 @@ impl Command {
     /// Reads the value of the first element: what the command acts upon.
     async fn subject(&mut self, stream: &Stream, document: &Document<'_>, first: &Element<()>) -> Result<(), Stop> {
         match self.verb {
-            Verb::OnCollection => self.namespace.collection = document.text(first, MAX_NAMESPACE).await?,
+            verb if verb.is_on_collection() => self.collection(stream, document, first).await?,
             Verb::OnNamespace => {
                 if let Some(name) = document.text(first, MAX_NAMESPACE).await? {
                     self.namespace = Namespace::split(stream, name);
@@ -187,9 +151,12 @@ impl Command {
             Verb::Explain if first.is_document() => {
                 let mut inner = document.open_value(first).await?;
                 if let Some(explained) = inner.next(|name| Some(Verb::of(name))).await?
-                    && explained.key == Verb::OnCollection
+                    && explained.key.is_on_collection()
                 {
-                    self.namespace.collection = inner.text(&explained, MAX_NAMESPACE).await?;
+                    self.collection(stream, &inner, &explained.without_key()).await?;
+                    while let Some(element) = inner.next(Field::of).await? {
+                        self.query_field(stream, &inner, &element).await?;
+                    }
                 }
             }
             _ => {}
@@ -197,26 +164,108 @@ impl Command {
         Ok(())
     }
 
-    async fn field(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+    async fn collection(&mut self, stream: &Stream, document: &Document<'_>, name: &Element<()>) -> Result<(), Stop> {
+        self.namespace.collection = document.text(name, MAX_NAMESPACE).await?;
+        self.guard(stream);
+        Ok(())
+    }
+
+    /// The server's own collections hold credentials and keys: their values are not shown.
+    pub(crate) fn guard(&mut self, stream: &Stream) {
+        let is_system = |name: Text| stream.with_texts(|texts| texts.get(name).starts_with(b"system."));
+        self.show.values &= !self.namespace.collection.is_some_and(is_system);
+    }
+
+    async fn fields(&mut self, stream: &Stream, document: &mut Document<'_>) -> Result<(), Stop> {
+        while let Some(element) = document.next(Field::of).await? {
+            match element.key {
+                // A namespace of the command's own stands.
+                Field::Database if self.namespace.database.is_none() => {
+                    self.namespace.database = document.text(&element, MAX_NAMESPACE).await?;
+                }
+                Field::Collection if self.verb == Verb::GetMore => {
+                    self.namespace.collection = document.text(&element, MAX_NAMESPACE).await?;
+                }
+                Field::Client if self.verb == Verb::Hello && element.is_document() => {
+                    self.app_name = app_name(document, &element).await?;
+                }
+                Field::Tailable => self.is_tailable = document.truth(&element).await? == Some(true),
+                Field::AwaitData => self.awaits_data = document.truth(&element).await? == Some(true),
+                Field::ViewOn => self.view_on = document.text(&element, MAX_NAMESPACE).await?,
+                Field::Part(_) | Field::Carried(_) | Field::Cursors => {
+                    self.query_field(stream, document, &element).await?;
+                }
+                _ => self.terms.field(stream, document, &element, self.show).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the command is to be done with.
+    async fn query_field(
+        &mut self,
+        stream: &Stream,
+        document: &Document<'_>,
+        element: &Element<Field>,
+    ) -> Result<(), Stop> {
         match element.key {
-            // A namespace of the command's own stands.
-            Field::Database if self.namespace.database.is_none() => {
-                self.namespace.database = document.text(element, MAX_NAMESPACE).await?;
+            Field::Part(part) if self.verb.has_query() => {
+                self.query.push(stream, part, document.shape(element, self.show).await);
             }
-            Field::Collection if self.verb == Verb::GetMore => {
-                self.namespace.collection = document.text(element, MAX_NAMESPACE).await?;
+            Field::Carried(Carried::Documents) if element.is_array() => {
+                self.operations += document.open_value(element).await?.count().await?;
             }
-            Field::Operations if element.is_array() => {
-                self.operations += document.open_value(element).await?.count().await?
+            Field::Carried(carried) if element.is_array() => {
+                let mut array = document.open_value(element).await?;
+                while self.wants(carried) {
+                    let Some(item) = array.next_any().await? else { return Ok(()) };
+                    if item.is_document() {
+                        self.item(stream, carried, array.open_value(&item).await?).await?;
+                    }
+                    self.operations += u64::from(carried == Carried::Operations);
+                }
+                if carried == Carried::Operations {
+                    self.operations += array.count().await?;
+                }
             }
-            Field::Client if self.verb == Verb::Hello && element.is_document() => {
-                self.app_name = app_name(document, element).await?;
+            Field::Cursors if element.is_array() => {
+                let mut cursors = document.open_value(element).await?;
+                if let Some(first) = cursors.next_any().await? {
+                    self.cursor_id = cursors.number(&first).await?;
+                    self.operations += 1 + cursors.count().await?;
+                }
             }
-            Field::MaxTime => self.has_max_time = true,
-            Field::MaxAwaitTime => self.has_max_await_time = true,
-            Field::TopologyVersion => self.has_topology_version = element.is_document(),
-            Field::Autocommit => self.is_in_transaction = true,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the next of these is to be looked into: of operations the first one is.
+    pub(crate) fn wants(&self, carried: Carried) -> bool {
+        match carried {
+            Carried::Operations => self.operations == 0,
+            Carried::Namespaces => self.namespaces.len() < MAX_COLLECTIONS,
+            Carried::Documents | Carried::Other => false,
+        }
+    }
+
+    /// Reads an operation, or the namespace that operations act upon.
+    pub(crate) async fn item(&mut self, stream: &Stream, carried: Carried, mut item: Document<'_>) -> Result<(), Stop> {
+        while let Some(element) = item.next(Field::of).await? {
+            match element.key {
+                Field::Part(part) if carried == Carried::Operations => {
+                    self.query.push(stream, part, item.shape(&element, self.show).await);
+                }
+                Field::Namespace if carried == Carried::Namespaces => {
+                    if let Some(name) = item.text(&element, MAX_NAMESPACE).await? {
+                        if self.namespaces.is_empty() {
+                            self.namespace = Namespace::split(stream, name);
+                        }
+                        self.namespaces.push(name);
+                    }
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! OP_COMPRESSED: another message's body, compressed. It is decompressed as a whole or not at all, and only where
-//! that costs little: both forms are bounded, and so is what all flows together have collected.
+//! OP_COMPRESSED: another message's body, compressed. So much of it is decompressed as costs little: what is collected
+//! for it is bounded, in one message and in all flows together. [`inflate`](crate::inflate) does it.
 //!
 //! ```text
 //! i32 original op code; i32 uncompressed size; u8 compressor; data
@@ -7,21 +7,19 @@
 //! <https://github.com/mongodb/specifications/blob/master/source/compression/OP_COMPRESSED.md>
 
 use std::cell::Cell;
-use std::io::Read;
 use std::rc::Rc;
 
-use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use protap_plugin::{Stop, Stream};
-use ruzstd::decoding::StreamingDecoder;
 
 use crate::header::OpCode;
+use crate::inflate::Compressed;
 
-/// Longest body that is decompressed, in bytes: a few milliseconds in Wasm.
+/// Most bytes of a body that are decompressed unless told otherwise: a few milliseconds in Wasm.
 const MAX_BODY: usize = 256 << 10;
-/// Longest data that are collected for it: compressors add a little to what they cannot compress.
-const MAX_DATA: u64 = (MAX_BODY + (4 << 10)) as u64;
-/// Largest window of zstd; that of its default level is 2 MiB.
-const MAX_WINDOW: u64 = 8 << 20;
+/// Most KiB that one may ask for: more would take longer than a call may.
+const MAX_LIMIT: usize = 512;
+/// Most bytes that compressors add to what they cannot compress.
+const MARGIN: usize = 4 << 10;
 /// Bytes that all flows together may have collected.
 const MAX_COLLECTED: usize = 8 << 20;
 
@@ -71,62 +69,73 @@ impl Envelope {
         Ok(Self { op_code, compressor, size })
     }
 
+    /// Whether the body stands there as it is, as long as it says.
+    pub(crate) fn is_plain(&self, stream: &Stream) -> bool {
+        self.compressor == Compressor::Noop && self.size == stream.frame_remaining()
+    }
+
     /// Reads and decompresses the data, or says why not.
-    pub(crate) async fn open(
-        &self,
-        stream: &Stream,
-        collected: &Collected,
-    ) -> Result<Result<Vec<u8>, &'static str>, Stop> {
-        let len = stream.frame_remaining();
-        let size = usize::try_from(self.size).ok().filter(|size| *size <= MAX_BODY && len <= MAX_DATA);
-        let Some(size) = size else { return Ok(Err("compressed, too long")) };
-        if matches!(self.compressor, Compressor::Unknown(_)) {
-            return Ok(Err("compressed, unknown compressor"));
+    pub(crate) async fn open(&self, stream: &Stream, limits: &Limits) -> Result<Result<Body, &'static str>, Stop> {
+        match self.compressor {
+            Compressor::Noop => return Ok(Err("compressed, but not as it says")),
+            Compressor::Unknown(_) => return Ok(Err("compressed, unknown compressor")),
+            Compressor::Snappy | Compressor::Zlib | Compressor::Zstd => {}
         }
-        let Some(data) = Data::collect(stream, len as usize, collected).await? else {
+        let len = usize::try_from(stream.frame_remaining()).unwrap_or(usize::MAX);
+        let Some(data) = Data::collect(stream, len.min(limits.body.saturating_add(MARGIN)), limits).await? else {
             return Ok(Err("compressed, too much at once"));
         };
-        Ok(decompress(self.compressor, &data.bytes, size).ok_or("compressed, but not as it says"))
+        let compressed = Compressed { compressor: self.compressor, data: &data.bytes, size: self.size };
+        Ok(compressed.inflate(limits.body).map(|bytes| Body { bytes, size: self.size }))
     }
 }
 
-/// Decompresses `data` to exactly `size` bytes.
-fn decompress(compressor: Compressor, data: &[u8], size: usize) -> Option<Vec<u8>> {
-    let mut body = vec![0; size];
-    let len = match compressor {
-        Compressor::Noop => return (data.len() == size).then(|| data.to_vec()),
-        Compressor::Snappy => snap::raw::Decoder::new().decompress(data, &mut body).ok()?,
-        Compressor::Zlib => decompress_slice_iter_to_slice(&mut body, core::iter::once(data), true, false).ok()?,
-        Compressor::Zstd => {
-            let mut decoder = StreamingDecoder::new_with_max_window_size(data, MAX_WINDOW).ok()?;
-            decoder.read_exact(&mut body).ok()?;
-            size
-        }
-        Compressor::Unknown(_) => return None,
-    };
-    (len == size).then_some(body)
+/// A body that was decompressed, or its beginning.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes that all of it has.
+    pub(crate) size: u64,
 }
 
-/// How many bytes all flows have collected.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Collected(Rc<Cell<usize>>);
+/// How much is decompressed, and how much all flows have collected.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    body: usize,
+    collected: Rc<Cell<usize>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: MAX_BODY, collected: Rc::default() }
+    }
+}
+
+impl Limits {
+    /// Takes the number of KiB that are decompressed.
+    pub(crate) fn configure(&mut self, kib: &str) -> Result<(), &'static str> {
+        let kib = kib.parse().ok().filter(|kib| (1..=MAX_LIMIT).contains(kib));
+        self.body = kib.ok_or("inflate: give a number of KiB from 1 to 512")? << 10;
+        Ok(())
+    }
+}
 
 /// Data of a message that arrive bit by bit.
 struct Data {
     bytes: Vec<u8>,
-    collected: Collected,
+    limits: Limits,
     len: usize,
 }
 
 impl Data {
     /// Collects `len` bytes, if there is room for them.
-    async fn collect(stream: &Stream, len: usize, collected: &Collected) -> Result<Option<Self>, Stop> {
-        let total = collected.0.get().saturating_add(len);
+    async fn collect(stream: &Stream, len: usize, limits: &Limits) -> Result<Option<Self>, Stop> {
+        let total = limits.collected.get().saturating_add(len);
         if total > MAX_COLLECTED {
             return Ok(None);
         }
-        collected.0.set(total);
-        let mut data = Self { bytes: Vec::with_capacity(len), collected: collected.clone(), len };
+        limits.collected.set(total);
+        let mut data = Self { bytes: Vec::with_capacity(len), limits: limits.clone(), len };
         while data.bytes.len() < len {
             stream.available(1).await?;
             let missing = len.saturating_sub(data.bytes.len());
@@ -143,6 +152,6 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        self.collected.0.set(self.collected.0.get().saturating_sub(self.len));
+        self.limits.collected.set(self.limits.collected.get().saturating_sub(self.len));
     }
 }

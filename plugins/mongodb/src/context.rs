@@ -2,12 +2,17 @@
 
 use protap_plugin::host;
 
+use crate::command::Command;
+use crate::verb::Verb;
+
 /// The request was decoded: the other bits count.
 const KNOWN: u8 = 1;
 const DOCUMENTS: u8 = 2;
 const BULK_WRITE: u8 = 4;
 const GET_MORE: u8 = 8;
 const EXHAUST: u8 = 16;
+const AWAITS: u8 = 32;
+const FIND_AND_MODIFY: u8 = 64;
 
 /// What is known about the request that a reply answers; by default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,8 +20,15 @@ pub(crate) struct Context(u8);
 
 impl Context {
     /// Of a command.
-    pub(crate) fn of_command(is_bulk_write: bool, is_get_more: bool) -> Self {
-        Self(KNOWN | if is_bulk_write { BULK_WRITE } else { 0 } | if is_get_more { GET_MORE } else { 0 })
+    pub(crate) fn of_command(command: &Command) -> Self {
+        let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        Self(
+            KNOWN
+                | bit(command.verb == Verb::BulkWrite, BULK_WRITE)
+                | bit(command.verb == Verb::GetMore, GET_MORE)
+                | bit(command.opens_awaiting_cursor(), AWAITS)
+                | bit(command.verb == Verb::FindAndModify, FIND_AND_MODIFY),
+        )
     }
 
     /// Of a query that is answered by the user's documents, not by a command's reply.
@@ -27,6 +39,11 @@ impl Context {
     /// Of the pending request with this id.
     pub(crate) fn pending(id: u32) -> Self {
         Self(host::pending(id.into()).and_then(|bytes| bytes.first().copied()).unwrap_or_default())
+    }
+
+    /// Whether a request with this id waits for its reply.
+    pub(crate) fn is_pending(id: u32) -> bool {
+        host::pending(id.into()).is_some()
     }
 
     /// What to leave with the host.
@@ -52,6 +69,16 @@ impl Context {
     /// Whether the request named the cursor.
     pub(crate) fn is_get_more(self) -> bool {
         self.0 & GET_MORE != 0
+    }
+
+    /// Whether the cursor of the reply will wait for documents.
+    pub(crate) fn opens_awaiting_cursor(self) -> bool {
+        self.0 & AWAITS != 0
+    }
+
+    /// Whether the request was a `findAndModify`.
+    pub(crate) fn is_find_and_modify(self) -> bool {
+        self.0 & FIND_AND_MODIFY != 0
     }
 
     /// Whether replies follow one another until the cursor is exhausted.

@@ -4,9 +4,14 @@
 use protap_plugin::{Stop, Stream, Text};
 
 use crate::bson::{
-    ARRAY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, STRING, Step, ValueLen, count_elements, count_whole,
-    scan, value_len,
+    ARRAY, BINARY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, NULL, STRING, Step, ValueLen, count_elements,
+    count_whole, scan, value_len,
 };
+use crate::line::Line;
+use crate::shape::{self, Show};
+
+/// Bytes of a UUID.
+const UUID: usize = 16;
 
 /// An element of a document, read up to its value.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +31,11 @@ impl<K> Element<K> {
     /// Whether the value is an array.
     pub(crate) fn is_array(&self) -> bool {
         self.kind == ARRAY
+    }
+
+    /// Whether the value is null.
+    pub(crate) fn is_null(&self) -> bool {
+        self.kind == NULL
     }
 
     /// Whether the value is a string.
@@ -146,6 +156,21 @@ impl<'a> Document<'a> {
         self.stream.text(len.min(max)).await.map(Some)
     }
 
+    /// The shape of the value of `element`, if it is a document or an array; the value itself is still to be read.
+    pub(crate) async fn shape<K>(&self, element: &Element<K>, show: Show) -> Option<Text> {
+        let is_container = element.is_document() || element.is_array();
+        if is_container { shape_to(self.stream, element.kind, element.end, show).await } else { None }
+    }
+
+    /// The value of `element` if it is 16 bytes of binary, in hexadecimal digits.
+    pub(crate) async fn uuid<K>(&self, element: &Element<K>) -> Result<Option<Text>, Stop> {
+        if element.kind != BINARY || self.stream.u32_le().await? as usize != UUID {
+            return Ok(None);
+        }
+        let [_subtype, uuid @ ..] = self.stream.array::<{ 1 + UUID }>().await?;
+        Ok(Some(self.stream.keep(Line::<32>::of(format_args!("{:032x}", u128::from_be_bytes(uuid))).as_bytes())))
+    }
+
     /// Passes over what was not read of the document.
     pub(crate) async fn pass(self) -> Result<(), Stop> {
         pass_to(self.stream, self.end).await
@@ -227,6 +252,23 @@ impl<'a> Document<'a> {
         }
         self.stream.available(len).await
     }
+}
+
+/// The shape of the document that begins here, and passes over it.
+pub(crate) async fn pass_with_shape(stream: &Stream, limit: u64, show: Show) -> Result<Option<Text>, Stop> {
+    stream.available(4).await?;
+    let len = stream.peek(|bytes| bytes.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len))));
+    let shape = shape_to(stream, DOCUMENT, stream.offset().saturating_add(len).min(limit), show).await;
+    Document::open(stream, limit).await?.pass().await?;
+    Ok(shape)
+}
+
+/// The shape of the document or array that begins here and ends there. Bytes that are lost cost it, and nothing else.
+async fn shape_to(stream: &Stream, kind: u8, end: u64, show: Show) -> Option<Text> {
+    let len = end.saturating_sub(stream.offset()).min(shape::MAX_LOOK) as usize;
+    stream.available(len).await.ok()?;
+    let shape = stream.peek(|bytes| shape::shape(kind, bytes.get(..len).unwrap_or(bytes), show));
+    Some(stream.keep(shape.as_bytes()))
 }
 
 /// Passes over everything up to `end`, where a document ends. The last byte is read: a message is emitted once all of

@@ -1,26 +1,29 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
-use core::fmt::Write;
-
-use protap_plugin::{MessageWriter, Output, Status, Stop, Texts};
+use protap_plugin::{MessageWriter, Output, Status, Stop, Text, Texts};
 
 use crate::context::Context;
 use crate::error_codes::{self, Class};
 use crate::header::OpCode;
+use crate::line::Line;
 use crate::message::Message;
 use crate::reply::Error;
 use crate::request::Request;
 use crate::response::Response;
+use crate::settings::Settings;
+use crate::terms::Terms;
 use crate::{
-    APP_NAME, BATCH_SIZE, COLLECTION, COMPRESSOR, CURSOR_ID, ERROR_TYPE, IN_TRANSACTION, N, N_MODIFIED, NAMESPACE,
-    OP_CODE, OPERATION, RETURNED_ROWS, STATUS_CODE, SYSTEM, WRITE_CONCERN_ERROR, WRITE_ERRORS,
+    APP_NAME, BATCH_SIZE, CHANGE_STREAM, COLLECTION, COLLECTIONS, COMPRESSOR, CURSOR_BATCH_SIZE, CURSOR_ID,
+    ERROR_LABELS, ERROR_TYPE, GRIDFS_BUCKET, IN_TRANSACTION, N, N_DELETED, N_INSERTED, N_MATCHED, N_MODIFIED,
+    N_UPSERTED, NAMESPACE, OP_CODE, OPERATION, QUERY_TEXT, READ_CONCERN, READ_PREFERENCE, RETURNED_ROWS, SESSION,
+    STATUS_CODE, SYSTEM, TXN_NUMBER, VIEW_ON, WRITE_CONCERN, WRITE_CONCERN_ERROR, WRITE_ERRORS,
 };
 
 const SYSTEM_NAME: &str = "mongodb";
 
 /// Emits a request or a one-way message.
-pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Stop>) {
-    let reason = reason(read).or(message.note);
+pub(crate) fn request(message: &Message, request: &Request, settings: &Settings, read: Result<(), Stop>) {
+    let reason = message.note.or(reason(read));
     message.body.with_texts(|texts| {
         message.stream.emit(|out, _| {
             let name = request.command.name.map(|name| texts.get(name));
@@ -32,6 +35,13 @@ pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Sto
             }
             writer = namespace(writer, texts, request);
             writer = request_attributes(writer, texts, message, request);
+            if shows_query(request, texts) {
+                let collection = request.command.namespace.collection.map(|text| texts.get(text));
+                let mut text = settings.scratch.borrow_mut();
+                text.clear();
+                request.command.query.write(&mut text, texts, name, collection.unwrap_or_default());
+                writer = writer.str(QUERY_TEXT, &*text);
+            }
             incomplete(writer, reason, request.is_known()).emit();
         })
     });
@@ -40,7 +50,7 @@ pub(crate) fn request(message: &Message, request: &Request, read: Result<(), Sto
 /// Emits a response.
 pub(crate) fn response(message: &Message, response: &Response, context: Context, read: Result<(), Stop>) {
     let reply = &response.reply;
-    let reason = reason(read).or(message.note);
+    let reason = message.note.or(reason(read));
     let reason = reason.or(reply.ok.is_none().then_some("no ok in the reply"));
     let reason = reason.or((!context.is_known()).then_some("request not known"));
     message.body.with_texts(|texts| {
@@ -64,7 +74,7 @@ pub(crate) fn response(message: &Message, response: &Response, context: Context,
 fn begin_request<'a>(out: &'a mut Output, message: &Message, request: &Request) -> MessageWriter<'a> {
     if request.more_to_come || message.op_code.is_one_way() {
         out.one_way("")
-    } else if request.command.is_long_poll() {
+    } else if request.command.is_long_poll() || request.awaits_data {
         out.request("").long_poll()
     } else {
         out.request("")
@@ -90,9 +100,12 @@ fn in_namespace<'a>(
     }
     if let Some(collection) = collection {
         writer = writer.resource(collection).str(COLLECTION, collection);
+        if let Some(bucket) = collection.strip_suffix(b".files").or(collection.strip_suffix(b".chunks")) {
+            writer = writer.str(GRIDFS_BUCKET, bucket);
+        }
     }
     if let (Some(database), Some(collection)) = (database, collection) {
-        let mut endpoint = Line::default();
+        let mut endpoint = Line::<512>::default();
         endpoint.push(database);
         endpoint.push(b".");
         endpoint.push(collection);
@@ -124,7 +137,45 @@ fn request_attributes<'a>(
     if let Some(app_name) = command.app_name {
         writer = writer.str(APP_NAME, texts.get(app_name));
     }
-    if command.is_in_transaction {
+    if command.namespaces.len() > 1 {
+        writer = writer.list(COLLECTIONS, command.namespaces.iter().map(|name| texts.get(*name)));
+    }
+    if command.query.is_change_stream {
+        writer = writer.bool(CHANGE_STREAM, true);
+    }
+    if let Some(view_on) = command.view_on {
+        writer = writer.str(VIEW_ON, texts.get(view_on));
+    }
+    terms(writer, texts, &command.terms)
+}
+
+/// Whether the shapes of its query are to be shown.
+fn shows_query(request: &Request, texts: Texts<'_>) -> bool {
+    let command = &request.command;
+    // Operations of a `bulkWrite` may come before what they act upon.
+    let is_system = |name: &Text| texts.get(*name).windows(8).any(|part| part == b".system.");
+    let is_hidden = command.show().values && command.namespaces.iter().any(is_system);
+    !command.query.is_empty() && command.show().shape && !is_hidden
+}
+
+#[inline]
+fn terms<'a>(mut writer: MessageWriter<'a>, texts: Texts<'_>, terms: &Terms) -> MessageWriter<'a> {
+    for (key, text) in [
+        (READ_CONCERN, terms.read_concern),
+        (WRITE_CONCERN, terms.write_concern),
+        (READ_PREFERENCE, terms.read_preference),
+        (SESSION, terms.session),
+    ] {
+        if let Some(text) = text {
+            writer = writer.str(key, texts.get(text));
+        }
+    }
+    for (key, number) in [(CURSOR_BATCH_SIZE, terms.batch_size), (TXN_NUMBER, terms.txn_number)] {
+        if let Some(number) = number {
+            writer = writer.i64(key, number);
+        }
+    }
+    if terms.is_in_transaction {
         writer = writer.bool(IN_TRANSACTION, true);
     }
     writer
@@ -151,11 +202,20 @@ fn reply_attributes<'a>(
     if let Some(rows) = reply.rows {
         writer = writer.i64(RETURNED_ROWS, saturate(rows));
     }
-    if let Some(n) = reply.n {
-        writer = writer.i64(N, n);
+    for (key, count) in [
+        (N, reply.n),
+        (N_MODIFIED, reply.n_modified),
+        (N_INSERTED, reply.n_inserted),
+        (N_MATCHED, reply.n_matched),
+        (N_UPSERTED, reply.n_upserted),
+        (N_DELETED, reply.n_deleted),
+    ] {
+        if let Some(count) = count {
+            writer = writer.i64(key, count);
+        }
     }
-    if let Some(n_modified) = reply.n_modified {
-        writer = writer.i64(N_MODIFIED, n_modified);
+    if !reply.error_labels.is_empty() {
+        writer = writer.list(ERROR_LABELS, reply.error_labels.iter().map(|label| texts.get(*label)));
     }
     if reply.write_errors > 0 {
         writer = writer.i64(WRITE_ERRORS, saturate(reply.write_errors));
@@ -179,13 +239,13 @@ fn failure<'a>(out: &'a mut Output, texts: Texts<'_>, error: Error) -> MessageWr
         writer = writer.exception(name.as_bytes()).str(ERROR_TYPE, name.as_bytes());
     }
     if let Some(code) = error.code {
-        writer = writer.code(code).str(STATUS_CODE, Line::of(code).as_bytes());
+        writer = writer.code(code).str(STATUS_CODE, Line::<24>::of(code).as_bytes());
     }
     writer
 }
 
 /// The error's name: as the server says it, or as it is known, or as the server would call it.
-fn error_name(texts: Texts<'_>, error: Error) -> Line {
+fn error_name(texts: Texts<'_>, error: Error) -> Line<64> {
     let mut line = Line::default();
     let said = error.name.map(|name| texts.get(name)).filter(|name| name.iter().all(u8::is_ascii_alphanumeric));
     match (said.filter(|name| !name.is_empty()), error.code) {
@@ -194,7 +254,7 @@ fn error_name(texts: Texts<'_>, error: Error) -> Line {
             Some(name) => line.push(name.as_bytes()),
             None => {
                 line.push(b"Location");
-                line.push(Line::of(code).as_bytes());
+                line.push(Line::<24>::of(code).as_bytes());
             }
         },
         (None, None) => {}
@@ -221,46 +281,4 @@ fn incomplete<'a>(writer: MessageWriter<'a>, reason: Option<&str>, is_known: boo
 
 fn saturate(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// A short text that is put together without an allocation; what does not fit is cut off.
-#[derive(Clone, Copy)]
-struct Line {
-    bytes: [u8; Line::MAX],
-    len: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { bytes: [0; Self::MAX], len: 0 }
-    }
-}
-
-impl Line {
-    const MAX: usize = 512;
-
-    fn of(number: i64) -> Self {
-        let mut line = Self::default();
-        // Writing to a line cannot fail.
-        let _ = write!(line, "{number}");
-        line
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
-            *slot = *byte;
-            self.len += 1;
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.push(text.as_bytes());
-        Ok(())
-    }
 }

@@ -10,7 +10,7 @@ use crate::bson::{MIN_DOCUMENT, ValueLen, value_len};
 use crate::header::{self, Header, MAX_MESSAGE, OpCode};
 use crate::op_msg::Flags;
 
-/// Flag bits of an OP_MSG that are in use.
+/// Flag bits of an OP_MSG that are in use; servers with one of their own were seen.
 const MSG_FLAGS: u32 = 1 | 1 << 1 | 1 << 16;
 /// Longest name that counts as one.
 const MAX_NAME: usize = 255;
@@ -118,7 +118,7 @@ impl Front<'_> {
 
     fn msg(&mut self, direction: Direction) -> Check {
         let bits = self.u32()?;
-        require(bits & !MSG_FLAGS == 0)?;
+        require((bits & !MSG_FLAGS).count_ones() <= 1)?;
         let trailer = Flags::new(bits).trailer();
         match self.u8()? {
             0 => {

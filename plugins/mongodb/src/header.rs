@@ -6,7 +6,7 @@
 //! ```
 //! All of them are `i32`, little-endian. <https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/>
 
-use protap_plugin::{Direction, Stop, Stream};
+use protap_plugin::Direction;
 
 /// Bytes of a header.
 pub(crate) const LEN: usize = 16;
@@ -48,6 +48,23 @@ impl OpCode {
             2013 => Self::Msg,
             _ => return None,
         })
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Self::Reply => 1,
+            Self::LegacyMsg => 1000,
+            Self::Update => 2001,
+            Self::Insert => 2002,
+            Self::Query => 2004,
+            Self::GetMore => 2005,
+            Self::Delete => 2006,
+            Self::KillCursors => 2007,
+            Self::Command => 2010,
+            Self::CommandReply => 2011,
+            Self::Compressed => 2012,
+            Self::Msg => 2013,
+        }
     }
 
     /// The protocol's name for it.
@@ -112,11 +129,15 @@ impl Header {
         })
     }
 
-    /// Reads a header and declares the message's end.
-    pub(crate) async fn read(stream: &Stream) -> Result<Self, Stop> {
-        let header = Self::decode(&stream.array().await?).map_err(Stop::Malformed)?;
-        stream.begin_frame(header.message_length)?;
-        Ok(header)
+    /// The header as it is on the wire.
+    pub(crate) fn to_bytes(self) -> [u8; LEN] {
+        let len = u32::try_from(self.message_length).unwrap_or_default();
+        let fields = [len, self.request_id, self.response_to, self.op_code.number()];
+        let mut bytes = [0; LEN];
+        for (slot, field) in bytes.chunks_exact_mut(4).zip(fields) {
+            slot.copy_from_slice(&field.to_le_bytes());
+        }
+        bytes
     }
 
     /// Whether the message answers another. The op code tells, or else the direction: only servers answer. A
@@ -150,6 +171,7 @@ mod tests {
         let decoded = Header::decode(&header(21, 2013)).unwrap();
         assert_eq!(decoded.op_code, OpCode::Msg);
         assert_eq!((decoded.message_length, decoded.request_id), (21, u32::MAX - 1));
+        assert_eq!(decoded.to_bytes(), header(21, 2013));
     }
 
     #[test]

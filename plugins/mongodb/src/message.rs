@@ -1,9 +1,22 @@
-//! A message on its way from the wire to the answer: where its body is read, and what became of that.
+//! A message on its way from the wire to the answer: where its body is read, and what became of that. A server's word
+//! for a message's length is taken, unless what it says of a reply that is waited for cannot be: then the reply's
+//! document tells, so that one lie costs one message.
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Direction, Frame, Stop, Stream};
 
-use crate::compressed::{self, Collected, Compressor};
-use crate::header::{Header, OpCode};
+use crate::bson::MIN_DOCUMENT;
+use crate::compressed::{self, Compressor, Limits};
+use crate::context::Context;
+use crate::crc32c::crc32c;
+use crate::front;
+use crate::header::{self, Header, MAX_MESSAGE, OpCode};
+use crate::op_msg::Flags;
+
+const LIES: &str = "a message length that lies";
+/// Shortest OP_MSG: its flags, and a section with an empty document.
+const MIN_MSG: u64 = header::LEN as u64 + 4 + 1 + MIN_DOCUMENT;
+/// Bytes that a front is looked for in, behind a message that ends before its length.
+const MAX_FRONT: usize = 4 << 10;
 
 /// A message whose header was read.
 #[derive(Debug)]
@@ -18,32 +31,61 @@ pub(crate) struct Message {
     /// What the body is.
     pub(crate) op_code: OpCode,
     pub(crate) compressor: Option<Compressor>,
-    /// Why the body was not decoded, or not in full, although nothing is wrong with it.
+    /// Why the body was not decoded, or not in full, whatever else is wrong with it.
     pub(crate) note: Option<&'static str>,
+    /// Only the beginning of the body is there.
+    pub(crate) is_cut: bool,
+    /// Stream offset of the message.
+    start: u64,
 }
 
 impl Message {
     /// Reads the header and declares the frame.
     pub(crate) async fn read(stream: &Stream) -> Result<Self, Stop> {
-        let header = Header::read(stream).await?;
-        let limit = stream.offset().saturating_add(stream.frame_remaining());
-        let body = stream.clone();
-        let op_code = header.op_code;
-        Ok(Self { header, stream: stream.clone(), body, limit, op_code, compressor: None, note: None })
+        let start = stream.offset();
+        let bytes = stream.array().await?;
+        let decoded = Header::decode(&bytes);
+        let (header, note) = match decoded {
+            Ok(header) if header.op_code != OpCode::Msg || header.message_length >= MIN_MSG => (header, None),
+            _ => match (mended(stream, bytes).await, decoded) {
+                (Some(header), _) => (header, Some(LIES)),
+                (None, decoded) => (decoded.map_err(Stop::Malformed)?, None),
+            },
+        };
+        stream.begin_frame(header.message_length)?;
+        Ok(Self {
+            header,
+            stream: stream.clone(),
+            body: stream.clone(),
+            limit: start.saturating_add(header.message_length),
+            op_code: header.op_code,
+            compressor: None,
+            note,
+            is_cut: false,
+            start,
+        })
     }
 
     /// Decompresses the body, if it is compressed. If that is not possible, a note says so and the op code is left.
-    pub(crate) async fn decompress(&mut self, collected: &Collected) -> Result<(), Stop> {
+    pub(crate) async fn decompress(&mut self, limits: &Limits) -> Result<(), Stop> {
         if self.op_code != OpCode::Compressed {
             return Ok(());
         }
         let envelope = compressed::Envelope::read(&self.stream).await?;
         self.compressor = Some(envelope.compressor);
-        match envelope.open(&self.stream, collected).await? {
+        if envelope.is_plain(&self.stream) {
+            self.op_code = envelope.op_code;
+            return Ok(());
+        }
+        match envelope.open(&self.stream, limits).await? {
             Ok(body) => {
-                self.limit = body.len() as u64;
+                self.is_cut = (body.bytes.len() as u64) < body.size;
+                if self.is_cut {
+                    self.note = Some("compressed, too long to be decompressed in full");
+                }
+                self.limit = body.size;
                 self.op_code = envelope.op_code;
-                self.body = self.stream.nested(body);
+                self.body = self.stream.nested(body.bytes);
                 self.body.begin_frame(self.limit)
             }
             Err(note) => {
@@ -52,4 +94,123 @@ impl Message {
             }
         }
     }
+
+    /// Looks at the flags of an OP_MSG that were just read; gives where its sections end.
+    pub(crate) async fn flagged(&mut self, flags: Flags) -> u64 {
+        if flags.are_unknown() {
+            self.note.get_or_insert("unknown flag bits");
+        }
+        if flags.has_checksum() && self.compressor.is_none() {
+            self.verify(flags).await;
+        }
+        self.limit.saturating_sub(flags.trailer())
+    }
+
+    /// Verifies the checksum of a message that fits into the window; longer ones are not kept for that.
+    async fn verify(&mut self, flags: Flags) {
+        let left = usize::try_from(self.stream.frame_remaining()).unwrap_or(usize::MAX);
+        if self.stream.available(left).await.is_err() {
+            return;
+        }
+        let head = self.header.to_bytes();
+        let is_right = self.stream.peek(|bytes| {
+            let (content, checksum) = bytes.split_last_chunk()?;
+            Some(crc32c(&[&head, &flags.bits().to_le_bytes(), content]) == u32::from_le_bytes(*checksum))
+        });
+        if is_right == Some(false) {
+            self.note.get_or_insert("a checksum that does not match");
+        }
+    }
+
+    /// A reply was read, but its length says that there is more: if another message begins here, it ends here.
+    pub(crate) async fn ends_early(&mut self, flags: Flags) -> Result<bool, Stop> {
+        if self.compressor.is_some() || self.stream.direction() != Direction::ToClient || flags.has_checksum() {
+            return Ok(false);
+        }
+        let len = self.stream.offset().saturating_sub(self.start);
+        let ends = self.another_begins(0).await? == Some(true);
+        if ends {
+            self.note = Some(LIES);
+            self.stream.begin_frame(len)?;
+        }
+        Ok(ends)
+    }
+
+    /// Looks at the first section of a reply, which begins here: if its document goes beyond the message, and no other
+    /// message begins where this one should end, the document's length is the right one. Gives where sections end.
+    pub(crate) async fn outgrown(&mut self, flags: Flags, limit: u64) -> Result<u64, Stop> {
+        let is_plain = self.compressor.is_none() && self.stream.direction() == Direction::ToClient;
+        if !is_plain || self.stream.available(5).await.is_err() {
+            return Ok(limit);
+        }
+        let len =
+            self.stream.peek(|bytes| bytes.first_chunk().copied()).map_or(0, |[kind, len @ ..]: [u8; 5]| match kind {
+                0 => u64::from(u32::from_le_bytes(len)),
+                _ => 0,
+            });
+        let end = self.stream.offset().saturating_add(len + 1);
+        let message_length = (end - self.start).saturating_add(flags.trailer());
+        if end <= limit || message_length > MAX_MESSAGE || !Context::is_pending(self.header.response_to) {
+            return Ok(limit);
+        }
+        let ahead = usize::try_from(self.limit.saturating_sub(self.stream.offset())).unwrap_or(usize::MAX);
+        if self.another_begins(ahead).await? != Some(false) {
+            return Ok(limit);
+        }
+        (self.note, self.limit) = (Some(LIES), self.start.saturating_add(message_length));
+        self.stream.begin_frame(message_length)?;
+        Ok(end)
+    }
+
+    /// Whether another message of the server's begins so many bytes ahead, whatever this one's length says; `None` if
+    /// that cannot be told.
+    async fn another_begins(&self, ahead: usize) -> Result<Option<bool>, Stop> {
+        self.stream.begin_frame(u64::MAX)?;
+        let mut needed = header::LEN;
+        let begins = loop {
+            if self.stream.available(ahead.saturating_add(needed)).await.is_err() {
+                break None;
+            }
+            let frame = self.stream.peek(|bytes| {
+                let bytes = bytes.get(ahead..).and_then(|bytes| bytes.get(..needed));
+                front::frame(Direction::ToClient, bytes.unwrap_or_default())
+            });
+            match frame {
+                Frame::Len(_) => break Some(true),
+                Frame::Need(more) if more > needed && more <= MAX_FRONT => needed = more,
+                _ => break Some(false),
+            }
+        };
+        self.stream.begin_frame(self.header.message_length)?;
+        Ok(begins)
+    }
+}
+
+/// The header of a reply that is waited for, with the length that follows from its document.
+async fn mended(stream: &Stream, mut bytes: [u8; header::LEN]) -> Option<Header> {
+    let set_len = |bytes: &mut [u8; header::LEN], len: u32| {
+        if let Some(slot) = bytes.first_chunk_mut() {
+            *slot = len.to_le_bytes();
+        }
+    };
+    set_len(&mut bytes, header::LEN as u32);
+    let header = Header::decode(&bytes).ok()?;
+    // What stands before the document: flags and kind; or flags, cursor, and where and how many documents there are.
+    let before = match header.op_code {
+        OpCode::Msg => 5,
+        OpCode::Reply => 20,
+        _ => return None,
+    };
+    if stream.direction() != Direction::ToClient || !Context::is_pending(header.response_to) {
+        return None;
+    }
+    stream.available(before + 4).await.ok()?;
+    let (flags, document) = stream.peek(|bytes| {
+        let flags = bytes.first_chunk().map(|flags| u32::from_le_bytes(*flags));
+        let document = bytes.get(before..).and_then(|bytes| bytes.first_chunk());
+        Some((Flags::new(flags?), u64::from(u32::from_le_bytes(*document?))))
+    })?;
+    let trailer = if header.op_code == OpCode::Msg { flags.trailer() } else { 0 };
+    let message_length = (header::LEN + before) as u64 + document + trailer;
+    (message_length <= MAX_MESSAGE && document >= MIN_DOCUMENT).then_some(Header { message_length, ..header })
 }

@@ -12,7 +12,7 @@
 
 use protap_plugin::{Stop, Stream};
 
-use crate::command::carries_operations;
+use crate::command::Carried;
 use crate::document::Document;
 
 const CHECKSUM_PRESENT: u32 = 1;
@@ -43,9 +43,23 @@ impl Flags {
         self.0 & MORE_TO_COME != 0
     }
 
+    /// Whether nothing is to be said of the flags, and nothing follows the sections.
+    pub(crate) fn are_plain(self) -> bool {
+        self.0 & REQUIRED & !MORE_TO_COME == 0
+    }
+
+    /// Whether a checksum ends the message.
+    pub(crate) fn has_checksum(self) -> bool {
+        self.0 & CHECKSUM_PRESENT != 0
+    }
+
     /// Bytes of the message behind its sections.
     pub(crate) fn trailer(self) -> u64 {
-        if self.0 & CHECKSUM_PRESENT == 0 { 0 } else { CHECKSUM }
+        if self.has_checksum() { CHECKSUM } else { 0 }
+    }
+
+    pub(crate) fn bits(self) -> u32 {
+        self.0
     }
 }
 
@@ -54,8 +68,8 @@ impl Flags {
 pub(crate) enum Section {
     /// One document.
     Body,
-    /// Documents up to that stream offset; whether they are what a write command writes.
-    Sequence { end: u64, carries_operations: bool },
+    /// Documents up to that stream offset, and what they are.
+    Sequence { end: u64, carried: Carried },
 }
 
 /// Reads the next section's head; the last section was read or is passed over by its end.
@@ -78,8 +92,8 @@ async fn sequence(stream: &Stream, limit: u64) -> Result<Section, Stop> {
     if end < stream.offset() || end > limit {
         return Err(Stop::Malformed("a document sequence whose size cannot be"));
     }
-    let carries_operations = stream.with_texts(|texts| carries_operations(texts.get(identifier)));
-    Ok(Section::Sequence { end, carries_operations })
+    let carried = stream.with_texts(|texts| Carried::of(texts.get(identifier)));
+    Ok(Section::Sequence { end, carried })
 }
 
 /// Passes over a security token: a document in older servers, a string in newer ones. No string begins like a

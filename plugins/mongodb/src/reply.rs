@@ -9,8 +9,10 @@ use crate::document::{Document, Element};
 
 /// Most operations of a `bulkWrite` that are searched for one that failed.
 const MAX_OPERATIONS: u32 = 4096;
-/// Longest error name.
+/// Longest error name, or error label.
 const MAX_CODE_NAME: u64 = 64;
+/// Most error labels that are named.
+const MAX_LABELS: usize = 8;
 
 /// The elements of a reply that are looked at, at any depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,16 @@ enum Field {
     CursorNamespace,
     Batch,
     Values,
+    Value,
     N,
     NModified,
+    NInserted,
+    NMatched,
+    NUpserted,
+    NDeleted,
+    Upserted,
+    LastErrorObject,
+    ErrorLabels,
 }
 
 impl Field {
@@ -48,6 +58,14 @@ impl Field {
             b"values" => Self::Values,
             b"n" => Self::N,
             b"nModified" => Self::NModified,
+            b"nInserted" => Self::NInserted,
+            b"nMatched" => Self::NMatched,
+            b"nUpserted" => Self::NUpserted,
+            b"nDeleted" => Self::NDeleted,
+            b"upserted" => Self::Upserted,
+            b"value" => Self::Value,
+            b"lastErrorObject" => Self::LastErrorObject,
+            b"errorLabels" => Self::ErrorLabels,
             _ => return None,
         })
     }
@@ -78,6 +96,11 @@ pub(crate) struct Reply {
     pub(crate) rows: Option<u64>,
     pub(crate) n: Option<i64>,
     pub(crate) n_modified: Option<i64>,
+    pub(crate) n_inserted: Option<i64>,
+    pub(crate) n_matched: Option<i64>,
+    pub(crate) n_upserted: Option<i64>,
+    pub(crate) n_deleted: Option<i64>,
+    pub(crate) error_labels: Vec<Text>,
     /// `getLastError` succeeds when it reports an error.
     has_last_error: bool,
 }
@@ -119,9 +142,42 @@ impl Reply {
             }
             Field::Cursor if element.is_document() => self.cursor(document, element, context).await?,
             Field::Values if element.is_array() => self.rows = Some(document.open_value(element).await?.count().await?),
-            Field::N => self.n = document.number(element).await?,
-            Field::NModified => self.n_modified = document.number(element).await?,
-            _ => {}
+            Field::Value if context.is_find_and_modify() => self.rows = Some(u64::from(!element.is_null())),
+            Field::LastErrorObject if element.is_document() => {
+                let mut object = document.open_value(element).await?;
+                if let Some(n) = object.next(|name| (name == b"n").then_some(())).await? {
+                    self.n = object.number(&n).await?;
+                }
+            }
+            Field::Upserted if element.is_array() => {
+                self.n_upserted = i64::try_from(document.open_value(element).await?.count().await?).ok();
+            }
+            Field::ErrorLabels if element.is_array() => self.error_labels(document, element).await?,
+            _ => self.count(document, element).await?,
+        }
+        Ok(())
+    }
+
+    async fn count(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+        let count = match element.key {
+            Field::N => &mut self.n,
+            Field::NModified => &mut self.n_modified,
+            Field::NInserted => &mut self.n_inserted,
+            Field::NMatched => &mut self.n_matched,
+            Field::NUpserted => &mut self.n_upserted,
+            Field::NDeleted => &mut self.n_deleted,
+            _ => return Ok(()),
+        };
+        *count = document.number(element).await?;
+        Ok(())
+    }
+
+    async fn error_labels<K>(&mut self, document: &Document<'_>, labels: &Element<K>) -> Result<(), Stop> {
+        let mut labels = document.open_value(labels).await?;
+        while self.error_labels.len() < MAX_LABELS
+            && let Some(label) = labels.next_any().await?
+        {
+            self.error_labels.extend(labels.text(&label, MAX_CODE_NAME).await?);
         }
         Ok(())
     }

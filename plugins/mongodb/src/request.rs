@@ -7,18 +7,23 @@
 //! OP_GET_MORE      i32 0; namespace; i32 to return; i64 cursor id
 //! OP_DELETE        i32 0; namespace; u32 flags; selector
 //! OP_KILL_CURSORS  i32 0; i32 count; i64 cursor ids
+//! OP_COMMAND       database; command name; the command and metadata, or the other way round; documents
+//! OP_MSG (legacy)  a text, ended by 0
 //! ```
 //! A namespace is `database.collection`, ended by 0. A query to `database.$cmd` is a command.
 
 use protap_plugin::{Stop, Stream, Text};
 
-use crate::command::{Command, MAX_NAMESPACE, Namespace, Verb};
-use crate::compressed::Collected;
+use crate::bson::MIN_DOCUMENT;
+use crate::command::{Carried, Command, MAX_NAMESPACE, Namespace};
 use crate::context::Context;
-use crate::document::{count_documents, pass_to};
+use crate::document::{Document, count_documents, pass_to, pass_with_shape};
 use crate::header::OpCode;
 use crate::message::Message;
 use crate::op_msg::{Flags, Section, next_section};
+use crate::query::Part;
+use crate::settings::Settings;
+use crate::verb::Verb;
 
 /// Flag of a query: all of the cursor is to be sent without being asked for.
 const EXHAUST: u32 = 1 << 6;
@@ -31,24 +36,36 @@ pub(crate) struct Request {
     pub(crate) operation: Option<&'static str>,
     /// It says that it will not be answered.
     pub(crate) more_to_come: bool,
+    /// It asks a cursor that waits for documents.
+    pub(crate) awaits_data: bool,
     /// Another query than a command: flags say how it is answered.
     query_flags: Option<u32>,
 }
 
 impl Request {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { command: Command::new(settings.show), ..Self::default() }
+    }
+
     /// Reads the message's body.
-    pub(crate) async fn read(&mut self, message: &mut Message, collected: &Collected) -> Result<(), Stop> {
-        message.decompress(collected).await?;
-        let (stream, limit) = (&message.body, message.limit);
+    pub(crate) async fn read(&mut self, message: &mut Message, settings: &Settings) -> Result<(), Stop> {
+        message.decompress(&settings.limits).await?;
+        let (stream, limit) = (message.body.clone(), message.limit);
+        let stream = &stream;
         match message.op_code {
-            OpCode::Msg => self.msg(stream, limit).await,
+            OpCode::Msg => self.msg(message).await,
             OpCode::Query => self.query(stream, limit).await,
             OpCode::Insert => self.insert(stream, limit).await,
-            OpCode::Update => self.write(stream, "update").await,
-            OpCode::Delete => self.write(stream, "delete").await,
+            OpCode::Update => self.update(stream, limit).await,
+            OpCode::Delete => self.delete(stream, limit).await,
             OpCode::GetMore => self.get_more(stream).await,
             OpCode::KillCursors => self.kill_cursors(stream).await,
-            _ => {
+            OpCode::Command => self.command(stream, limit).await,
+            OpCode::LegacyMsg => {
+                self.operation = Some("msg");
+                Ok(())
+            }
+            OpCode::Compressed | OpCode::Reply | OpCode::CommandReply => {
                 message.note.get_or_insert("op code not decoded");
                 Ok(())
             }
@@ -61,7 +78,7 @@ impl Request {
         match self.query_flags {
             _ if !self.is_known() => Context::default(),
             Some(flags) => Context::of_query(verb == Verb::GetMore, flags & EXHAUST != 0),
-            None => Context::of_command(verb == Verb::BulkWrite, verb == Verb::GetMore),
+            None => Context::of_command(&self.command),
         }
     }
 
@@ -70,38 +87,50 @@ impl Request {
         self.command.name.is_some() || self.operation.is_some()
     }
 
-    async fn msg(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    async fn msg(&mut self, message: &mut Message) -> Result<(), Stop> {
+        let stream = message.body.clone();
         let flags = Flags::new(stream.u32_le().await?);
         self.more_to_come = flags.more_to_come();
-        if flags.are_unknown() {
-            return Err(Stop::Malformed("unknown flag bits"));
-        }
-        let limit = limit.saturating_sub(flags.trailer());
+        let limit = if flags.are_plain() { message.limit } else { message.flagged(flags).await };
         let mut has_body = false;
-        while let Some(section) = next_section(stream, limit).await? {
+        while let Some(section) = next_section(&stream, limit).await? {
             match section {
                 Section::Body if has_body => return Err(Stop::Malformed("two bodies")),
                 Section::Body => {
                     has_body = true;
-                    self.command.read(stream, limit).await?;
+                    self.command.read(&stream, limit).await?;
                 }
-                Section::Sequence { end, carries_operations: true } => {
-                    self.command.operations += count_documents(stream, end).await?;
-                }
-                Section::Sequence { end, .. } => pass_to(stream, end).await?,
+                Section::Sequence { end, carried } => self.sequence(&stream, end, carried).await?,
             }
         }
         if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }
     }
 
+    async fn sequence(&mut self, stream: &Stream, end: u64, carried: Carried) -> Result<(), Stop> {
+        while self.command.wants(carried) && stream.offset() < end {
+            let item = Document::open(stream, end).await?;
+            self.command.item(stream, carried, item).await?;
+            self.command.operations += u64::from(carried == Carried::Operations);
+        }
+        match carried {
+            Carried::Documents | Carried::Operations => {
+                self.command.operations += count_documents(stream, end).await?;
+                Ok(())
+            }
+            Carried::Namespaces | Carried::Other => pass_to(stream, end).await,
+        }
+    }
+
     async fn query(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
         let flags = stream.u32_le().await?;
         let name = self.namespace(stream).await?;
-        stream.skip(8).await?;
+        stream.skip(4).await?;
+        let batch_size = stream.i32_le().await?;
         if !stream.with_texts(|texts| texts.get(name).ends_with(b".$cmd")) {
             self.operation = Some("query");
             self.query_flags = Some(flags);
-            return Ok(());
+            self.command.terms.batch_size = (batch_size != 0).then_some(batch_size.into());
+            return self.part(stream, limit, Part::Query).await;
         }
         self.command.namespace.collection = None;
         self.command.read(stream, limit).await
@@ -115,10 +144,38 @@ impl Request {
         Ok(())
     }
 
-    async fn write(&mut self, stream: &Stream, operation: &'static str) -> Result<(), Stop> {
-        self.operation = Some(operation);
+    async fn update(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+        self.operation = Some("update");
         stream.skip(4).await?;
-        self.namespace(stream).await.map(|_| ())
+        self.namespace(stream).await?;
+        stream.skip(4).await?;
+        self.part(stream, limit, Part::Q).await?;
+        self.part(stream, limit, Part::U).await
+    }
+
+    async fn delete(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+        self.operation = Some("delete");
+        stream.skip(4).await?;
+        self.namespace(stream).await?;
+        stream.skip(4).await?;
+        self.part(stream, limit, Part::Q).await
+    }
+
+    async fn part(&mut self, stream: &Stream, limit: u64, part: Part) -> Result<(), Stop> {
+        let shape = pass_with_shape(stream, limit, self.command.show()).await?;
+        self.command.query.push(stream, part, shape);
+        Ok(())
+    }
+
+    async fn command(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+        self.command.namespace.database = Some(stream.c_str(MAX_NAMESPACE as usize).await?);
+        let name = stream.c_str(MAX_NAMESPACE as usize).await?;
+        (self.command.name, self.operation) = (Some(name).filter(|name| !name.is_empty()), Some("command"));
+        // Drafts and releases differ in which comes first. Metadata are no command of that name.
+        if !begins_with(stream, name).await {
+            Document::open(stream, limit).await?.pass().await?;
+        }
+        if begins_with(stream, name).await { self.command.read(stream, limit).await } else { Ok(()) }
     }
 
     async fn get_more(&mut self, stream: &Stream) -> Result<(), Stop> {
@@ -136,12 +193,27 @@ impl Request {
         self.operation = Some("killCursors");
         stream.skip(4).await?;
         self.command.operations = stream.u32_le().await?.into();
+        if self.command.operations > 0 {
+            self.command.cursor_id = Some(stream.i64_le().await?);
+        }
         Ok(())
     }
 
     async fn namespace(&mut self, stream: &Stream) -> Result<Text, Stop> {
         let name = stream.c_str(MAX_NAMESPACE as usize).await?;
         self.command.namespace = Namespace::split(stream, name);
+        self.command.guard(stream);
         Ok(name)
     }
+}
+
+/// Whether the document that begins here has a first element of that name.
+async fn begins_with(stream: &Stream, name: Text) -> bool {
+    let len = stream.with_texts(|texts| texts.get(name).len());
+    let is_there = stream.available(MIN_DOCUMENT as usize + len + 1).await.is_ok();
+    let begins = |bytes: &[u8]| {
+        let first = bytes.get(MIN_DOCUMENT as usize..).and_then(|bytes| bytes.get(..len));
+        stream.with_texts(|texts| first == Some(texts.get(name)))
+    };
+    is_there && stream.peek(begins)
 }

@@ -1,18 +1,19 @@
 //! A response of any op code: a command's reply, or an OP_REPLY with the user's documents.
 //!
 //! ```text
-//! OP_REPLY  u32 flags: 0 cursor not found, 1 query failure; i64 cursor id; i32 starting from; i32 number; documents
+//! OP_REPLY         u32 flags: 0 cursor not found, 1 query failure; i64 cursor id; i32 starting from; i32 number; documents
+//! OP_COMMANDREPLY  the reply and metadata, or the other way round; documents
 //! ```
 
 use protap_plugin::{Stop, Stream};
 
-use crate::compressed::Collected;
 use crate::context::Context;
 use crate::document::pass_to;
 use crate::header::OpCode;
 use crate::message::Message;
 use crate::op_msg::{Flags, Section, next_section};
 use crate::reply::Reply;
+use crate::settings::Settings;
 
 const CURSOR_NOT_FOUND_FLAG: u32 = 1;
 const QUERY_FAILURE: u32 = 1 << 1;
@@ -32,19 +33,23 @@ impl Response {
     pub(crate) async fn read(
         &mut self,
         message: &mut Message,
-        collected: &Collected,
+        settings: &Settings,
         context: Context,
     ) -> Result<(), Stop> {
-        message.decompress(collected).await?;
-        let (stream, limit) = (&message.body, message.limit);
+        message.decompress(&settings.limits).await?;
+        let (stream, limit) = (message.body.clone(), message.limit);
         match message.op_code {
-            OpCode::Msg => self.msg(stream, limit, context).await,
+            OpCode::Msg => self.msg(message, context).await,
             // Without its request, a command's reply and a user's document look the same.
             OpCode::Reply if !context.is_known() => {
                 message.note = Some("request not known");
                 Ok(())
             }
-            OpCode::Reply => self.op_reply(stream, limit, context).await,
+            OpCode::Reply => self.op_reply(&stream, limit, context).await,
+            OpCode::CommandReply => {
+                self.reply.read(&stream, limit, context).await?;
+                if self.reply.ok.is_none() { self.reply.read(&stream, limit, context).await } else { Ok(()) }
+            }
             _ => {
                 message.note.get_or_insert("op code not decoded");
                 Ok(())
@@ -52,22 +57,24 @@ impl Response {
         }
     }
 
-    async fn msg(&mut self, stream: &Stream, limit: u64, context: Context) -> Result<(), Stop> {
+    async fn msg(&mut self, message: &mut Message, context: Context) -> Result<(), Stop> {
+        let stream = message.body.clone();
         let flags = Flags::new(stream.u32_le().await?);
         self.more_to_come = flags.more_to_come();
-        if flags.are_unknown() {
-            return Err(Stop::Malformed("unknown flag bits"));
-        }
-        let limit = limit.saturating_sub(flags.trailer());
+        let limit = if flags.are_plain() { message.limit } else { message.flagged(flags).await };
+        let limit = message.outgrown(flags, limit).await?;
         let mut has_body = false;
-        while let Some(section) = next_section(stream, limit).await? {
+        while let Some(section) = next_section(&stream, limit).await? {
             match section {
                 Section::Body if has_body => return Err(Stop::Malformed("two bodies")),
                 Section::Body => {
                     has_body = true;
-                    self.reply.read(stream, limit, context).await?;
+                    self.reply.read(&stream, limit, context).await?;
                 }
-                Section::Sequence { end, .. } => pass_to(stream, end).await?,
+                Section::Sequence { end, .. } => pass_to(&stream, end).await?,
+            }
+            if has_body && stream.offset() < limit && message.ends_early(flags).await? {
+                break;
             }
         }
         if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }

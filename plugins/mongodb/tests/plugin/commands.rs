@@ -103,7 +103,7 @@ fn a_handshake_tells_the_application_and_a_transaction_is_marked() {
 fn user_data_and_credentials_are_not_emitted() {
     let secret = || "SECRET".to_owned();
     let commands = [
-        doc! { "find": "c", "filter": { "SECRET": secret() }, "comment": secret(), "$db": "d" },
+        doc! { "find": "c", "filter": { "name": secret() }, "comment": secret(), "$db": "d" },
         doc! { "saslStart": 1, "mechanism": "PLAIN", "payload": secret(), "$db": "admin" },
         doc! { "createUser": secret(), "pwd": secret(), "roles": [secret()], "$db": "admin" },
         doc! { "$eval": secret(), "$db": "d" },

@@ -5,7 +5,7 @@ use bson::{Binary, Bson, DateTime, Decimal128, JavaScriptCodeWithScope, Regex, T
 use protap_plugin::testing::{Completeness, Seen};
 use protap_plugin::{Direction, Kind, Status};
 
-use crate::wire::{CHECKSUM_PRESENT, OP_MSG, answer, ask, body, message, msg, only, replay, reply, request, sequence};
+use crate::wire::{OP_MSG, answer, ask, body, message, msg, only, replay, reply, request, sequence, with_checksum};
 
 fn ping(id: u32) -> Vec<u8> {
     request(id, &doc! { "ping": 1, "$db": "admin" })
@@ -21,11 +21,25 @@ fn faulty(bytes: &[u8]) -> Seen {
 }
 
 #[test]
-fn a_checksum_is_not_a_section() {
-    let checksum = 0x0100_0000_u32.to_le_bytes().to_vec();
-    let sections = [body(&doc! { "insert": "c", "$db": "d" }), sequence("documents", &[doc! {}, doc! {}]), checksum];
-    let seen = ask(&msg(1, 0, CHECKSUM_PRESENT, &sections));
+fn a_checksum_is_verified_and_is_no_section() {
+    let sections = [body(&doc! { "insert": "c", "$db": "d" }), sequence("documents", &[doc! {}, doc! {}])];
+    let mut bytes = with_checksum(1, &sections);
+    let seen = only(replay().to_server(&bytes).split_sweep());
     assert_eq!((seen.type_name.as_str(), seen.completeness), ("insert", Completeness::Full), "{seen:#?}");
+    for at in [4, 19, 37, bytes.len() - 1] {
+        bytes[at] ^= 0x80;
+        let seen = ask(&bytes);
+        assert_eq!(
+            (seen.completeness, seen.reason.as_str()),
+            (Completeness::Partial, "a checksum that does not match")
+        );
+        bytes[at] ^= 0x80;
+    }
+    // A message that does not fit into the window is passed over, not kept.
+    let long = [sections[0].clone(), sequence("documents", &[doc! { "x": "y".repeat(40_000) }])];
+    let mut bytes = with_checksum(1, &long);
+    bytes[30_000] ^= 1;
+    assert_eq!(ask(&bytes).completeness, Completeness::Full);
 }
 
 #[test]
@@ -42,12 +56,18 @@ fn a_security_token_is_passed_over_in_both_its_forms() {
 }
 
 #[test]
-fn unknown_optional_flags_are_ignored_and_required_ones_are_not() {
+fn unknown_optional_flags_are_ignored_and_required_ones_are_told() {
     let command = [body(&doc! { "ping": 1, "$db": "d" })];
     assert_eq!(faulty(&msg(1, 0, 1 << 20, &command)).completeness, Completeness::Full);
+    let answered = msg(9, 1, 0, &[body(&doc! { "ok": 1.0 })]);
     for bit in 2..16 {
         let seen = faulty(&msg(1, 0, 1 << bit, &command));
-        assert_eq!((seen.completeness, seen.type_name.as_str()), (Completeness::Header, "OP_MSG"), "bit {bit}");
+        assert_eq!((seen.completeness, seen.type_name.as_str()), (Completeness::Partial, "ping"), "bit {bit}");
+        let mut reply = answered.clone();
+        reply[16..20].copy_from_slice(&(1_u32 << bit).to_le_bytes());
+        let seen = answer(&ping(1), &reply);
+        assert_eq!((seen.status, seen.answers.as_deref()), (Status::Ok, Some("ping")), "bit {bit}");
+        assert_eq!((seen.completeness, seen.reason.as_str()), (Completeness::Partial, "unknown flag bits"));
     }
 }
 

@@ -103,12 +103,42 @@ fn a_get_more_is_answered_by_documents() {
 }
 
 #[test]
-fn op_codes_between_servers_are_known_by_their_header() {
-    for op_code in [2010, 1000] {
-        let seen = ask(&message(9, 0, op_code, b"whatever"));
-        assert_eq!((seen.kind, seen.id, seen.completeness), (Kind::Request, Some(9), Completeness::Header));
+fn a_command_of_version_3_2_is_read_whichever_comes_first() {
+    let (command, metadata) = (doc! { "count": "users", "query": { "a": "SECRET" } }, doc! { "$ssm": { "x": 1 } });
+    let (reply, nothing) = (doc! { "ok": 0.0, "code": 59 }, doc! {});
+    let join = |documents: [&Document; 2]| documents.map(|document| document.to_vec().unwrap()).concat();
+    let head = [c_str("shop"), c_str("count")].concat();
+    for (ask_with, answer_with) in [
+        (join([&command, &metadata]), join([&reply, &nothing])),
+        (join([&metadata, &command]), join([&nothing, &reply])),
+    ] {
+        let request = message(9, 0, 2010, &[head.clone(), ask_with].concat());
+        let seen = ask(&request);
+        assert_eq!((seen.type_name.as_str(), seen.endpoint.as_str()), ("count", "shop.users"));
+        assert_eq!((seen.completeness, text(&seen, "mongodb.op_code")), (Completeness::Full, Some("OP_COMMAND")));
+        assert!(!format!("{seen:?}").contains("SECRET"));
+        let seen = answer(&request, &message(70, 9, 2011, &answer_with));
+        assert_eq!((seen.status, seen.answers.as_deref()), (Status::ClientError, Some("count")));
+        assert_eq!((seen.completeness, seen.exception.as_str()), (Completeness::Full, "CommandNotFound"));
     }
-    let seen = answer(&message(9, 0, 2010, b"x"), &message(70, 9, 2011, b"y"));
-    assert_eq!((seen.status, seen.completeness), (Status::Unknown, Completeness::Header));
-    assert!(seen.answers.is_some());
+    let seen = ask(&message(9, 0, 2010, b"whatever"));
+    assert_eq!((seen.kind, seen.id, seen.completeness), (Kind::Request, Some(9), Completeness::Header));
+}
+
+#[test]
+fn a_text_of_old_is_nobodys_business() {
+    let seen = ask(&message(9, 0, 1000, b"SECRET\0"));
+    assert_eq!((seen.kind, seen.type_name.as_str(), seen.completeness), (Kind::Request, "msg", Completeness::Full));
+    assert!(!format!("{seen:?}").contains("SECRET"));
+}
+
+#[test]
+fn queries_and_writes_have_shapes() {
+    let find = query(0, "shop.users", &doc! { "$query": { "age": { "$gt": 3 } }, "$orderby": { "age": 1 } });
+    let expected = r#"{"query":"users","query":{"$query":{"age":{"$gt":"?"}},"$orderby":{"age":"?"}}}"#;
+    assert_eq!(text(&ask(&find), "db.query.text"), Some(expected));
+    let documents = [doc! { "a": 1 }, doc! { "$set": { "b": 2 } }].map(|document| document.to_vec().unwrap()).concat();
+    let update = message(9, 0, 2001, &[&[0; 4], &c_str("shop.users")[..], &[0; 4], &documents].concat());
+    let expected = r#"{"update":"users","q":{"a":"?"},"u":{"$set":{"b":"?"}}}"#;
+    assert_eq!(text(&ask(&update), "db.query.text"), Some(expected));
 }

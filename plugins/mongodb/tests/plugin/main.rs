@@ -6,8 +6,12 @@
 mod commands;
 mod compression;
 mod framing;
+mod generated;
 mod legacy;
+mod limits;
 mod probing;
 mod properties;
 mod replies;
+mod shapes;
+mod terms;
 mod wire;

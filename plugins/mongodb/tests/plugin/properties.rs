@@ -6,7 +6,7 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, p
 use protap_plugin::testing::{Completeness, Replay};
 use protap_plugin::{Direction, Status};
 
-use crate::wire::{CHECKSUM_PRESENT, body, message, msg, number, replay, reply, request, sequence};
+use crate::wire::{body, message, msg, number, replay, reply, request, sequence, with_checksum};
 
 fn value() -> impl Strategy<Value = Bson> {
     let leaf = prop_oneof![
@@ -68,10 +68,7 @@ proptest! {
         if is_first {
             sections.reverse();
         }
-        if has_checksum {
-            sections.push(vec![0xa5; 4]);
-        }
-        let bytes = msg(1, 0, if has_checksum { CHECKSUM_PRESENT } else { 0 }, &sections);
+        let bytes = if has_checksum { with_checksum(1, &sections) } else { msg(1, 0, 0, &sections) };
         let report = cut(replay(), Direction::ToServer, &bytes, &cuts).run();
         prop_assert_eq!(report.messages.len(), 1);
         let seen = &report.messages[0];

@@ -86,10 +86,33 @@ pub(crate) fn number(seen: &Seen, name: &str) -> Option<i64> {
     }
 }
 
+/// The strings that are an attribute's value.
+pub(crate) fn list(seen: &Seen, name: &str) -> Vec<String> {
+    match seen.attribute(name) {
+        Some(Value::List(list)) => list.clone(),
+        _ => Vec::new(),
+    }
+}
+
 /// The string that is an attribute's value.
 pub(crate) fn text<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
     match seen.attribute(name) {
         Some(Value::Str(text)) => Some(text),
         _ => None,
     }
+}
+
+/// The message with its checksum behind it: the definition of CRC-32C, bit by bit.
+pub(crate) fn with_checksum(request_id: u32, sections: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = msg(request_id, 0, CHECKSUM_PRESENT, &[sections.concat(), vec![0; 4]]);
+    let end = bytes.len() - 4;
+    let mut crc = u32::MAX;
+    for byte in &bytes[..end] {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+        }
+    }
+    bytes[end..].copy_from_slice(&(!crc).to_le_bytes());
+    bytes
 }
