@@ -55,7 +55,7 @@ links || apt_install "a C compiler (linking, and wasmtime's few lines of C)" gcc
 links -lpcap || apt_install "libpcap (live capture)" libpcap-dev
 if grep -q '^name = "libbpf-sys"' Cargo.lock; then
     command -v clang >/dev/null || apt_install "clang (the BPF programs)" clang
-    command -v make pkg-config >/dev/null || apt_install "make or pkg-config (libbpf)" make pkg-config
+    { command -v make && command -v pkg-config; } >/dev/null || apt_install "make or pkg-config (libbpf)" make pkg-config
     links -lelf -lz || apt_install "libelf or zlib (libbpf)" libelf-dev zlib1g-dev
 fi
 
