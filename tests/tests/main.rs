@@ -6,6 +6,8 @@ mod split;
 mod fields;
 mod snapshots;
 mod live;
+#[cfg(target_os = "linux")]
+mod trace;
 mod memory;
 mod bad_input;
 mod hostile;
