@@ -443,9 +443,8 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	begin_walk(&work->walk, call, bytes, ret);
 	/* One buffer that fits in one chunk takes two steps; only what does not needs the loop. */
-	if (copy_step(&work->walk, &work->chunk) || copy_step(&work->walk, &work->chunk))
-		return 0;
-	bpf_loop(1 << 17, copy_next, 0, 0);
+	if (!copy_step(&work->walk, &work->chunk) && !copy_step(&work->walk, &work->chunk))
+		bpf_loop(1 << 17, copy_next, 0, 0);
 	if (work->walk.over_cap)
 		count(COUNTER_CAP_BYTES, work->walk.over_cap);
 	if (work->walk.faulted)

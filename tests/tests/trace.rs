@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
-use protap_e2e::artifacts::{plugin, root, scratch};
+use protap_e2e::artifacts::{plugin, program, root, scratch};
 use protap_e2e::program::{command, finished, text};
 use serde_json::Value;
 
@@ -96,14 +96,14 @@ struct Running {
 }
 
 impl Running {
-    fn start(namespace: Namespace, folder: &Path, arguments: &[&str]) -> Result<Self, String> {
+    fn start(namespace: Namespace, folder: &Path, plugins: &Path, arguments: &[&str]) -> Result<Self, String> {
         let pcap = folder.join("case.pcap");
         let mut tcpdump =
             namespace.run(&["tcpdump", "-i", "lo", "--immediate-mode", "-U", "-B", "65536", "-w", text(&pcap)]);
         let mut tcpdump = Killed(tcpdump.stderr(Stdio::piped()).spawn().map_err(|error| error.to_string())?);
         wait_for(&mut BufReader::new(tcpdump.0.stderr.take().expect("piped")), "listening")?;
-        let (redis, stats) = (plugin("redis"), folder.join("stats.json"));
-        let mut all = vec!["trace", "-p", text(&redis), "-o", "json", "--port", PORT, "--stats-json", text(&stats)];
+        let stats = folder.join("stats.json");
+        let mut all = vec!["trace", "-p", text(plugins), "-o", "json", "--port", PORT, "--stats-json", text(&stats)];
         all.extend(arguments);
         let out = std::fs::File::create(folder.join("trace.json")).expect("the folder can be written to");
         let trace = command(&all).stdout(out).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -133,7 +133,12 @@ impl Running {
 
 /// Runs a case under both captures; nothing if that is not possible here.
 fn run(case: &str, arguments: &[&str]) -> Option<Outcome> {
-    match try_run(case, arguments) {
+    run_with(case, arguments, &plugin("redis"), || ())
+}
+
+/// The same with other plugins, and with something to do when the case says "more".
+fn run_with(case: &str, arguments: &[&str], plugins: &Path, more: impl FnMut()) -> Option<Outcome> {
+    match try_run(case, arguments, plugins, more) {
         Ok(outcome) => Some(outcome),
         Err(why) => {
             println!("skipped: {why}");
@@ -142,7 +147,7 @@ fn run(case: &str, arguments: &[&str]) -> Option<Outcome> {
     }
 }
 
-fn try_run(case: &str, arguments: &[&str]) -> Result<Outcome, String> {
+fn try_run(case: &str, arguments: &[&str], plugins: &Path, mut more: impl FnMut()) -> Result<Outcome, String> {
     ["ip", "tcpdump", "python3", "redis-server"].into_iter().try_for_each(has)?;
     let namespace = Namespace::new(case)?;
     let folder = scratch("trace").join(case);
@@ -156,8 +161,13 @@ fn try_run(case: &str, arguments: &[&str]) -> Result<Outcome, String> {
     let mut says = BufReader::new(client.0.stdout.take().expect("piped"));
     let mut tell = client.0.stdin.take().expect("piped");
     wait_for(&mut says, "ready").expect("the client connects");
-    let running = Running::start(namespace, &folder, arguments)?;
+    let running = Running::start(namespace, &folder, plugins, arguments)?;
     tell.write_all(b"go\n").expect("the client listens");
+    if case == "muted" {
+        wait_for(&mut says, "more").expect("the case runs");
+        more();
+        tell.write_all(b"go\n").expect("the client listens");
+    }
     wait_for(&mut says, "done").expect("the case runs to its end");
     let (traced, captured, stats) = running.end();
     Ok(Outcome { traced, captured, stats, client: client.0.id(), server: server.0.id() })
@@ -251,6 +261,52 @@ fn bytes_sent_from_a_file_are_a_gap_where_only_the_sender_is_traced() {
     let answered = pings.filter(|record| record["response"]["status"] == "ok").count();
     assert!(answered >= 9, "{answered} of 10 commands around the gap");
     assert!(outcome.traced.iter().all(|record| record["request"]["type"] != "ECHO"), "what was not seen was told");
+}
+
+#[test]
+fn a_call_is_cut_into_chunks_that_make_up_its_bytes() {
+    if let Err(why) = has("cc") {
+        return println!("skipped: {why}");
+    }
+    let test = scratch("trace").join("copy_test");
+    let source = root().join("bpf/tests/copy_test.c");
+    let compile = ["-g", "-Wall", "-Wno-unused-function", "-fsanitize=undefined", "-fno-sanitize-recover", "-o"];
+    say(Command::new("cc").args(compile).args([text(&test), text(&source)])).expect("it compiles");
+    say(&mut Command::new(test)).expect("all cases pass");
+}
+
+#[test]
+fn a_flow_that_nobody_claims_is_muted_in_the_kernel_and_heard_again_with_its_plugin() {
+    let folder = scratch("muted");
+    let module = folder.join("redis.wasm");
+    let _ = std::fs::remove_file(&module);
+    std::fs::copy(plugin("mongodb"), folder.join("mongodb.wasm")).expect("the folder can be written to");
+    let Some(outcome) = run_with("muted", &[], &folder, || {
+        std::fs::copy(plugin("redis"), &module).expect("the folder can be written to");
+        // Two looks find it, the second one loads it.
+        std::thread::sleep(Duration::from_secs(2));
+    }) else {
+        return;
+    };
+    assert!(lost(&outcome, "muted_calls") > 1000, "{}", outcome.stats["losses"]);
+    let last = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();
+    assert!(last >= 90, "{last} of the last 100 commands");
+    println!("{last} of 100 commands once the plugin was there, {} calls muted", lost(&outcome, "muted_calls"));
+}
+
+#[test]
+fn what_cannot_be_traced_is_told_in_a_line() {
+    let Err(why) = has("setpriv").and_then(|()| try_run("old", &[], &plugin("redis"), || ()).map(drop)) else {
+        let arguments = ["--reuid", "65534", "--clear-groups", text(&program()), "trace", "-p", text(&plugin("redis"))]
+            .map(str::to_owned);
+        let told = finished(Command::new("setpriv").args(arguments).output().expect("it starts"));
+        assert_eq!((told.status, told.err.lines().count()), (1, 1), "{}", told.err);
+        assert!(told.err.contains("setcap cap_bpf,cap_perfmon+ep"), "{}", told.err);
+        let check = finished(command(&["trace", "--check"]).output().expect("it starts"));
+        assert_eq!((check.status, check.out.lines().count()), (0, 6), "{}", check.out);
+        return;
+    };
+    println!("skipped: {why}");
 }
 
 #[test]

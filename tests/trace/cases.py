@@ -167,6 +167,15 @@ def short(sock, port):
             ask(inner, b"+PONG\r\n", "PING")
 
 
+def muted(sock, port):
+    for i in range(1000):
+        ask(sock, b"+PONG\r\n", "PING")
+    print("more", flush=True)
+    sys.stdin.readline()
+    for i in range(100):
+        ask(sock, b"+PONG\r\n", "PING")
+
+
 def burst(sock, port):
     for i in range(200):
         sock.sendall(command("SET", "burst", "x" * 100) * 20)

@@ -3,6 +3,7 @@
 //! have seen. The ring wakes nobody up (that would halve the throughput of what is watched), so it is looked at every
 //! few milliseconds.
 
+mod check;
 mod connections;
 mod event;
 mod kernel;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use rustix::time::{ClockId, clock_gettime};
 
+pub use self::check::{TraceCheck, check_trace};
 use self::connections::{Connections, Made};
 use self::event::Event;
 use self::kernel::Kernel;

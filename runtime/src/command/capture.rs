@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use crossbeam_channel::{Receiver, bounded};
 use protap::capture::{
     CaptureError, CaptureSource, CaptureStats, FileSource, LiveOptions, LiveSource, PcapngWriter, TraceOptions,
-    TraceSource, list_interfaces,
+    TraceSource, check_trace, list_interfaces,
 };
 use protap::emit::{JsonSink, Sink, TextSink, TextStyle};
 use protap::packet::{RawPacket, Transport};
@@ -93,6 +93,9 @@ pub(super) struct TraceArguments {
     /// Stop after so many seconds
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
+    /// Say what this kernel and this user can do, and exit
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     common: CommonArguments,
 }
@@ -184,6 +187,9 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
 const GIVEN_UP: usize = 4096;
 
 pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
+    if arguments.check {
+        return print_check();
+    }
     let common = &arguments.common;
     if common.write.is_some() {
         return Err(Failure::Usage(anyhow!("--write: a trace sees no packets that it could write")));
@@ -350,6 +356,21 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
         writeln!(out, "port {port}: {count} flows, {}: {advice}", key.reason)?;
     }
     Ok(())
+}
+
+fn print_check() -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    let checks = check_trace();
+    for check in &checks {
+        let verdict = match check.is_ok {
+            Some(true) => "ok",
+            Some(false) => "missing",
+            None => "-",
+        };
+        writeln!(out, "{verdict:<8} {:<17} {}", check.subject, check.finding)?;
+    }
+    let is_ok = checks.last().is_some_and(|check| check.is_ok == Some(true));
+    Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print_interfaces() -> Result<ExitCode, Failure> {
