@@ -103,7 +103,8 @@ static inline void copy_piece(struct walk *walk, struct chunk *chunk)
 		len = walk->budget;
 	if (len > EVENT_CHUNK - fill)
 		len = EVENT_CHUNK - fill;
-	/* Known already, but not to the verifier. */
+	/* The compiler knows this already and would leave it out; the verifier of 6.1 does not. */
+	asm volatile("" : "+r"(len));
 	if (len > EVENT_CHUNK)
 		return;
 	if (read_user(chunk->payload + fill, len, walk->base)) {

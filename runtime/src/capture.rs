@@ -61,6 +61,11 @@ pub trait CaptureSource {
     /// The counters as of now.
     fn stats(&mut self) -> CaptureStats;
 
+    /// Whether what was captured before a stop comes still, up to an `End`.
+    fn drains(&self) -> bool {
+        false
+    }
+
     /// Other plugins are at work: flows that nobody wanted may be wanted now.
     fn plugins_changed(&mut self) {}
 }

@@ -129,7 +129,9 @@ fn drive(
     let mut duplicates = DuplicateFilter::default();
     let mut next_tick = 0;
     let mut packets = 0;
-    while !options.stop.load(Ordering::Relaxed) && options.max_packets.is_none_or(|max| packets < max) {
+    while (!options.stop.load(Ordering::Relaxed) || source.drains())
+        && options.max_packets.is_none_or(|max| packets < max)
+    {
         match source.next() {
             Ok(CaptureEvent::Packet(packet)) => {
                 packets = packet.number;

@@ -155,6 +155,9 @@ impl CaptureSource for TraceSource {
                 return Ok(CaptureEvent::Socket(SocketEvent { segment, processes: &made.processes }));
             }
             let is_stopping = self.stop.load(Ordering::Relaxed);
+            if is_stopping && self.kernel.detach() {
+                self.kernel.consume()?;
+            }
             let until = now(ClockId::Monotonic).saturating_sub(HOLD);
             if self.advance(if is_stopping { u64::MAX } else { until }) {
                 continue;
@@ -176,6 +179,10 @@ impl CaptureSource for TraceSource {
     fn stats(&mut self) -> CaptureStats {
         self.stats.sockets = self.kernel.losses();
         self.stats
+    }
+
+    fn drains(&self) -> bool {
+        true
     }
 
     fn plugins_changed(&mut self) {

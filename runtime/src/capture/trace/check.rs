@@ -55,18 +55,22 @@ fn btf() -> TraceCheck {
 }
 
 fn capabilities() -> TraceCheck {
+    let is_ok = has_capabilities();
+    let says = if is_ok {
+        "CAP_BPF and CAP_PERFMON"
+    } else {
+        "CAP_BPF and CAP_PERFMON are needed: run as root, or `setcap cap_bpf,cap_perfmon+ep` on the program"
+    };
+    line(is_ok, "capabilities", says)
+}
+
+/// Whether this process may load and attach the programs, as far as capabilities go.
+pub(super) fn has_capabilities() -> bool {
     let status = read("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    let has = |capability: u32| effective >> capability & 1 == 1 || effective >> CAP_SYS_ADMIN & 1 == 1;
-    match (has(CAP_BPF), has(CAP_PERFMON)) {
-        (true, true) => line(true, "capabilities", "CAP_BPF and CAP_PERFMON"),
-        _ => line(
-            false,
-            "capabilities",
-            "CAP_BPF and CAP_PERFMON are needed: run as root, or `setcap cap_bpf,cap_perfmon+ep` on the program",
-        ),
-    }
+    let has = |capability: u32| effective >> capability & 1 == 1;
+    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
 }
 
 fn lockdown() -> TraceCheck {

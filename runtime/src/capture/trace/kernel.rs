@@ -14,9 +14,8 @@ static PROGRAMS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace.bpf.o")
 
 /// The programs, attached.
 pub(super) struct Kernel {
-    object: Object,
-    // Before `object` is gone they are detached: fields are dropped in order, links by `Drop` below.
     links: Vec<Link>,
+    object: Object,
     ring: RingBuffer<'static>,
     is_muting: bool,
 }
@@ -33,7 +32,14 @@ impl Kernel {
         let attach = |program: libbpf_rs::ProgramMut<'_>| program.attach();
         let links =
             object.progs_mut().map(attach).collect::<Result<_, _>>().map_err(|error| explain("attach", &error))?;
-        Ok(Self { object, links, ring, is_muting: false })
+        Ok(Self { links, object, ring, is_muting: false })
+    }
+
+    /// Sees no more calls; false if that was so before.
+    pub(super) fn detach(&mut self) -> bool {
+        let was_attached = !self.links.is_empty();
+        self.links.clear();
+        was_attached
     }
 
     /// Takes what is in the ring.
@@ -88,12 +94,6 @@ impl Kernel {
         if let Some(flag) = map(&self.object, "is_muting") {
             let _ = flag.update(&0u32.to_ne_bytes(), &u32::from(is_muting).to_ne_bytes(), MapFlags::ANY);
         }
-    }
-}
-
-impl Drop for Kernel {
-    fn drop(&mut self) {
-        self.links.clear();
     }
 }
 
@@ -183,7 +183,12 @@ fn ring(object: &Object, mut take: impl FnMut(&[u8]) + 'static) -> libbpf_rs::Re
 
 fn explain(step: &str, error: &libbpf_rs::Error) -> CaptureError {
     use libbpf_rs::ErrorKind;
+    // What the verifier refuses is EACCES too, and comes with its log.
+    let has_capabilities = step == "load" && super::check::has_capabilities();
     let advice = match error.kind() {
+        ErrorKind::PermissionDenied if has_capabilities => {
+            "this kernel's verifier or policy refuses them; PROTAP_LOG=debug shows what it said"
+        }
         ErrorKind::PermissionDenied => "run as root, or once `setcap cap_bpf,cap_perfmon+ep` on the program",
         ErrorKind::NotFound => "does this kernel have BTF (CONFIG_DEBUG_INFO_BTF)?",
         ErrorKind::OutOfMemory => "lower --buffer",
