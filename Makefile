@@ -11,10 +11,10 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test bench fmt fmt-check clippy doc fuzz clean
+.PHONY: test-bpf test-kernel-6.1 help setup plugins example-plugins test-plugins header guests conformance build demo test bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## Install what is missing: libpcap, a C compiler, the Wasm target
 	@.ci/setup.sh
@@ -49,6 +49,14 @@ demo: build plugins ## Replay the recorded traffic in tests/captures/ through th
 test: plugins example-plugins test-plugins guests ## Run all tests
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
+
+test-bpf: plugins ## Run the tests of trace: needs root, BPF and network namespaces
+	@.ci/setup.sh bpf
+	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
+	$(CARGO) test $(CHECKED) --workspace --all-features --test e2e trace:: -- --nocapture --test-threads 1
+
+test-kernel-6.1: build plugins ## Run trace on Debian 12's kernel, in qemu
+	@.ci/kernel-6.1.sh
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace
