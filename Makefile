@@ -11,10 +11,10 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test matrix e2e bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 matrix e2e bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## Install what is missing: libpcap, a C compiler, the Wasm target
 	@.ci/setup.sh
@@ -58,6 +58,14 @@ matrix: plugins example-plugins test-plugins ## Hold every plugin's probe agains
 
 e2e: build plugins ## Drive real servers with real clients under `protap live`; needs the network and the right to capture
 	@.ci/e2e.sh
+
+test-bpf: plugins ## Run the tests of trace: needs root, BPF and network namespaces
+	@.ci/setup.sh bpf
+	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
+	$(CARGO) test $(CHECKED) --workspace --all-features --test e2e trace:: -- --nocapture --test-threads 1
+
+test-kernel-6.1: build plugins ## Run trace on Debian 12's kernel, in qemu
+	@.ci/kernel-6.1.sh
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace

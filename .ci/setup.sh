@@ -3,6 +3,7 @@
 # Looks first (about 0.1 s, so it runs before every build), says what is missing, installs only that.
 # The answer is left in target/setup.env for the other scripts: the command that builds a plugin here.
 #
+# `setup.sh bpf` also looks for what the tests of `protap trace` run.
 # `setup.sh guests` also looks for what only the tests' plugins in C need: clang and lld.
 #
 # It lives in .ci/ because CI must prepare a bare machine by the same steps as a newcomer: one script, two callers.
@@ -55,13 +56,19 @@ links || apt_install "a C compiler (linking, and wasmtime's few lines of C)" gcc
 links -lpcap || apt_install "libpcap (live capture)" libpcap-dev
 if grep -q '^name = "libbpf-sys"' Cargo.lock; then
     command -v clang >/dev/null || apt_install "clang (the BPF programs)" clang
-    command -v make pkg-config >/dev/null || apt_install "make or pkg-config (libbpf)" make pkg-config
+    { command -v make && command -v pkg-config; } >/dev/null || apt_install "make or pkg-config (libbpf)" make pkg-config
     links -lelf -lz || apt_install "libelf or zlib (libbpf)" libelf-dev zlib1g-dev
 fi
 
 if [ "${1:-}" = guests ]; then
     echo 'int x;' | clang --target=wasm32 -x c - -c -o /dev/null 2>/dev/null || apt_install "clang (test plugins in C)" clang
     command -v wasm-ld >/dev/null || apt_install "wasm-ld (test plugins in C)" lld
+fi
+
+if [ "${1:-}" = bpf ]; then
+    for tool in redis-server:redis-server tcpdump:tcpdump python3:python3 ip:iproute2 setpriv:util-linux; do
+        command -v "${tool%:*}" >/dev/null || apt_install "${tool%:*} (tests of trace)" "${tool#*:}"
+    done
 fi
 
 # --- The Wasm target.

@@ -32,7 +32,7 @@ fn read(mut source: FileSource) -> (CaptureStats, Option<String>) {
                     break;
                 }
             }
-            Ok(CaptureEvent::Idle) => panic!("a file is never idle"),
+            Ok(CaptureEvent::Idle | CaptureEvent::Pause | CaptureEvent::Socket(_)) => panic!("a file has only packets"),
             Ok(CaptureEvent::End) => break,
             Err(found) => {
                 assert!(error.is_none(), "one file, two errors: {error:?}, {found}");

@@ -61,6 +61,7 @@ fn produce() -> Record {
         protocol: 0,
         kind: RecordKind::Session,
         flow: FlowEnds { transport: Transport::Tcp, client: end(1, 51_514), server: end(2, 9_092) },
+        process: None,
         is_from_server: false,
         request: Some(Part { content: content(asked), bytes: 51_234, count: 1 }),
         response: Some(Part { content: content(vec![(7, Value::I64(123_456_789))]), bytes: 60, count: 1 }),

@@ -10,6 +10,8 @@ mod pcap_format;
 mod pcapng_format;
 mod pcapng_writer;
 mod read_buffer;
+#[cfg(target_os = "linux")]
+mod trace;
 #[cfg(test)]
 mod test_files;
 
@@ -17,19 +19,37 @@ pub use error::CaptureError;
 pub use file::FileSource;
 pub use live::{Interface, LiveOptions, LiveSource, check_filter, list_interfaces};
 pub use pcapng_writer::PcapngWriter;
+#[cfg(target_os = "linux")]
+pub use trace::{TraceCheck, TraceOptions, TraceSource, check_trace};
 
-use crate::packet::{RawPacket, Timestamp};
+use std::sync::Arc;
+
+use crate::packet::{RawPacket, Segment, Timestamp};
+use crate::record::Process;
 
 /// What a capture source has next.
 #[derive(Clone, Copy, Debug)]
 pub enum CaptureEvent<'a> {
     /// A packet.
     Packet(RawPacket<'a>),
+    /// Bytes that a process sent or received, or a mark of its connection, as the segment that would carry them.
+    Socket(SocketEvent<'a>),
+    /// Nothing more for now, but something is under way that may belong before it: a moment to hand on what was batched.
+    Pause,
     /// Nothing is waiting (live only): a good moment to hand on what was batched. The source waits up to 100 ms for
     /// more when it is asked again, so this also comes ten times a second while nothing arrives.
     Idle,
     /// There will be no more.
     End,
+}
+
+/// What happened on a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketEvent<'a> {
+    /// Sequence numbers are the kernel's own, so that both ends of a conversation tell of the same bytes.
+    pub segment: Segment<'a>,
+    /// Whose the segment's source and its destination are, as far as that is known.
+    pub processes: &'a [Option<Arc<Process>>; 2],
 }
 
 /// Gives packets in the order in which they were captured.
@@ -40,6 +60,14 @@ pub trait CaptureSource {
 
     /// The counters as of now.
     fn stats(&mut self) -> CaptureStats;
+
+    /// Whether what was captured before a stop comes still, up to an `End`.
+    fn drains(&self) -> bool {
+        false
+    }
+
+    /// Other plugins are at work: flows that nobody wanted may be wanted now.
+    fn plugins_changed(&mut self) {}
 }
 
 /// What a capture source saw, and what it knows to have missed.
@@ -55,9 +83,32 @@ pub struct CaptureStats {
     pub kernel_drops: u64,
     /// Packets that the interface or its driver dropped (live; in pcapng as the writer noted it).
     pub interface_drops: u64,
+    /// Socket bytes that were not seen, by cause (trace).
+    pub sockets: SocketLoss,
     /// Packets that are stamped earlier than the one before.
     pub clock_steps_back: u64,
     last: Timestamp,
+}
+
+/// What a capture of system calls knows to have missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketLoss {
+    /// Events for which the ring had no room.
+    pub ring_events: u64,
+    /// Bytes in them.
+    pub ring_bytes: u64,
+    /// Bytes over the cap of a call.
+    pub cap_bytes: u64,
+    /// Bytes in memory that could not be read.
+    pub fault_bytes: u64,
+    /// Bytes whose place is not known, since two callers used a socket at once.
+    pub concurrent_bytes: u64,
+    /// Calls on sockets whose bytes nobody wanted.
+    pub muted_calls: u64,
+    /// 32-bit system calls, which are not decoded.
+    pub compat_calls: u64,
+    /// Calls for which the kernel had no memory.
+    pub untracked_calls: u64,
 }
 
 impl CaptureStats {

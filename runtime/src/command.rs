@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use capture::{LiveArguments, ReadArguments};
+use capture::{LiveArguments, ReadArguments, TraceArguments};
 use plugins::PluginsCommand;
 
 /// Sees who asks what of which service, in captured traffic, by way of Wasm plugins that parse the protocols.
@@ -24,6 +24,8 @@ enum Command {
     Read(ReadArguments),
     /// Capture from a network interface (SIGUSR1 prints counters, Ctrl-C ends)
     Live(LiveArguments),
+    /// Trace what processes read and write on their TCP sockets (BPF; SIGUSR1 prints counters, Ctrl-C ends)
+    Trace(TraceArguments),
     /// Look at plugins
     Plugins {
         #[command(subcommand)]
@@ -52,6 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Read(arguments) => capture::read(arguments),
         Command::Live(arguments) => capture::live(arguments),
+        Command::Trace(arguments) => capture::trace(arguments),
         Command::Plugins { command } => plugins::run(command),
     }
 }

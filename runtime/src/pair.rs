@@ -11,7 +11,9 @@ use protap_plugin::contract::pending;
 use self::side::{Pending, Replies, Side};
 use crate::packet::Timestamp;
 use crate::plugin::content::Message;
-use crate::record::{Completeness, Content, FlowEnds, Kind, Part, PluginIdentity, Record, RecordKind, Status};
+use crate::record::{
+    Completeness, Content, FlowEnds, Kind, Part, PluginIdentity, Processes, Record, RecordKind, Status,
+};
 
 /// Requests that may wait in a flow; the oldest makes room for the newest.
 pub const MAX_PENDING: usize = 16_384;
@@ -31,6 +33,8 @@ pub struct Pairing {
 pub struct PairingFlow {
     /// The flow's ends.
     pub ends: FlowEnds,
+    /// Their processes, if known.
+    pub process: Option<Arc<Processes>>,
     /// Whose messages they are.
     pub plugin: Arc<PluginIdentity>,
     /// A record for each response instead of one for each request.
@@ -283,6 +287,7 @@ fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: O
         protocol: pending.protocol,
         kind,
         flow: flow.ends,
+        process: flow.process.clone(),
         is_from_server,
         request: Some(pending.part),
         response: Some(response),
@@ -312,6 +317,7 @@ fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Mes
         protocol: message.protocol,
         kind,
         flow: flow.ends,
+        process: flow.process.clone(),
         is_from_server,
         request,
         response,

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use self::report::RunReport;
 use self::workers::{Inline, Threads};
-use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats};
+use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
 use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
@@ -71,6 +71,7 @@ pub trait Observer {
 /// What stands between the loop and the shards.
 trait Workers {
     fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()>;
+    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()>;
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
     /// Other plugins from here on.
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
@@ -128,7 +129,9 @@ fn drive(
     let mut duplicates = DuplicateFilter::default();
     let mut next_tick = 0;
     let mut packets = 0;
-    while !options.stop.load(Ordering::Relaxed) && options.max_packets.is_none_or(|max| packets < max) {
+    while (!options.stop.load(Ordering::Relaxed) || source.drains())
+        && options.max_packets.is_none_or(|max| packets < max)
+    {
         match source.next() {
             Ok(CaptureEvent::Packet(packet)) => {
                 packets = packet.number;
@@ -146,6 +149,19 @@ fn drive(
                     Decoded::Ignored(reason) => report.ignored.count(reason),
                 }
             }
+            Ok(CaptureEvent::Socket(event)) => {
+                packets = event.segment.packet;
+                report.see(event.segment.at);
+                if report.last >= next_tick {
+                    workers.tick(report.last, packets, false)?;
+                    next_tick = report.last.saturating_add(TICK);
+                }
+                workers.socket(&event)?;
+            }
+            Ok(CaptureEvent::Pause) => {
+                workers.tick(report.last, packets, false)?;
+                workers.flush()?;
+            }
             Ok(CaptureEvent::Idle) => {
                 workers.tick(report.last, packets, true)?;
                 workers.flush()?;
@@ -156,6 +172,7 @@ fn drive(
         }
         while let Some(set) = options.plugins.as_ref().and_then(|plugins| plugins.try_recv().ok()) {
             workers.replace_plugins(&set)?;
+            source.plugins_changed();
             report.plugins = Some(set);
         }
         if options.wants_counters.swap(false, Ordering::Relaxed) {

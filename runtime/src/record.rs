@@ -181,6 +181,24 @@ pub struct FlowEnds {
     pub server: Endpoint,
 }
 
+/// Who holds one end of a flow, as far as a capture of system calls sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Process id, in the host's pid namespace.
+    pub pid: u32,
+    /// Its name, as the thread that made the call bore it.
+    pub comm: String,
+}
+
+/// The processes at the ends of a flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processes {
+    /// Of the end that asks.
+    pub client: Option<Arc<Process>>,
+    /// Of the end that answers.
+    pub server: Option<Arc<Process>>,
+}
+
 /// One request with what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -196,6 +214,8 @@ pub struct Record {
     pub kind: RecordKind,
     /// The flow's ends. For a request that the server sent, still client and server of the flow.
     pub flow: FlowEnds,
+    /// Their processes; a capture of packets knows none.
+    pub process: Option<Arc<Processes>>,
     /// The message was sent by the server end (requests that brokers or servers send).
     pub is_from_server: bool,
     /// The request, if seen.

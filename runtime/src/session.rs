@@ -9,6 +9,7 @@ mod parts;
 mod swap;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use self::complete::Waiting;
 use self::parts::Parts;
@@ -17,7 +18,7 @@ use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
 use crate::plugin::content::Fact;
 use crate::reassembly::{CloseReason, Direction, StreamEvent};
-use crate::record::{FlowEnds, PluginIdentity, Record};
+use crate::record::{FlowEnds, PluginIdentity, Process, Processes, Record};
 use crate::running::{Handle, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
 
@@ -110,6 +111,8 @@ enum State {
 #[derive(Debug)]
 pub struct Session {
     ends: (Endpoint, Endpoint),
+    /// The processes of `ends`, once one is known.
+    processes: Option<Box<[Option<Arc<Process>>; 2]>>,
     transport: Transport,
     is_opened: bool,
     /// The end which sends `ToServer` is the server for the plugin.
@@ -172,6 +175,7 @@ impl Session {
         let head = if transport == Transport::Tcp { Head::mid_stream() } else { Head::default() };
         Self {
             ends,
+            processes: None,
             transport,
             is_opened: false,
             is_turned: false,
@@ -200,6 +204,24 @@ impl Session {
     /// The ends were the other way round, and nothing has come yet.
     pub fn turn_ends(&mut self) {
         self.ends = (self.ends.1, self.ends.0);
+        if let Some(processes) = &mut self.processes {
+            processes.reverse();
+        }
+    }
+
+    /// That end belongs to that process.
+    pub fn set_process(&mut self, end: Endpoint, process: &Arc<Process>) {
+        let [first, second] = &mut **self.processes.get_or_insert_default();
+        let slot = if end == self.ends.0 { first } else { second };
+        if slot.as_ref().is_none_or(|known| !Arc::ptr_eq(known, process)) {
+            *slot = Some(process.clone());
+        }
+    }
+
+    /// Whether nobody will claim the flow, as long as the plugins stay the same.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        matches!(self.state, State::Muted(reason) if !self.may_start_afresh(reason))
     }
 
     /// The plugin that claimed the flow, or why nobody has.
@@ -400,6 +422,11 @@ impl Session {
         FlowEnds { transport: self.transport, client, server }
     }
 
+    fn client_and_server(&self, [first, second]: &[Option<Arc<Process>>; 2]) -> Arc<Processes> {
+        let (client, server) = if self.is_turned { (second, first) } else { (first, second) };
+        Arc::new(Processes { client: client.clone(), server: server.clone() })
+    }
+
     fn ports(&self) -> u32 {
         let ends = self.ends();
         u32::from(ends.client.port) | u32::from(ends.server.port) << 16
@@ -408,7 +435,8 @@ impl Session {
     fn pairing_flow(&self, cx: &SessionContext<'_>) -> Option<PairingFlow> {
         let State::Claimed { plugin, handle } = self.state else { return None };
         let plugin = cx.plugins.plugin_of(plugin, handle)?.identity.clone();
-        Some(PairingFlow { ends: self.ends(), plugin, has_each_response: cx.has_each_response })
+        let process = self.processes.as_deref().map(|processes| self.client_and_server(processes));
+        Some(PairingFlow { ends: self.ends(), process, plugin, has_each_response: cx.has_each_response })
     }
 
     /// Does something to the pending requests, if there are any; the records that come of it go out.

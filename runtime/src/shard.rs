@@ -6,12 +6,14 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
 use lru::LruCache;
 
 use crate::packet::{Endpoint, Segment, Timestamp, Transport};
 use crate::pair::REQUEST_TIMEOUT;
 use crate::plugin::PluginSet;
 use crate::reassembly::{Direction, FlowAssembler, Observed, ReassemblyCounters};
+use crate::record::Process;
 use crate::running::RunningPlugins;
 use crate::session::{Output, Session, SessionContext, SessionCounters};
 use crate::summary::Unclaimed;
@@ -61,6 +63,8 @@ pub struct FlowOptions {
     pub decode_as: Vec<DecodeAs>,
     /// A record for each response instead of one for each request.
     pub has_each_response: bool,
+    /// Who wants to know of flows that nobody will claim, by their ends: a source that can save itself their bytes.
+    pub given_up: Option<Sender<(Endpoint, Endpoint)>>,
 }
 
 /// A share of the flows.
@@ -119,6 +123,8 @@ struct Flow {
     expires: Timestamp,
     buffered: usize,
     is_finished: bool,
+    /// Whoever wants to know was told that nobody claims it.
+    is_told_given_up: bool,
 }
 
 impl FlowKey {
@@ -173,6 +179,7 @@ impl Flow {
             expires: Timestamp::MAX,
             buffered: 0,
             is_finished: false,
+            is_told_given_up: false,
         }
     }
 
@@ -237,6 +244,24 @@ impl Shard {
         self.make_room();
     }
 
+    /// Takes a segment whose source and destination may be known processes.
+    pub fn socket_segment(&mut self, segment: &Segment<'_>, processes: &[Option<Arc<Process>>; 2]) {
+        let core = &mut self.core;
+        core.now = core.now.max(segment.at);
+        let key = FlowKey::of(segment);
+        let flow = self.flows.get_or_insert_mut(key, || core.begin(segment));
+        for (end, process) in [segment.source, segment.destination].into_iter().zip(processes) {
+            process.iter().for_each(|process| flow.session.set_process(end, process));
+        }
+        core.observe(flow, segment);
+        if !flow.is_told_given_up && flow.session.is_given_up() {
+            // A full queue is no loss: the next segment tells again.
+            flow.is_told_given_up =
+                core.options.given_up.as_ref().is_some_and(|tell| tell.try_send((key.low, key.high)).is_ok());
+        }
+        self.make_room();
+    }
+
     /// Other plugins from now on. Flows change over between two messages, now or later.
     pub fn replace_plugins(&mut self, set: &Arc<PluginSet>) {
         let core = &mut self.core;
@@ -255,6 +280,7 @@ impl Shard {
         core.retires_at = Some(core.now.saturating_add(RETIREMENT));
         for (_, flow) in &mut self.flows {
             core.with(|cx| flow.session.plugins_changed(&changed, cx));
+            flow.is_told_given_up = false;
             core.weigh(flow);
         }
     }

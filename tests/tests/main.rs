@@ -7,6 +7,8 @@ mod fields;
 mod redis;
 mod snapshots;
 mod live;
+#[cfg(target_os = "linux")]
+mod trace;
 mod memory;
 mod bad_input;
 mod hostile;

@@ -107,6 +107,16 @@ pub enum CaptureError {
         /// What libpcap said.
         message: String,
     },
+    /// System calls cannot be traced.
+    #[error("cannot {step} the BPF programs: {message} ({advice})")]
+    Trace {
+        /// What was tried.
+        step: String,
+        /// What libbpf or the kernel said.
+        message: String,
+        /// What may help.
+        advice: &'static str,
+    },
     /// Live capture failed otherwise.
     #[error("cannot capture on {interface}: {message}")]
     Live {

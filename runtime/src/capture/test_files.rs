@@ -35,7 +35,7 @@ pub(super) fn drain(source: &mut FileSource) -> (Vec<ReadPacket>, Option<Capture
                 data: packet.data.to_vec(),
             }),
             Ok(CaptureEvent::End) => return (packets, None),
-            Ok(CaptureEvent::Idle) => panic!("a file is never idle"),
+            Ok(_) => panic!("a file has only packets"),
             Err(error) => return (packets, Some(error)),
         }
     }

@@ -13,7 +13,8 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use crossbeam_channel::{Receiver, bounded};
 use protap::capture::{
-    CaptureError, CaptureSource, CaptureStats, FileSource, LiveOptions, LiveSource, PcapngWriter, list_interfaces,
+    CaptureError, CaptureSource, CaptureStats, FileSource, LiveOptions, LiveSource, PcapngWriter, TraceOptions,
+    TraceSource, check_trace, list_interfaces,
 };
 use protap::emit::{JsonSink, Sink, TextSink, TextStyle};
 use protap::packet::{RawPacket, Transport};
@@ -62,6 +63,39 @@ pub(super) struct LiveArguments {
     /// Stop after so many seconds
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
+    #[command(flatten)]
+    common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArguments {
+    /// Trace a process, repeatable [default: all processes]
+    #[arg(long, value_name = "PID")]
+    pid: Vec<u32>,
+    /// Trace processes of that name, repeatable (the thread's name, of which the kernel keeps 15 bytes)
+    #[arg(long, value_name = "NAME")]
+    comm: Vec<String>,
+    /// Trace the processes of a cgroup (v2) and of those below it
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<PathBuf>,
+    /// Only connections with this port, repeatable
+    #[arg(long, value_name = "PORT")]
+    port: Vec<u16>,
+    /// No connections with this port, repeatable
+    #[arg(long, value_name = "PORT")]
+    exclude_port: Vec<u16>,
+    /// Size of the ring that the kernel writes to, in KiB; rounded up to a power of two
+    #[arg(long, default_value_t = 65_536, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
+    buffer: u32,
+    /// Most bytes copied of one system call
+    #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
+    call_cap: u64,
+    /// Stop after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+    /// Say what this kernel and this user can do, and exit
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     common: CommonArguments,
 }
@@ -118,7 +152,7 @@ pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let (stop, options) = common.run_options(&plugins, None)?;
     stop_on_signal(&stop)?;
     let progress = (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(size);
-    common.run(&mut source, plugins, &options, progress)
+    common.run(&mut source, "pcap", plugins, &options, progress)
 }
 
 pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
@@ -146,7 +180,41 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
     if io::stderr().is_terminal() {
         eprintln!("capturing on {}; Ctrl-C ends", live.interface);
     }
-    common.run(&mut source, plugins, &options, None)
+    common.run(&mut source, "pcap", plugins, &options, None)
+}
+
+/// Flows that were given up and not yet muted, at most; those that find no room tell again.
+const GIVEN_UP: usize = 4096;
+
+pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
+    if arguments.check {
+        return print_check();
+    }
+    let common = &arguments.common;
+    if common.write.is_some() {
+        return Err(Failure::Usage(anyhow!("--write: a trace sees no packets that it could write")));
+    }
+    let (plugins, watch) = common.plugins.load_and_watch(Deadline::CpuTime)?;
+    let (stop, mut options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
+    let (tell, given_up) = bounded(GIVEN_UP);
+    options.flows.given_up = Some(tell);
+    let traced = TraceOptions {
+        pids: arguments.pid.clone(),
+        comms: arguments.comm.clone(),
+        cgroup: arguments.cgroup.clone(),
+        ports: arguments.port.clone(),
+        excluded_ports: arguments.exclude_port.clone(),
+        buffer_bytes: arguments.buffer << 10,
+        call_cap: arguments.call_cap,
+    };
+    let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
+    stop_on_signal(&stop)?;
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, options.wants_counters.clone())?;
+    options.plugins = Some(keep_watch(watch, stop.clone())?);
+    if !common.quiet {
+        eprintln!("tracing system calls; Ctrl-C ends");
+    }
+    common.run(&mut source, "ebpf", plugins, &options, None)
 }
 
 /// Looks after the plugins' files until the run is stopped. What changes is told on standard error, whole sets are
@@ -185,6 +253,7 @@ impl CommonArguments {
                 limits: Limits { flows: self.max_flows, ..Limits::default() },
                 decode_as: decode_as.collect::<Result<_, _>>()?,
                 has_each_response: self.each_response,
+                given_up: None,
             },
             max_packets: self.count,
             duration,
@@ -198,11 +267,12 @@ impl CommonArguments {
     fn run(
         &self,
         source: &mut dyn CaptureSource,
+        capture: &'static str,
         plugins: Arc<PluginSet>,
         options: &RunOptions,
         progress: Option<Option<u64>>,
     ) -> Result<ExitCode, Failure> {
-        let mut sink = self.sink();
+        let mut sink = self.sink(capture);
         let mut watcher = Watcher::new(self.write.as_deref(), progress)?;
         let result = run(source, &plugins, options, &mut *sink, &mut watcher);
         watcher.finish()?;
@@ -213,11 +283,11 @@ impl CommonArguments {
         }
     }
 
-    fn sink(&self) -> Box<dyn Sink + Send> {
+    fn sink(&self, capture: &'static str) -> Box<dyn Sink + Send> {
         let out = io::stdout();
         let default = if out.is_terminal() { OutputForm::Text } else { OutputForm::Json };
         match self.output.unwrap_or(default) {
-            OutputForm::Json => Box::new(JsonSink::new(out, "pcap")),
+            OutputForm::Json => Box::new(JsonSink::new(out, capture)),
             OutputForm::Text => {
                 let style = TextStyle::detect(&out);
                 Box::new(TextSink::new(out, style))
@@ -286,6 +356,21 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
         writeln!(out, "port {port}: {count} flows, {}: {advice}", key.reason)?;
     }
     Ok(())
+}
+
+fn print_check() -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    let checks = check_trace();
+    for check in &checks {
+        let verdict = match check.is_ok {
+            Some(true) => "ok",
+            Some(false) => "missing",
+            None => "-",
+        };
+        writeln!(out, "{verdict:<8} {:<17} {}", check.subject, check.finding)?;
+    }
+    let is_ok = checks.last().is_some_and(|check| check.is_ok == Some(true));
+    Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print_interfaces() -> Result<ExitCode, Failure> {

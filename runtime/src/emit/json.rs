@@ -46,6 +46,7 @@ impl<W: Write> Sink for JsonSink<W> {
         put_timing(&mut line, record);
         put_completeness(&mut line, record);
         put_attributes(&mut line, record, facts, &mut self.merge);
+        put_process(&mut line, record);
         line.word("capture", self.capture);
         line.close();
         self.out.end_line()
@@ -153,6 +154,20 @@ fn put_attributes(line: &mut Object<'_>, record: &Record, facts: &mut FactTable,
         put_value(attributes.foreign_key(name), value, &record.plugin, facts);
     }
     attributes.close();
+}
+
+fn put_process(line: &mut Object<'_>, record: &Record) {
+    let Some(processes) = &record.process else { return };
+    let mut ends = line.object("process");
+    for (end, process) in [("client", &processes.client), ("server", &processes.server)] {
+        if let Some(process) = process {
+            let mut of_end = ends.object(end);
+            of_end.unsigned("pid", process.pid.into());
+            of_end.string("comm", &process.comm);
+            of_end.close();
+        }
+    }
+    ends.close();
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value, plugin: &PluginIdentity, facts: &mut FactTable) {

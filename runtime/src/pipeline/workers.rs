@@ -8,9 +8,11 @@ use std::thread::{Scope, ScopedJoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Workers;
+use crate::capture::SocketEvent;
 use crate::merge::{Emitted, Merge};
 use crate::packet::{Segment, Timestamp};
 use crate::plugin::PluginSet;
+use crate::record::Process;
 use crate::shard::{FlowOptions, SHARDS, Shard, shard_of};
 
 use super::report::ShardTotals;
@@ -57,6 +59,14 @@ impl Workers for Inline<'_, '_> {
         hand_out(shard, index, (segment.packet, true), self.merge)
     }
 
+    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()> {
+        self.packet = event.segment.packet;
+        let index = shard_of(&event.segment);
+        let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
+        shard.socket_segment(&event.segment, event.processes);
+        hand_out(shard, index, (self.packet, true), self.merge)
+    }
+
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
         self.packet = packet;
         for (index, shard) in self.shards.iter_mut().enumerate() {
@@ -98,6 +108,7 @@ fn end(shard: &mut Shard, last: Timestamp, packet: u64) {
 /// What happens to a worker's shards, in order.
 enum Job {
     Segment { shard: usize, segment: OwnedSegment },
+    Socket { shard: usize, segment: Box<(OwnedSegment, [Option<Arc<Process>>; 2])> },
     Tick { now: Timestamp, packet: u64, is_quiet: bool },
     Plugins { set: Arc<PluginSet>, packet: u64 },
     End { last: Timestamp, packet: u64 },
@@ -172,6 +183,25 @@ impl<'scope> Threads<'scope> {
         self.merger.join().unwrap_or_else(|_| Err(io::Error::other("the merging thread panicked")))
     }
 
+    #[inline]
+    fn push(&mut self, segment: &Segment<'_>, job: impl FnOnce(usize, OwnedSegment) -> Job) -> io::Result<()> {
+        self.packet = segment.packet;
+        let shard = shard_of(segment);
+        let worker = shard % self.batches.len().max(1);
+        let Some(batch) = self.batches.get_mut(worker) else { return Ok(()) };
+        let start = batch.bytes.len();
+        batch.bytes.extend_from_slice(segment.payload);
+        let header = Segment { payload: &[], ..*segment };
+        let segment = OwnedSegment { header, payload: start..batch.bytes.len() };
+        self.bytes += segment.payload.len();
+        self.segments += 1;
+        batch.jobs.push(job(shard, segment));
+        if self.segments >= BATCH_SEGMENTS || self.bytes >= BATCH_BYTES {
+            self.send(false)?;
+        }
+        Ok(())
+    }
+
     fn send(&mut self, flush: bool) -> io::Result<()> {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.flushes.send(flush).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
@@ -185,21 +215,12 @@ impl<'scope> Threads<'scope> {
 
 impl Workers for Threads<'_> {
     fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()> {
-        self.packet = segment.packet;
-        let shard = shard_of(segment);
-        let worker = shard % self.batches.len().max(1);
-        let Some(batch) = self.batches.get_mut(worker) else { return Ok(()) };
-        let start = batch.bytes.len();
-        batch.bytes.extend_from_slice(segment.payload);
-        let header = Segment { payload: &[], ..*segment };
-        let segment = OwnedSegment { header, payload: start..batch.bytes.len() };
-        self.bytes += segment.payload.len();
-        self.segments += 1;
-        batch.jobs.push(Job::Segment { shard, segment });
-        if self.segments >= BATCH_SEGMENTS || self.bytes >= BATCH_BYTES {
-            self.send(false)?;
-        }
-        Ok(())
+        self.push(segment, |shard, segment| Job::Segment { shard, segment })
+    }
+
+    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()> {
+        let processes = event.processes.clone();
+        self.push(&event.segment, move |shard, segment| Job::Socket { shard, segment: Box::new((segment, processes)) })
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
@@ -257,6 +278,13 @@ impl Job {
                 let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
                 let payload = bytes.get(segment.payload).unwrap_or_default();
                 shard.segment(&Segment { payload, ..segment.header });
+                take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
+            }
+            Self::Socket { shard, segment } => {
+                let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
+                let (segment, processes) = *segment;
+                let payload = bytes.get(segment.payload).unwrap_or_default();
+                shard.socket_segment(&Segment { payload, ..segment.header }, &processes);
                 take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
             }
             Self::Tick { now, packet, is_quiet } => {

@@ -21,15 +21,22 @@ impl Session {
     /// A flow caught in its middle that nobody claimed may be recognised by what begins here, and so may one that a plugin
     /// in quarantine was not asked about.
     pub(super) fn start_afresh(&mut self, cx: &SessionContext<'_>) {
-        let is_mid_stream = self.transport == Transport::Tcp && !self.is_opened;
         match self.state {
-            State::Muted(UNCLAIMED_MID_STREAM) if is_mid_stream && self.fresh_starts < MAX_FRESH_STARTS => {
-                self.fresh_starts += 1;
-            }
+            State::Muted(reason @ UNCLAIMED_MID_STREAM) if self.may_start_afresh(reason) => self.fresh_starts += 1,
             State::Muted(QUARANTINED) if !self.is_quarantined(cx) => {}
             _ => return,
         }
         self.infer_afresh();
+    }
+
+    /// Whether what made the plugins pass may not hold for what comes later.
+    pub(super) fn may_start_afresh(&self, reason: &'static str) -> bool {
+        let is_mid_stream = self.transport == Transport::Tcp && !self.is_opened;
+        match reason {
+            UNCLAIMED_MID_STREAM => is_mid_stream && self.fresh_starts < MAX_FRESH_STARTS,
+            QUARANTINED => true,
+            _ => false,
+        }
     }
 
     /// The flow is inferred anew, from what comes next.

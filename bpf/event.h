@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * All that crosses between the kernel and user space: the header of each event in the ring, the counters, the limits.
+ * This is the only definition. The runtime's build script reads this file and makes Rust constants of it (offsets of the
+ * fields, values of the enums and macros), so it keeps to one field or value a line, naturally aligned, without padding.
+ */
+#ifndef PROTAP_EVENT_H
+#define PROTAP_EVENT_H
+
+/* Most payload bytes of one event. Longer calls become several. */
+#define EVENT_CHUNK 8192
+
+/* What happened. */
+enum event_kind {
+	EVENT_SENT = 1,
+	EVENT_RECEIVED = 2,
+	EVENT_OPENED = 3,
+	EVENT_ACCEPTED = 4,
+	EVENT_FIN_SENT = 5,
+	EVENT_FIN_RECEIVED = 6,
+	EVENT_RESET = 7,
+	EVENT_GONE = 8,
+};
+
+/* Followed by `len` bytes of payload. */
+struct event {
+	/* CLOCK_MONOTONIC: when the call began (sent), when it returned (received). */
+	__u64 at;
+	/* The socket's address in the kernel: a name, good until EVENT_GONE. */
+	__u64 socket;
+	/* The process; 0 where the kernel acted by itself. */
+	__u32 tgid;
+	/* TCP sequence number of the first byte, or of the FIN. */
+	__u32 seq;
+	/* Sequence number up to which this end had come in the opposite direction. */
+	__u32 ack;
+	/* Payload bytes that follow. */
+	__u32 len;
+	/* Bytes of the stream behind them that were not copied. */
+	__u32 missing;
+	/* Host byte order. */
+	__u16 local_port;
+	__u16 remote_port;
+	/* enum event_kind */
+	__u16 kind;
+	/* AF_INET or AF_INET6. */
+	__u16 family;
+	/* The task that made the call. */
+	__u32 tid;
+	__u8 local[16];
+	__u8 remote[16];
+	__u8 comm[16];
+};
+
+/* Set before the programs are loaded: what is not asked for is dead code to the verifier. */
+struct settings {
+	/* Bytes copied of one call at most. */
+	__u64 call_cap;
+	/* enum filter */
+	__u32 filters;
+	/* The tracing program, which is not traced. */
+	__u32 own_tgid;
+	__u32 has_excluded_ports;
+	__u32 unused;
+};
+
+/* What was not seen, by its cause: indices into the map `counters`. */
+enum counter {
+	COUNTER_EVENTS = 0,
+	/* The ring was full. */
+	COUNTER_RING_EVENTS = 1,
+	COUNTER_RING_BYTES = 2,
+	/* Over the cap of a call. */
+	COUNTER_CAP_BYTES = 3,
+	/* The memory could not be read. */
+	COUNTER_FAULT_BYTES = 4,
+	/* Two callers at once: where the bytes belong is not known. */
+	COUNTER_CONCURRENT_BYTES = 5,
+	/* Calls on muted sockets, not followed. */
+	COUNTER_MUTED_CALLS = 6,
+	/* 32-bit system calls. */
+	COUNTER_COMPAT_CALLS = 7,
+	/* No memory for a task's state. */
+	COUNTER_TASK_STORAGE = 8,
+	COUNTER_COUNT = 9,
+};
+
+/* What to trace; bits of `filters`. */
+enum filter {
+	FILTER_PID = 1,
+	FILTER_COMM = 2,
+	FILTER_CGROUP = 4,
+	FILTER_PORT = 8,
+};
+
+/* Values of the map `ports`. */
+enum port_rule {
+	PORT_WANTED = 1,
+	PORT_EXCLUDED = 2,
+};
+
+#endif

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Socket bytes as programs read and write them. At a call's entry the descriptor is resolved to its socket and the
+ * stream's position is noted; at its exit the bytes that the call did move are copied into the ring. Which bytes those
+ * are, copy.h knows; what they mean, nobody here does. No descriptor table is kept, so connections that are older than
+ * the trace, duplicated and inherited descriptors are no special cases.
+ */
+#include "kernel.h"
+#include "event.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+const volatile struct settings settings = { .call_cap = 1 << 20 };
+
+/* A call between its entry and its exit. */
+struct call {
+	__u64 buffer;
+	/* iovecs or messages at `buffer`; 0 for plain bytes. */
+	__u64 vecs;
+	__u32 is_messages;
+	struct event event;
+};
+
+#include "copy.h"
+
+struct work {
+	struct walk walk;
+	struct chunk chunk;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct work);
+} works SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u8);
+} pids SEC(".maps");
+
+struct comm {
+	__u8 name[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct comm);
+	__type(value, __u8);
+} comms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u16);
+	__type(value, __u8);
+} ports SEC(".maps");
+
+/* Sockets whose bytes nobody wants. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} muted SEC(".maps");
+
+/* Whether `muted` holds anything: saves the look-up where it does not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} is_muting SEC(".maps");
+
+/* Since 6.2. Makes a pointer that can be followed without a helper call for each step. */
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+
+#define GET(type, pointer, field)                                                                                      \
+	({                                                                                                             \
+		type *__pointer = (pointer);                                                                           \
+		bpf_ksym_exists(bpf_rdonly_cast)                                                                       \
+			? ((type *)bpf_rdonly_cast(__pointer, bpf_core_type_id_kernel(type)))->field                   \
+			: BPF_CORE_READ(__pointer, field);                                                             \
+	})
+
+static __always_inline void count(__u32 counter, __u64 by)
+{
+	__u64 *sum = bpf_map_lookup_elem(&counters, &counter);
+
+	if (sum)
+		*sum += by;
+}
+
+static long read_user(void *to, __u32 len, __u64 from)
+{
+	return bpf_probe_read_user(to, len, (void *)from);
+}
+
+static void put_chunk(struct chunk *chunk, __u32 payload)
+{
+	__u64 size = payload;
+
+	if (size > EVENT_CHUNK)
+		return;
+	if (bpf_ringbuf_output(&events, chunk, sizeof(struct event) + size, BPF_RB_NO_WAKEUP)) {
+		count(COUNTER_RING_EVENTS, 1);
+		count(COUNTER_RING_BYTES, size);
+	} else {
+		count(COUNTER_EVENTS, 1);
+	}
+}
+
+static __always_inline bool is_wanted_process(__u32 tgid)
+{
+	if (tgid == settings.own_tgid)
+		return 0;
+	if (!settings.filters || settings.filters == FILTER_PORT)
+		return 1;
+	if ((settings.filters & FILTER_PID) && bpf_map_lookup_elem(&pids, &tgid))
+		return 1;
+	if (settings.filters & FILTER_COMM) {
+		struct comm comm = {};
+
+		bpf_get_current_comm(&comm, sizeof(comm));
+		if (bpf_map_lookup_elem(&comms, &comm))
+			return 1;
+	}
+	return (settings.filters & FILTER_CGROUP) && bpf_current_task_under_cgroup(&cgroups, 0) == 1;
+}
+
+static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
+{
+	__u8 *of_local, *of_remote;
+
+	if (!(settings.filters & FILTER_PORT) && !settings.has_excluded_ports)
+		return 1;
+	of_local = bpf_map_lookup_elem(&ports, &local);
+	of_remote = bpf_map_lookup_elem(&ports, &remote);
+	if ((of_local && *of_local == PORT_EXCLUDED) || (of_remote && *of_remote == PORT_EXCLUDED))
+		return 0;
+	return !(settings.filters & FILTER_PORT) || of_local || of_remote;
+}
+
+static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd)
+{
+	struct fdtable *fdt = GET(struct files_struct, task->files, fdt);
+	struct file **files, *file = 0;
+	struct inode *inode;
+	struct socket *socket;
+
+	if (fd >= GET(struct fdtable, fdt, max_fds))
+		return 0;
+	files = GET(struct fdtable, fdt, fd);
+	if (bpf_probe_read_kernel(&file, sizeof(file), files + fd) || !file)
+		return 0;
+	inode = GET(struct file, file, f_inode);
+	if ((GET(struct inode, inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = GET(struct file, file, private_data);
+	return GET(struct socket, socket, sk);
+}
+
+/* The ends and the position of a TCP socket; false if it is none, or its port is not wanted. */
+static __always_inline bool describe(struct sock *sk, struct event *event)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	event->family = GET(struct sock, sk, __sk_common.skc_family);
+	if (event->family != AF_INET && event->family != AF_INET6)
+		return 0;
+	if (GET(struct sock, sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	event->local_port = GET(struct sock, sk, __sk_common.skc_num);
+	event->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
+	if (!event->remote_port || !is_wanted_port(event->local_port, event->remote_port))
+		return 0;
+	if (event->family == AF_INET) {
+		*(__u32 *)event->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
+		*(__u32 *)event->remote = GET(struct sock, sk, __sk_common.skc_daddr);
+	} else {
+		bpf_probe_read_kernel(event->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(event->remote, 16, &sk->__sk_common.skc_v6_daddr);
+	}
+	event->socket = (__u64)sk;
+	event->seq = GET(struct tcp_sock, tcp, write_seq);
+	event->ack = GET(struct tcp_sock, tcp, copied_seq);
+	return 1;
+}
+
+static __always_inline bool is_muted(__u64 socket)
+{
+	__u32 zero = 0, *muting = bpf_map_lookup_elem(&is_muting, &zero);
+
+	return muting && *muting && bpf_map_lookup_elem(&muted, &socket);
+}
+
+/* The arguments of a call. */
+struct arguments {
+	__u32 kind;
+	__u32 is_messages;
+	__u32 is_vector;
+	__u32 is_header;
+	__u64 flags;
+};
+
+/* What a system call does with its descriptor; false if it is none of ours. */
+static __always_inline bool classify(struct pt_regs *regs, long nr, struct arguments *arguments)
+{
+	switch (nr) {
+	case NR_read: arguments->kind = EVENT_RECEIVED; return 1;
+	case NR_write: arguments->kind = EVENT_SENT; return 1;
+	case NR_readv: arguments->kind = EVENT_RECEIVED; arguments->is_vector = 1; return 1;
+	case NR_writev: arguments->kind = EVENT_SENT; arguments->is_vector = 1; return 1;
+	case NR_recvfrom: arguments->kind = EVENT_RECEIVED; arguments->flags = PT_REGS_PARM4_SYSCALL(regs); return 1;
+	case NR_sendto: arguments->kind = EVENT_SENT; return 1;
+	case NR_recvmsg:
+		arguments->kind = EVENT_RECEIVED;
+		arguments->is_header = 1;
+		arguments->flags = PT_REGS_PARM3_SYSCALL(regs);
+		return 1;
+	case NR_sendmsg: arguments->kind = EVENT_SENT; arguments->is_header = 1; return 1;
+	case NR_recvmmsg:
+		arguments->kind = EVENT_RECEIVED;
+		arguments->is_messages = 1;
+		arguments->flags = PT_REGS_PARM4_SYSCALL(regs);
+		return 1;
+	case NR_sendmmsg: arguments->kind = EVENT_SENT; arguments->is_messages = 1; return 1;
+	}
+	return 0;
+}
+
+static __always_inline bool is_compat(struct task_struct *task)
+{
+#if defined(__TARGET_ARCH_x86)
+	return task->thread_info.status & TS_COMPAT;
+#else
+	return 0;
+#endif
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
+{
+	struct arguments arguments = {};
+	struct task_struct *task;
+	struct event event;
+	struct call *call;
+	struct sock *sk;
+	__u64 id;
+
+	if (!classify(regs, nr, &arguments))
+		return 0;
+	id = bpf_get_current_pid_tgid();
+	if (!is_wanted_process(id >> 32))
+		return 0;
+	task = bpf_get_current_task_btf();
+	if (is_compat(task)) {
+		count(COUNTER_COMPAT_CALLS, 1);
+		return 0;
+	}
+	sk = socket_of(task, PT_REGS_PARM1_SYSCALL(regs));
+	if (!sk)
+		return 0;
+	if (arguments.flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
+		return 0;
+	__builtin_memset(&event, 0, sizeof(event));
+	if (!describe(sk, &event))
+		return 0;
+	if (is_muted(event.socket)) {
+		count(COUNTER_MUTED_CALLS, 1);
+		return 0;
+	}
+	call = bpf_task_storage_get(&calls, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!call) {
+		count(COUNTER_TASK_STORAGE, 1);
+		return 0;
+	}
+	event.kind = arguments.kind;
+	event.tgid = id >> 32;
+	event.tid = id;
+	if (arguments.kind == EVENT_RECEIVED) {
+		__u32 sent = event.seq;
+
+		event.seq = event.ack;
+		event.ack = sent;
+	} else {
+		event.at = bpf_ktime_get_ns();
+	}
+	call->event = event;
+	call->buffer = PT_REGS_PARM2_SYSCALL(regs);
+	call->vecs = 0;
+	call->is_messages = arguments.is_messages;
+	if (arguments.is_vector)
+		call->vecs = PT_REGS_PARM3_SYSCALL(regs);
+	if (arguments.is_header) {
+		struct user_msghdr header;
+
+		if (bpf_probe_read_user(&header, sizeof(header), (void *)call->buffer)) {
+			/* Read again at exit, when the call has faulted it in. */
+			call->is_messages = 2;
+		} else {
+			call->buffer = header.iov;
+			call->vecs = header.iovlen;
+		}
+	}
+	/* Discarded by the kernel: the bytes are read, but go nowhere. */
+	if (arguments.flags & MSG_TRUNC)
+		call->buffer = 0;
+	return 0;
+}
+
+static int copy_next(__u32 index, void *context)
+{
+	__u32 zero = 0;
+	struct work *work = bpf_map_lookup_elem(&works, &zero);
+
+	if (!work)
+		return 1;
+	return copy_step(&work->walk, &work->chunk);
+}
+
+/* Sums what recvmmsg and sendmmsg moved; they return a number of messages. */
+struct sum {
+	__u64 messages;
+	__u64 bytes;
+};
+
+static int sum_next(__u32 index, void *context)
+{
+	struct sum *sum = context;
+	struct mmsghdr msg;
+
+	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)(sum->messages + index * sizeof(msg))))
+		return 1;
+	sum->bytes += msg.len;
+	return 0;
+}
+
+/* Whether the position noted at entry is that of these bytes; if another caller came between, it cannot be known. */
+static __always_inline bool is_certain(struct event *event, __u64 bytes)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)event->socket;
+	__u32 moved;
+
+	if (event->kind == EVENT_SENT)
+		return GET(struct tcp_sock, tcp, write_seq) - event->seq == (__u32)bytes;
+	moved = GET(struct tcp_sock, tcp, copied_seq) - event->seq;
+	/* A FIN that was read with the bytes counts one. */
+	return moved == (__u32)bytes || moved == (__u32)bytes + 1;
+}
+
+static __always_inline void begin_walk(struct walk *walk, struct call *call, __u64 bytes, __u64 ret)
+{
+	__builtin_memset(walk, 0, sizeof(*walk));
+	walk->budget = settings.call_cap;
+	if (call->is_messages == 1) {
+		walk->msgs = call->buffer;
+		walk->msg_count = ret;
+	} else if (call->is_messages == 2) {
+		struct user_msghdr header = {};
+
+		bpf_probe_read_user(&header, sizeof(header), (void *)call->buffer);
+		walk->left = bytes;
+		walk->vec = header.iov;
+		walk->vecs = header.iovlen;
+	} else if (call->vecs) {
+		walk->left = bytes;
+		walk->vec = call->buffer;
+		walk->vecs = call->vecs;
+	} else {
+		walk->left = bytes;
+		walk->base = call->buffer;
+		walk->piece = bytes;
+	}
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct call *call = bpf_task_storage_get(&calls, task, 0, 0);
+	struct event *event;
+	struct work *work;
+	__u64 bytes = ret;
+	__u32 zero = 0;
+
+	if (!call || !call->event.kind)
+		return 0;
+	work = bpf_map_lookup_elem(&works, &zero);
+	if (!work)
+		return 0;
+	event = &work->chunk.event;
+	*event = call->event;
+	call->event.kind = 0;
+	if (ret <= 0)
+		return 0;
+	if (call->is_messages == 1) {
+		struct sum sum = { .messages = call->buffer };
+
+		bpf_loop(ret > 1024 ? 1024 : ret, sum_next, &sum, 0);
+		bytes = sum.bytes;
+	}
+	if (!is_certain(event, bytes)) {
+		count(COUNTER_CONCURRENT_BYTES, bytes);
+		return 0;
+	}
+	if (event->kind == EVENT_RECEIVED)
+		event->at = bpf_ktime_get_ns();
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	begin_walk(&work->walk, call, bytes, ret);
+	/* One buffer that fits in one chunk takes two steps; only what does not needs the loop. */
+	if (!copy_step(&work->walk, &work->chunk) && !copy_step(&work->walk, &work->chunk))
+		bpf_loop(1 << 17, copy_next, 0, 0);
+	if (work->walk.over_cap)
+		count(COUNTER_CAP_BYTES, work->walk.over_cap);
+	if (work->walk.faulted)
+		count(COUNTER_FAULT_BYTES, work->walk.faulted);
+	return 0;
+}
+
+/* What a change of state says of the stream; 0 if nothing. */
+static __always_inline __u32 kind_of_change(int old, int new)
+{
+	switch (new) {
+	case TCP_ESTABLISHED: return old == TCP_SYN_SENT ? EVENT_OPENED : EVENT_ACCEPTED;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK: return EVENT_FIN_SENT;
+	case TCP_CLOSE_WAIT:
+	case TCP_CLOSING: return EVENT_FIN_RECEIVED;
+	case TCP_CLOSE: break;
+	default: return 0;
+	}
+	switch (old) {
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE_WAIT:
+	case TCP_FIN_WAIT1: return EVENT_RESET;
+	case TCP_FIN_WAIT2: return EVENT_FIN_RECEIVED;
+	case TCP_LAST_ACK:
+	case TCP_CLOSING: return EVENT_GONE;
+	}
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int old, int new)
+{
+	__u32 kind = kind_of_change(old, new);
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	__u64 socket = (__u64)sk;
+	struct event event;
+
+	if (new == TCP_CLOSE || new == TCP_ESTABLISHED)
+		bpf_map_delete_elem(&muted, &socket);
+	if (!kind)
+		return 0;
+	__builtin_memset(&event, 0, sizeof(event));
+	if (!describe(sk, &event))
+		return 0;
+	event.kind = kind;
+	event.at = bpf_ktime_get_ns();
+	if (kind == EVENT_FIN_RECEIVED) {
+		event.ack = event.seq;
+		event.seq = GET(struct tcp_sock, tcp, rcv_nxt);
+		if (GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE))
+			event.seq--;
+	}
+	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
+		count(COUNTER_RING_EVENTS, 1);
+	else
+		count(COUNTER_EVENTS, 1);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

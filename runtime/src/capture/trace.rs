@@ -1,0 +1,208 @@
+//! Capture through BPF: what programs read and write on their TCP sockets in, segments out, with the process that did it.
+//! The kernel's half is in `bpf/`; here its events are put in order and made into the segments that a packet capture would
+//! have seen. The ring wakes nobody up (that would halve the throughput of what is watched), so it is looked at every
+//! few milliseconds.
+
+mod check;
+mod connections;
+mod event;
+mod kernel;
+mod order;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use rustix::time::{ClockId, clock_gettime};
+
+pub use self::check::{TraceCheck, check_trace};
+use self::connections::{Connections, Made};
+use self::event::Event;
+use self::kernel::Kernel;
+use self::order::{Order, Waiting};
+use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
+use crate::packet::{Endpoint, Segment, Timestamp};
+
+/// How long the ring is left alone while it is empty.
+const NAP: Duration = Duration::from_millis(2);
+/// How long an event waits for those that happened before it, in nanoseconds.
+const HOLD: u64 = 10_000_000;
+/// How often what was batched is handed on.
+const REST: Duration = Duration::from_millis(50);
+/// Payload bytes that may wait for their turn; beyond, the oldest come at once.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// What to trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceOptions {
+    /// Processes by id; with the next two, any that fits one of them. None of all three is all processes.
+    pub pids: Vec<u32>,
+    /// Processes by name (of the thread that makes the call).
+    pub comms: Vec<String>,
+    /// Processes in that cgroup (v2) or below it.
+    pub cgroup: Option<PathBuf>,
+    /// Only connections with one of these ports, if any.
+    pub ports: Vec<u16>,
+    /// No connections with one of these ports.
+    pub excluded_ports: Vec<u16>,
+    /// Size of the ring in bytes; rounded up to a power of two. 64 MiB unless told otherwise.
+    pub buffer_bytes: u32,
+    /// Bytes copied of one call at most. 16 MiB unless told otherwise.
+    pub call_cap: u64,
+}
+
+impl Default for TraceOptions {
+    fn default() -> Self {
+        Self {
+            pids: Vec::new(),
+            comms: Vec::new(),
+            cgroup: None,
+            ports: Vec::new(),
+            excluded_ports: Vec::new(),
+            buffer_bytes: 64 << 20,
+            call_cap: 16 << 20,
+        }
+    }
+}
+
+/// What both the ring's callback and the source work on.
+#[derive(Debug, Default)]
+struct Arrivals {
+    order: Order,
+    connections: Connections,
+    /// Events that are not as `bpf/event.h` says: none, unless the two halves are of different versions.
+    malformed: u64,
+}
+
+/// Traces system calls until it is told to stop.
+pub struct TraceSource {
+    kernel: Kernel,
+    arrivals: Rc<RefCell<Arrivals>>,
+    given_up: Receiver<(Endpoint, Endpoint)>,
+    stop: Arc<AtomicBool>,
+    /// Wall clock minus monotonic clock.
+    clock_offset: u64,
+    /// What the current event amounts to.
+    ready: VecDeque<Made>,
+    made: Vec<Made>,
+    current: Option<Made>,
+    payload: Vec<u8>,
+    rested: Instant,
+    stats: CaptureStats,
+}
+
+impl TraceSource {
+    /// Starts to trace. The source ends soon after `stop` becomes true; flows that come through `given_up` are muted in
+    /// the kernel until the plugins change.
+    pub fn open(
+        options: &TraceOptions,
+        given_up: Receiver<(Endpoint, Endpoint)>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, CaptureError> {
+        let arrivals = Rc::new(RefCell::new(Arrivals::default()));
+        let inbox = arrivals.clone();
+        let kernel = Kernel::attach(options, move |bytes| inbox.borrow_mut().take(bytes))?;
+        Ok(Self {
+            kernel,
+            arrivals,
+            given_up,
+            stop,
+            clock_offset: now(ClockId::Realtime).saturating_sub(now(ClockId::Monotonic)),
+            ready: VecDeque::new(),
+            made: Vec::new(),
+            current: None,
+            payload: Vec::new(),
+            rested: Instant::now(),
+            stats: CaptureStats::default(),
+        })
+    }
+
+    /// Makes segments of the next event whose turn has come.
+    fn advance(&mut self, until: u64) -> bool {
+        let mut arrivals = self.arrivals.borrow_mut();
+        let until = if arrivals.order.bytes() > WAITING_BYTES { u64::MAX } else { until };
+        let Some(Waiting { event, payload, .. }) = arrivals.order.pop(until) else { return false };
+        let at = event.at.saturating_add(self.clock_offset);
+        arrivals.connections.segments(&event, payload.len(), at, &mut self.made);
+        self.ready.extend(self.made.drain(..));
+        let old = std::mem::replace(&mut self.payload, payload);
+        arrivals.order.recycle(old);
+        true
+    }
+
+    fn mute(&mut self) {
+        let arrivals = self.arrivals.borrow();
+        for (a, b) in self.given_up.try_iter() {
+            arrivals.connections.sockets(a, b).for_each(|socket| self.kernel.mute(socket));
+        }
+    }
+}
+
+impl CaptureSource for TraceSource {
+    fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
+        loop {
+            if let Some(made) = self.ready.pop_front() {
+                self.stats.packets += 1;
+                self.stats.bytes += if made.has_payload { self.payload.len() as u64 } else { 0 };
+                let made = self.current.insert(made);
+                let payload: &[u8] = if made.has_payload { &self.payload } else { &[] };
+                let segment = Segment { packet: self.stats.packets, payload, ..made.segment };
+                return Ok(CaptureEvent::Socket(SocketEvent { segment, processes: &made.processes }));
+            }
+            let is_stopping = self.stop.load(Ordering::Relaxed);
+            if is_stopping && self.kernel.detach() {
+                self.kernel.consume()?;
+            }
+            let until = now(ClockId::Monotonic).saturating_sub(HOLD);
+            if self.advance(if is_stopping { u64::MAX } else { until }) {
+                continue;
+            }
+            if is_stopping {
+                return Ok(CaptureEvent::End);
+            }
+            self.kernel.consume()?;
+            self.mute();
+            if self.rested.elapsed() >= REST {
+                self.rested = Instant::now();
+                let is_empty = self.arrivals.borrow().order.is_empty();
+                return Ok(if is_empty { CaptureEvent::Idle } else { CaptureEvent::Pause });
+            }
+            std::thread::sleep(NAP);
+        }
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        self.stats.sockets = self.kernel.losses();
+        self.stats
+    }
+
+    fn drains(&self) -> bool {
+        true
+    }
+
+    fn plugins_changed(&mut self) {
+        self.kernel.unmute();
+    }
+}
+
+impl Arrivals {
+    fn take(&mut self, bytes: &[u8]) {
+        let Some((event, payload)) = Event::parse(bytes) else {
+            self.malformed += 1;
+            return;
+        };
+        let delay = self.connections.arrive(&event);
+        self.order.push(event, payload, delay);
+    }
+}
+
+fn now(clock: ClockId) -> Timestamp {
+    let time = clock_gettime(clock);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}

@@ -1,0 +1,198 @@
+//! The kernel's half: loads the programs of `bpf/`, sets what they look at, attaches them, reads their counters. What is
+//! loaded goes away with the program, however that ends; nothing is pinned.
+
+use std::ffi::OsStr;
+
+use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, RingBuffer, RingBufferBuilder};
+
+use super::TraceOptions;
+use super::event::layout;
+use crate::capture::{CaptureError, SocketLoss};
+
+/// The programs, compiled by the build script.
+static PROGRAMS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace.bpf.o"));
+
+/// The programs, attached.
+pub(super) struct Kernel {
+    links: Vec<Link>,
+    object: Object,
+    ring: RingBuffer<'static>,
+    is_muting: bool,
+}
+
+impl Kernel {
+    /// Loads and attaches; events go to `take`.
+    pub(super) fn attach(options: &TraceOptions, take: impl FnMut(&[u8]) + 'static) -> Result<Self, CaptureError> {
+        quiet();
+        let mut open = ObjectBuilder::default().open_memory(PROGRAMS).map_err(|error| explain("open", &error))?;
+        configure(&mut open, options).map_err(|error| explain("set up", &error))?;
+        let object = open.load().map_err(|error| explain("load", &error))?;
+        set_filters(&object, options).map_err(|error| explain("filter", &error))?;
+        let ring = ring(&object, take).map_err(|error| explain("map the ring of", &error))?;
+        let attach = |program: libbpf_rs::ProgramMut<'_>| program.attach();
+        let links =
+            object.progs_mut().map(attach).collect::<Result<_, _>>().map_err(|error| explain("attach", &error))?;
+        Ok(Self { links, object, ring, is_muting: false })
+    }
+
+    /// Sees no more calls; false if that was so before.
+    pub(super) fn detach(&mut self) -> bool {
+        let was_attached = !self.links.is_empty();
+        self.links.clear();
+        was_attached
+    }
+
+    /// Takes what is in the ring.
+    pub(super) fn consume(&self) -> Result<(), CaptureError> {
+        self.ring.consume().map_err(|error| explain("read the ring of", &error))
+    }
+
+    /// What was not seen so far.
+    pub(super) fn losses(&self) -> SocketLoss {
+        let count = |counter: u64| self.counter(counter).unwrap_or(0);
+        SocketLoss {
+            ring_events: count(layout::COUNTER_RING_EVENTS),
+            ring_bytes: count(layout::COUNTER_RING_BYTES),
+            cap_bytes: count(layout::COUNTER_CAP_BYTES),
+            fault_bytes: count(layout::COUNTER_FAULT_BYTES),
+            concurrent_bytes: count(layout::COUNTER_CONCURRENT_BYTES),
+            muted_calls: count(layout::COUNTER_MUTED_CALLS),
+            compat_calls: count(layout::COUNTER_COMPAT_CALLS),
+            untracked_calls: count(layout::COUNTER_TASK_STORAGE),
+        }
+    }
+
+    fn counter(&self, counter: u64) -> Option<u64> {
+        let key = u32::try_from(counter).ok()?.to_ne_bytes();
+        let of_cpus = map(&self.object, "counters")?.lookup_percpu(&key, MapFlags::ANY).ok()??;
+        Some(of_cpus.iter().filter_map(|value| Some(u64::from_ne_bytes(*value.first_chunk()?))).sum())
+    }
+
+    /// The bytes of that socket are not wanted. A full map is no loss: they are sent on, and dropped here.
+    pub(super) fn mute(&mut self, socket: u64) {
+        let Some(muted) = map(&self.object, "muted") else { return };
+        let is_muted = muted.update(&socket.to_ne_bytes(), &[1], MapFlags::ANY).is_ok();
+        if is_muted && !self.is_muting {
+            self.set_muting(true);
+        }
+    }
+
+    /// All sockets are wanted again.
+    pub(super) fn unmute(&mut self) {
+        if !self.is_muting {
+            return;
+        }
+        self.set_muting(false);
+        if let Some(muted) = map(&self.object, "muted") {
+            let keys: Vec<Vec<u8>> = muted.keys().collect();
+            keys.iter().for_each(|key| drop(muted.delete(key)));
+        }
+    }
+
+    fn set_muting(&mut self, is_muting: bool) {
+        self.is_muting = is_muting;
+        if let Some(flag) = map(&self.object, "is_muting") {
+            let _ = flag.update(&0u32.to_ne_bytes(), &u32::from(is_muting).to_ne_bytes(), MapFlags::ANY);
+        }
+    }
+}
+
+/// libbpf writes to standard error on its own; its words are told at the log level `debug` instead.
+fn quiet() {
+    let print: libbpf_rs::PrintCallback = |_, text| tracing::debug!("{}", text.trim_end());
+    libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, print)));
+}
+
+fn map<'a>(object: &'a Object, name: &str) -> Option<Map<'a>> {
+    object.maps().find(|map| map.name() == OsStr::new(name))
+}
+
+/// Sets the constants, which the verifier takes into account, and the ring's size.
+fn configure(open: &mut OpenObject, options: &TraceOptions) -> libbpf_rs::Result<()> {
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        if name == "events" {
+            map.set_max_entries(options.buffer_bytes.next_power_of_two())?;
+        } else if name.ends_with(".rodata") {
+            set(map.initial_value_mut().unwrap_or_default(), options);
+        }
+    }
+    Ok(())
+}
+
+/// Fills in `struct settings`, the only constant of the programs.
+fn set(settings: &mut [u8], options: &TraceOptions) {
+    let filters = [
+        (options.pids.is_empty(), layout::FILTER_PID),
+        (options.comms.is_empty(), layout::FILTER_COMM),
+        (options.cgroup.is_none(), layout::FILTER_CGROUP),
+        (options.ports.is_empty(), layout::FILTER_PORT),
+    ];
+    let filters: u64 = filters.iter().filter(|(is_empty, _)| !is_empty).map(|(_, bit)| bit).sum();
+    let filters = u32::try_from(filters).unwrap_or(0);
+    let mut put = |offset: usize, value: &[u8]| {
+        let to = settings.iter_mut().skip(offset);
+        to.zip(value).for_each(|(to, from)| *to = *from);
+    };
+    put(layout::SETTINGS_FIELD_CALL_CAP, &options.call_cap.to_ne_bytes());
+    put(layout::SETTINGS_FIELD_FILTERS, &filters.to_ne_bytes());
+    put(layout::SETTINGS_FIELD_OWN_TGID, &std::process::id().to_ne_bytes());
+    let has_excluded_ports = u32::from(!options.excluded_ports.is_empty());
+    put(layout::SETTINGS_FIELD_HAS_EXCLUDED_PORTS, &has_excluded_ports.to_ne_bytes());
+}
+
+fn set_filters(object: &Object, options: &TraceOptions) -> libbpf_rs::Result<()> {
+    let put = |name: &str, key: &[u8], value: &[u8]| {
+        map(object, name).map_or(Ok(()), |map| map.update(key, value, MapFlags::ANY))
+    };
+    for pid in &options.pids {
+        put("pids", &pid.to_ne_bytes(), &[1])?;
+    }
+    for comm in &options.comms {
+        // The kernel keeps 15 bytes of a name.
+        let mut name = [0; 16];
+        name.iter_mut().zip(comm.bytes().take(15)).for_each(|(to, from)| *to = from);
+        put("comms", &name, &[1])?;
+    }
+    let rule = |rule: u64| [u8::try_from(rule).unwrap_or(0)];
+    for port in &options.ports {
+        put("ports", &port.to_ne_bytes(), &rule(layout::PORT_WANTED))?;
+    }
+    for port in &options.excluded_ports {
+        put("ports", &port.to_ne_bytes(), &rule(layout::PORT_EXCLUDED))?;
+    }
+    if let Some(cgroup) = &options.cgroup {
+        use std::os::fd::AsRawFd;
+        let folder = std::fs::File::open(cgroup).map_err(libbpf_rs::Error::from)?;
+        put("cgroups", &0u32.to_ne_bytes(), &folder.as_raw_fd().to_ne_bytes())?;
+    }
+    Ok(())
+}
+
+fn ring(object: &Object, mut take: impl FnMut(&[u8]) + 'static) -> libbpf_rs::Result<RingBuffer<'static>> {
+    let Some(events) = map(object, "events") else {
+        return Err(std::io::Error::other("the programs have no ring").into());
+    };
+    let mut builder = RingBufferBuilder::new();
+    builder.add(&events, move |event| {
+        take(event);
+        0
+    })?;
+    builder.build()
+}
+
+fn explain(step: &str, error: &libbpf_rs::Error) -> CaptureError {
+    use libbpf_rs::ErrorKind;
+    // What the verifier refuses is EACCES too, and comes with its log.
+    let has_capabilities = step == "load" && super::check::has_capabilities();
+    let advice = match error.kind() {
+        ErrorKind::PermissionDenied if has_capabilities => {
+            "this kernel's verifier or policy refuses them; PROTAP_LOG=debug shows what it said"
+        }
+        ErrorKind::PermissionDenied => "run as root, or once `setcap cap_bpf,cap_perfmon+ep` on the program",
+        ErrorKind::NotFound => "does this kernel have BTF (CONFIG_DEBUG_INFO_BTF)?",
+        ErrorKind::OutOfMemory => "lower --buffer",
+        _ => "see what `protap trace --check` says of this kernel",
+    };
+    CaptureError::Trace { step: step.to_owned(), message: error.to_string(), advice }
+}
