@@ -8,7 +8,7 @@ EXAMPLES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 EXAMPLE_PLUGINS := $(foreach e,$(EXAMPLES),$(if $(shell grep -l cdylib $(e)/Cargo.toml),$(e)))
 # The plugins that prove the contract's shapes.
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
-CAPTURES = $(wildcard tests/captures/*.pcap tests/captures/*/*.pcap)
+CAPTURES = $(foreach p,$(notdir $(wildcard plugins/*)),$(wildcard tests/captures/$(p)/*.pcap))
 FUZZ_SECONDS ?= 30
 
 .PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 matrix e2e bench fmt fmt-check clippy doc fuzz clean

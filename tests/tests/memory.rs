@@ -89,3 +89,9 @@ fn kafka_stays_as_large_as_it_is() {
 fn mongodb_stays_as_large_as_it_is() {
     is_flat("mongodb/comp_zstd_pm420", "mongodb");
 }
+
+#[test]
+fn redis_stays_as_large_as_it_is() {
+    // The others hold connections that do not end: a repetition would look like a retransmission.
+    is_flat("redis/oddities", "redis");
+}
