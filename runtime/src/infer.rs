@@ -17,6 +17,8 @@ pub struct Head {
     to_server: HeadStream,
     to_client: HeadStream,
     pieces: Vec<PieceHeader>,
+    /// Behind so many pieces, bytes were lost.
+    lost_behind: Option<usize>,
     answers: Vec<Answer>,
 }
 
@@ -124,6 +126,13 @@ impl Head {
     pub fn forget(&mut self, direction: Direction) {
         *self.stream_mut(direction) = HeadStream { is_mid_stream: true, ..HeadStream::default() };
         self.pieces.retain(|piece| piece.direction != direction);
+        self.lost_behind = Some(self.pieces.len());
+    }
+
+    /// Behind how many pieces bytes were lost, if any were.
+    #[must_use]
+    pub fn lost_behind(&self) -> Option<usize> {
+        self.lost_behind
     }
 
     /// Whether the direction begins in the middle of a stream.

@@ -124,7 +124,10 @@ impl Session {
         self.is_replaying = true;
         let handovers = self.handovers;
         let mut last = None;
-        for (piece, offset) in head.replay() {
+        for (index, (piece, offset)) in head.replay().enumerate() {
+            if head.lost_behind() == Some(index) {
+                self.lose_order(cx);
+            }
             if self.handovers > handovers {
                 self.data(piece, offset, cx);
                 continue;
@@ -132,8 +135,18 @@ impl Session {
             let is_turnaround = last.replace(piece.direction) != Some(piece.direction);
             self.feed(&piece, is_turnaround, cx);
         }
+        if head.lost_behind().is_some_and(|behind| behind >= head.replay().count()) {
+            self.lose_order(cx);
+        }
         self.is_replaying = false;
         self.handovers > handovers
+    }
+
+    /// Answers were lost: requests without an id cannot be paired before the client speaks anew.
+    fn lose_order(&mut self, cx: &mut SessionContext<'_>) {
+        let now = cx.now;
+        self.is_out_of_step = true;
+        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, None, now, out));
     }
 
     /// Whether the plugin that claimed the flow has made a message of it.
