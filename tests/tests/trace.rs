@@ -121,7 +121,7 @@ impl Running {
 
     /// Ends both captures; their records, and the trace's counters.
     fn end(mut self) -> (Vec<Value>, Vec<Value>, Value) {
-        std::thread::sleep(SETTLE);
+        settle(&self.folder.join("case.pcap"));
         interrupt(&self.trace.0);
         interrupt(&self.tcpdump.0);
         let (_, status) = (wait_for(&mut self.trace_says, "\0"), self.trace.0.wait().expect("it ends"));
@@ -134,6 +134,18 @@ impl Running {
         let read = command(&["read", "-q", "-p", text(&redis), "-o", "json", text(&file("case.pcap"))]).output();
         let captured = finished(read.expect("the program starts")).out;
         (records(&traced), records(&captured), serde_json::from_slice(&stats).expect("JSON"))
+    }
+}
+
+/// Waits until a file grows no more: on a busy machine tcpdump is some time behind.
+fn settle(file: &Path) {
+    let mut len = None;
+    for _ in 0..40 {
+        std::thread::sleep(SETTLE);
+        let now = std::fs::metadata(file).map(|metadata| metadata.len()).ok();
+        if std::mem::replace(&mut len, now) == now {
+            return;
+        }
     }
 }
 
