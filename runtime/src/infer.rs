@@ -217,8 +217,8 @@ impl Head {
         let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
         let mut likely = None;
         let (mut waits, mut is_quarantined) = (false, false);
-        let set = plugins.set();
-        for index in set.in_order().iter().copied() {
+        let mut slots = 0..;
+        while let Some(index) = slots.next().and_then(|n| plugins.nth(n)) {
             let answer = self.answers.get(index).copied().unwrap_or_default();
             let is_candidate = plugins.plugin(index).is_some_and(|plugin| {
                 plugin.manifest.transports.iter().any(|name| match name {

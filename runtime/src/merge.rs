@@ -1,7 +1,7 @@
 //! What the shards give out, brought into one order and to the sink. Records come in the order of their completion
 //! (capture time, then packet). What a RST, a gap or a time-out completes is noticed late, at a tick: so a record is held
-//! until a tick has passed behind it, however many packets that takes, unless too many wait. Facts are learned as they come, so that a
-//! record's references see all that the capture taught before it.
+//! until a tick has passed behind it, however many packets that takes, unless too many wait. Facts are learned as they
+//! come, so that a record's references see all that the capture taught before it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

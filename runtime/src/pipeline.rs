@@ -86,6 +86,7 @@ struct LoopReport {
     duplicates: u64,
     first: Option<Timestamp>,
     last: Timestamp,
+    next_tick: Timestamp,
     /// The last plugins that took the place of the first ones.
     plugins: Option<Arc<PluginSet>>,
     errors: Vec<CaptureError>,
@@ -127,7 +128,6 @@ fn drive(
     let started = Instant::now();
     let mut report = LoopReport::default();
     let mut duplicates = DuplicateFilter::default();
-    let mut next_tick = 0;
     let mut packets = 0;
     while (!options.stop.load(Ordering::Relaxed) || source.drains())
         && options.max_packets.is_none_or(|max| packets < max)
@@ -136,10 +136,8 @@ fn drive(
             Ok(CaptureEvent::Packet(packet)) => {
                 packets = packet.number;
                 observer.packet(&packet)?;
-                report.see(packet.at);
-                if report.last >= next_tick {
+                if report.see(packet.at) {
                     workers.tick(report.last, packet.number, false)?;
-                    next_tick = report.last.saturating_add(TICK);
                 }
                 if duplicates.is_duplicate(&packet) {
                     continue;
@@ -151,10 +149,8 @@ fn drive(
             }
             Ok(CaptureEvent::Socket(event)) => {
                 packets = event.segment.packet;
-                report.see(event.segment.at);
-                if report.last >= next_tick {
+                if report.see(event.segment.at) {
                     workers.tick(report.last, packets, false)?;
-                    next_tick = report.last.saturating_add(TICK);
                 }
                 workers.socket(&event)?;
             }
@@ -187,8 +183,14 @@ fn drive(
 }
 
 impl LoopReport {
-    fn see(&mut self, at: Timestamp) {
+    /// Something was captured; whether a tick is due before it.
+    fn see(&mut self, at: Timestamp) -> bool {
         self.first.get_or_insert(at);
         self.last = self.last.max(at);
+        let is_due = self.last >= self.next_tick;
+        if is_due {
+            self.next_tick = self.last.saturating_add(TICK);
+        }
+        is_due
     }
 }

@@ -153,16 +153,21 @@ impl RunningPlugins {
     }
 
     /// Takes over another set. Flows of a plugin that was replaced keep its old instance until they let go of it; those of
-    /// one that was removed have none.
-    pub fn replace(&mut self, set: Arc<PluginSet>) {
+    /// one that was removed have none. Gives the slots with a plugin that was not there before.
+    pub fn replace(&mut self, set: Arc<PluginSet>) -> Vec<usize> {
         let old = std::mem::replace(&mut self.set, set);
         self.running.resize_with(self.set.len(), Running::default);
+        let mut changed = Vec::new();
         for (index, running) in self.running.iter_mut().enumerate() {
+            let is_present = self.set.is_present(index);
             let is_same = match (old.get(index), self.set.get(index)) {
                 (Some(old), Some(new)) => Arc::ptr_eq(old, new),
                 _ => false,
             };
-            if is_same && self.set.is_present(index) {
+            if is_present && !(is_same && old.is_present(index)) {
+                changed.push(index);
+            }
+            if is_same && is_present {
                 continue;
             }
             running.measure();
@@ -171,12 +176,13 @@ impl RunningPlugins {
             running.generation = generation.wrapping_add(1);
             running.quarantine = Quarantine::default();
             running.retiring = match (instance, old.get(index)) {
-                (Some(instance), Some(plugin)) if self.set.is_present(index) => {
+                (Some(instance), Some(plugin)) if is_present => {
                     Some(Retiring { plugin: plugin.clone(), instance, generation })
                 }
                 _ => None,
             };
         }
+        changed
     }
 
     /// Ends the instances that were kept for flows in the middle of a message.
@@ -190,10 +196,10 @@ impl RunningPlugins {
         self.set.is_present(index)
     }
 
-    /// The plugins.
+    /// Slot of the nth plugin that is there, in the order of their names.
     #[must_use]
-    pub fn set(&self) -> Arc<PluginSet> {
-        self.set.clone()
+    pub fn nth(&self, n: usize) -> Option<usize> {
+        self.set.in_order().get(n).copied()
     }
 
     /// Number of slots.

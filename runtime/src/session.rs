@@ -449,7 +449,7 @@ impl Session {
         let pairing = self.pairing.as_mut()?;
         let mut records = Vec::new();
         let result = act(pairing, &flow, &mut records);
-        cx.out.extend(records.into_iter().map(Output::Record));
+        complete::emit(records, cx);
         Some(result)
     }
 }

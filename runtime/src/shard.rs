@@ -236,12 +236,7 @@ impl Shard {
 
     /// Takes a segment of one of its flows.
     pub fn segment(&mut self, segment: &Segment<'_>) {
-        let core = &mut self.core;
-        core.now = core.now.max(segment.at);
-        let key = FlowKey::of(segment);
-        let flow = self.flows.get_or_insert_mut(key, || core.begin(segment));
-        core.observe(flow, segment);
-        self.make_room();
+        self.socket_segment(segment, &[None, None]);
     }
 
     /// Takes a segment whose source and destination may be known processes.
@@ -254,29 +249,21 @@ impl Shard {
             process.iter().for_each(|process| flow.session.set_process(end, process));
         }
         core.observe(flow, segment);
-        if !flow.is_told_given_up && flow.session.is_given_up() {
+        if let Some(tell) = &core.options.given_up
+            && !flow.is_told_given_up
+            && flow.session.is_given_up()
+        {
             // A full queue is no loss: the next segment tells again.
-            flow.is_told_given_up =
-                core.options.given_up.as_ref().is_some_and(|tell| tell.try_send((key.low, key.high)).is_ok());
+            flow.is_told_given_up = tell.try_send((key.low, key.high)).is_ok();
         }
         self.make_room();
     }
 
     /// Other plugins from now on. Flows change over between two messages, now or later.
     pub fn replace_plugins(&mut self, set: &Arc<PluginSet>) {
-        let core = &mut self.core;
-        let old = core.plugins.set();
-        let is_new = |slot: &usize| match (old.get(*slot), set.get(*slot)) {
-            (Some(before), Some(after)) => {
-                set.is_present(*slot) && (!old.is_present(*slot) || !Arc::ptr_eq(before, after))
-            }
-            (None, after) => after.is_some(),
-            (Some(_), None) => false,
-        };
-        let changed: Vec<usize> = (0..set.len()).filter(is_new).collect();
         self.change_over(true);
         let core = &mut self.core;
-        core.plugins.replace(set.clone());
+        let changed = core.plugins.replace(set.clone());
         core.retires_at = Some(core.now.saturating_add(RETIREMENT));
         for (_, flow) in &mut self.flows {
             core.with(|cx| flow.session.plugins_changed(&changed, cx));

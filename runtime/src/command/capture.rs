@@ -174,9 +174,7 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
         CaptureError::BadFilter { .. } => Failure::Usage(error.into()),
         _ => error.into(),
     })?;
-    stop_on_signal(&stop)?;
-    signal_hook::flag::register(signal_hook::consts::SIGUSR1, options.wants_counters.clone())?;
-    options.plugins = Some(keep_watch(watch, stop.clone())?);
+    attend(watch, &stop, &mut options)?;
     if io::stderr().is_terminal() {
         eprintln!("capturing on {}; Ctrl-C ends", live.interface);
     }
@@ -208,13 +206,19 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         call_cap: arguments.call_cap,
     };
     let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
-    stop_on_signal(&stop)?;
-    signal_hook::flag::register(signal_hook::consts::SIGUSR1, options.wants_counters.clone())?;
-    options.plugins = Some(keep_watch(watch, stop.clone())?);
+    attend(watch, &stop, &mut options)?;
     if !common.quiet {
         eprintln!("tracing system calls; Ctrl-C ends");
     }
     common.run(&mut source, "ebpf", plugins, &options, None)
+}
+
+/// What a run that has no end of its own listens to: signals, and the plugins' files.
+fn attend(watch: PluginWatch, stop: &Arc<AtomicBool>, options: &mut RunOptions) -> Result<(), Failure> {
+    stop_on_signal(stop)?;
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, options.wants_counters.clone())?;
+    options.plugins = Some(keep_watch(watch, stop.clone())?);
+    Ok(())
 }
 
 /// Looks after the plugins' files until the run is stopped. What changes is told on standard error, whole sets are

@@ -90,8 +90,12 @@ impl Workers for Inline<'_, '_> {
 }
 
 fn hand_out(shard: &mut Shard, index: usize, at: (u64, bool), merge: &mut Merge<'_>) -> io::Result<()> {
-    let emitted = |output| Emitted { packet: at.0, is_of_segment: at.1, shard: index, output: Some(output) };
-    shard.drain().try_for_each(|output| merge.push(emitted(output)))
+    emitted(shard, index, at).try_for_each(|emitted| merge.push(emitted))
+}
+
+/// What a shard gave out at a packet: at the segment itself, or at a tick before it.
+fn emitted(shard: &mut Shard, index: usize, (packet, is_of_segment): (u64, bool)) -> impl Iterator<Item = Emitted> {
+    shard.drain().map(move |output| Emitted { packet, is_of_segment, shard: index, output: Some(output) })
 }
 
 /// Comes after what the shards gave out at a tick.
@@ -268,10 +272,8 @@ fn work(
 
 impl Job {
     fn run(self, bytes: &[u8], workers: usize, shards: &mut [(usize, Shard)], outcome: &mut Outcome) {
-        let take = |at: (u64, bool), index: usize, shard: &mut Shard, emitted: &mut Vec<Emitted>| {
-            let (packet, is_of_segment) = at;
-            let wrap = |output| Emitted { packet, is_of_segment, shard: index, output: Some(output) };
-            emitted.extend(shard.drain().map(wrap));
+        let take = |at: (u64, bool), index: usize, shard: &mut Shard, out: &mut Vec<Emitted>| {
+            out.extend(emitted(shard, index, at));
         };
         match self {
             Self::Segment { shard, segment } => {
