@@ -4,6 +4,7 @@ mod captures;
 mod variants;
 mod split;
 mod fields;
+mod kafka_messages;
 mod redis;
 mod snapshots;
 mod live;
