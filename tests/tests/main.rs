@@ -5,6 +5,7 @@ mod variants;
 mod split;
 mod fields;
 mod kafka_messages;
+mod native;
 mod redis;
 mod snapshots;
 mod live;
