@@ -1,7 +1,7 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
 
-use protap_plugin::{MessageWriter, Output, Status, Stream, Text, Texts};
+use protap_plugin::{Key, Kind, MessageWriter, Output, Status, Stop, Stream, Text, Texts};
 
 use crate::field::{Slot, is_protocol, is_sw8, is_traceparent};
 use crate::flow::Context;
@@ -14,8 +14,6 @@ use crate::{
 };
 
 pub(crate) const LOST: &str = "bytes lost";
-pub(crate) const CUT: &str = "the body ended early";
-pub(crate) const EARLY: &str = "answered before the request's end";
 
 /// The methods that the conventions know; others are `_OTHER` to them.
 const METHODS: &[&[u8]] =
@@ -32,30 +30,44 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Emits it, with the size of its body if there is one, and what is missing.
+    /// Emits all of it, with the size of its body if there is one, and what is missing.
     pub(crate) fn emit(&self, stream: &Stream, body: Option<u64>, flaw: Option<&str>) {
         stream.emit(|output, texts| {
-            let method = texts.get(self.head.line.part(0..self.line.method));
-            let mut writer = if flaw == Some(EARLY) { output.one_way("") } else { output.request("") };
-            writer = writer.type_name(method).version(version(self.line.is_1_0));
-            writer = writer.str(PROTOCOL_VERSION, version(self.line.is_1_0));
-            if flaw != Some(EARLY) {
-                writer = writer.context(&Context::of(method).to_bytes());
-                writer = if self.head.accepts_events { writer.long_poll() } else { writer };
-            }
-            writer = if METHODS.contains(&method) {
-                writer.str(METHOD, method)
-            } else {
-                writer.str(METHOD, "_OTHER").str(METHOD_ORIGINAL, method)
-            };
-            writer = self.target(writer, method, texts);
-            writer = self.fields(writer, texts);
-            if let Some(body) = body {
-                writer = writer.i64(REQUEST_BODY, saturate(body));
-            }
-            let flaw = flaw.or(self.head.is_line_cut.then_some("a target longer than is kept"));
-            finish(writer, self.head, flaw).emit();
+            let writer = self.write(output, texts);
+            finish(sized(writer, REQUEST_BODY, body), self.head, flaw.or(self.flaw())).emit();
         });
+    }
+
+    /// Emits what is known before its body.
+    pub(crate) fn begin(&self, stream: &Stream) {
+        stream.emit(|output, texts| finish(self.write(output, texts), self.head, self.flaw()).begin(HANDLE).emit());
+    }
+
+    /// Emits what is known behind its body, which began there.
+    pub(crate) fn finish(&self, stream: &Stream, start: u64, body: Option<u64>, flaw: Option<&str>) {
+        let end = stream.offset();
+        stream.emit(|output, _| {
+            let writer = sized(output.message(Kind::Request), REQUEST_BODY, body).finish(HANDLE).span(start, end);
+            finish(writer, self.head, flaw.or(self.flaw())).emit();
+        });
+    }
+
+    fn write<'a>(&self, output: &'a mut Output, texts: Texts<'_>) -> MessageWriter<'a> {
+        let method = texts.get(self.head.line.part(0..self.line.method));
+        let version = version(self.line.is_1_0);
+        let mut writer = output.message(Kind::Request).type_name(method).version(version);
+        writer = writer.context(&Context::of(method).to_bytes()).str(PROTOCOL_VERSION, version);
+        writer = if self.head.accepts_events { writer.long_poll() } else { writer };
+        writer = if METHODS.contains(&method) {
+            writer.str(METHOD, method)
+        } else {
+            writer.str(METHOD, "_OTHER").str(METHOD_ORIGINAL, method)
+        };
+        self.fields(self.target(writer, method, texts), texts)
+    }
+
+    fn flaw(&self) -> Option<&'static str> {
+        self.head.is_line_cut.then_some("a target longer than is kept")
     }
 
     fn target<'a>(&self, mut writer: MessageWriter<'a>, method: &[u8], texts: Texts<'_>) -> MessageWriter<'a> {
@@ -119,7 +131,7 @@ pub(crate) struct Response<'a> {
 impl Response<'_> {
     /// Emits all of it, with the size of its body if there is one.
     pub(crate) fn emit(&self, stream: &Stream, flaw: Option<&str>, body: Option<u64>) {
-        stream.emit(|output, texts| self.sized(self.write(output, texts, flaw), body).emit());
+        stream.emit(|output, texts| sized(self.write(output, texts, flaw), RESPONSE_BODY, body).emit());
     }
 
     /// Emits what is known before its body.
@@ -131,7 +143,7 @@ impl Response<'_> {
     pub(crate) fn finish(&self, stream: &Stream, start: u64, flaw: Option<&str>, body: Option<u64>) {
         let end = stream.offset();
         stream.emit(|output, texts| {
-            self.sized(self.write(output, texts, flaw), body).finish(HANDLE).span(start, end).emit();
+            sized(self.write(output, texts, flaw), RESPONSE_BODY, body).finish(HANDLE).span(start, end).emit();
         });
     }
 
@@ -156,12 +168,12 @@ impl Response<'_> {
         }
         finish(writer, self.head, flaw.or(self.flaw))
     }
+}
 
-    fn sized<'a>(&self, writer: MessageWriter<'a>, body: Option<u64>) -> MessageWriter<'a> {
-        match body {
-            Some(body) => writer.i64(RESPONSE_BODY, saturate(body)),
-            None => writer,
-        }
+fn sized(writer: MessageWriter<'_>, key: Key, body: Option<u64>) -> MessageWriter<'_> {
+    match body {
+        Some(body) => writer.i64(key, i64::try_from(body).unwrap_or(i64::MAX)),
+        None => writer,
     }
 }
 
@@ -175,10 +187,14 @@ fn finish<'a>(mut writer: MessageWriter<'a>, head: &Head, flaw: Option<&str>) ->
     }
 }
 
-fn version(is_1_0: bool) -> &'static str {
-    if is_1_0 { "1.0" } else { "1.1" }
+/// Why a body was not read to its end.
+pub(crate) fn reason(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Malformed(reason) => reason,
+        _ => "the end of the body was not seen",
+    }
 }
 
-fn saturate(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+fn version(is_1_0: bool) -> &'static str {
+    if is_1_0 { "1.0" } else { "1.1" }
 }

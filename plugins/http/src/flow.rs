@@ -7,10 +7,6 @@ use protap_plugin::{Direction, Stream};
 /// Both directions of a flow.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
-    /// A request whose length nobody knows yet is being read: it cannot wait for its response before it has ended.
-    pub(crate) is_asking: Cell<bool>,
-    /// It was answered all the same.
-    pub(crate) was_answered_early: Cell<bool>,
     /// The last request was CONNECT: what follows may be anything.
     pub(crate) may_tunnel: Cell<bool>,
     /// Final responses so far, in this flow.
@@ -23,11 +19,7 @@ impl Flow {
     /// Bytes of that direction were lost, or its beginning was not seen.
     pub(crate) fn lost(&self, direction: Direction) {
         match direction {
-            Direction::ToServer => {
-                self.is_asking.set(false);
-                self.was_answered_early.set(false);
-                self.may_tunnel.set(false);
-            }
+            Direction::ToServer => self.may_tunnel.set(false),
             Direction::ToClient => {
                 self.interim.set(0);
                 // What was found there is a response.

@@ -73,10 +73,10 @@ pub(crate) async fn read(stream: &Stream, flow: &Flow, wishes: Wishes) -> Result
     }
     let context = stream.with_texts(|texts| Context::of(texts.get(head.line.part(0..line.method))));
     flow.may_tunnel.set(context == Context::Connect);
-    body(stream, flow, &request, length).await
+    body(stream, &request, length).await
 }
 
-async fn body(stream: &Stream, flow: &Flow, request: &emit::Request<'_>, length: Length) -> Result<(), Stop> {
+async fn body(stream: &Stream, request: &emit::Request<'_>, length: Length) -> Result<(), Stop> {
     match length {
         Length::Known(len) => {
             // It waits for its response from now on: one that refuses it may come before its body.
@@ -89,18 +89,12 @@ async fn body(stream: &Stream, flow: &Flow, request: &emit::Request<'_>, length:
             Ok(())
         }
         Length::Chunked => {
-            flow.is_asking.set(true);
-            flow.was_answered_early.set(false);
+            // Servers need not wait for its end either.
+            let start = stream.offset();
+            request.begin(stream);
             let mut chunks = Chunks::default();
             let read = chunks.run(stream).await;
-            flow.is_asking.set(false);
-            let reason = match read {
-                _ if flow.was_answered_early.take() => Some(emit::EARLY),
-                Ok(()) => None,
-                Err(Stop::Malformed(reason)) => Some(reason),
-                Err(_) => Some(emit::LOST),
-            };
-            request.emit(stream, Some(chunks.bytes), reason);
+            request.finish(stream, start, read.is_ok().then_some(chunks.bytes), read.err().map(emit::reason));
             read
         }
         Length::Unknown(reason) => {

@@ -37,13 +37,10 @@ pub(crate) async fn read(stream: &Stream, flow: &Flow) -> Result<(), Stop> {
         return Ok(());
     }
     let context = Context::pending(stream);
-    let is_early = context.is_none() && flow.is_asking.get();
-    flow.was_answered_early.set(is_early || flow.was_answered_early.get());
     flow.responses.set(flow.responses.get().saturating_add(1));
     let length = head.framing.of_response(is_1_0, status, context);
     let flaw = match context {
         _ if read.is_err() => Some(emit::LOST),
-        None if is_early => Some(emit::EARLY),
         None => Some("its request was not seen"),
         Some(_) => None,
     };
@@ -69,7 +66,7 @@ async fn body(stream: &Stream, response: &Response<'_>, length: Length) -> Resul
         }
         Length::Known(len) if len <= SHORT => {
             let read = stream.skip(len).await;
-            response.emit(stream, read.err().map(|_| emit::CUT), read.is_ok().then_some(len));
+            response.emit(stream, read.err().map(emit::reason), read.is_ok().then_some(len));
             read
         }
         Length::Unknown(reason) => {
@@ -92,13 +89,12 @@ async fn long_body(stream: &Stream, response: &Response<'_>, length: Length) -> 
         _ => stream.skip(u64::MAX >> 1).await,
     };
     let passed = stream.offset().saturating_sub(start);
-    let (size, flaw) = match (length, read) {
-        (Length::Chunked, Ok(())) => (Some(chunks.bytes), None),
-        (Length::UntilClose, Err(Stop::Lost)) => (Some(passed), None),
-        (_, Ok(())) => (Some(passed), None),
-        (_, Err(Stop::Malformed(reason))) => (None, Some(reason)),
-        (_, Err(_)) => (None, Some(emit::CUT)),
+    let read_all = match (length, read) {
+        (Length::UntilClose, Err(Stop::Lost)) => Ok(()),
+        _ => read,
     };
+    let size = if length == Length::Chunked { chunks.bytes } else { passed };
+    let (size, flaw) = (read_all.is_ok().then_some(size), read_all.err().map(emit::reason));
     response.finish(stream, start, flaw, size);
     read
 }

@@ -17,7 +17,7 @@ fn where_the_rfc_says_which_end_counts_the_message_is_told_to_be_ambiguous() {
         let report = conversation.split_sweep();
         assert_eq!(asked(&report), [("POST", "/", Some(0)), ("GET", "/2", None)]);
         assert_eq!(text(&report.messages[0], "http1.ambiguity"), Some(what));
-        assert_eq!(text(&report.messages[1], "http1.ambiguity"), None);
+        assert_eq!(text(&report.messages[2], "http1.ambiguity"), None);
         conversation.truncation_sweep();
     }
 }

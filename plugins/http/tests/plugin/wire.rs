@@ -1,7 +1,7 @@
 //! Short views of what came out.
 
 use protap_plugin::Kind;
-use protap_plugin::testing::{Replay, Report, Seen, Value};
+use protap_plugin::testing::{Part, Replay, Report, Seen, Value};
 
 pub(crate) type Plugin = http::Plugin;
 
@@ -23,14 +23,19 @@ pub(crate) fn answers(report: &Report) -> Vec<(&str, i64, Option<i64>)> {
 
 /// Method, resource and size of the body of each request.
 pub(crate) fn asked(report: &Report) -> Vec<(&str, &str, Option<i64>)> {
-    let requests = report.messages.iter().filter(|seen| seen.kind == Kind::Request);
-    requests
-        .map(|seen| (seen.type_name.as_str(), seen.resource.as_str(), number(seen, "http.request.body.size")))
-        .collect()
+    let mut asked: Vec<(&str, &str, Option<i64>)> = Vec::new();
+    for seen in report.messages.iter().filter(|seen| seen.kind == Kind::Request) {
+        let size = number(seen, "http.request.body.size");
+        match (seen.part, asked.last_mut()) {
+            (Part::Finish(_), Some(begun)) => begun.2 = size,
+            _ => asked.push((&seen.type_name, &seen.resource, size)),
+        }
+    }
+    asked
 }
 
 pub(crate) fn is_begun(seen: &Seen) -> bool {
-    matches!(seen.part, protap_plugin::testing::Part::Begin(_))
+    matches!(seen.part, Part::Begin(_))
 }
 
 pub(crate) fn number(seen: &Seen, name: &str) -> Option<i64> {
