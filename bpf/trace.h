@@ -191,7 +191,8 @@ static __always_inline bool describe(struct sock *sk, struct event *event)
 		return 0;
 	if (GET(struct sock, sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	event->local_port = GET(struct sock, sk, __sk_common.skc_num);
+	/* skc_num is 0 already when a connection's end is told. */
+	event->local_port = bpf_ntohs(GET(struct inet_sock, (struct inet_sock *)sk, inet_sport));
 	event->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
 	if (!event->remote_port || !is_wanted_port(event->local_port, event->remote_port))
 		return 0;
@@ -454,6 +455,7 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	__u64 socket = (__u64)sk;
 	struct event event;
+	bool has_fin;
 
 	if (new == TCP_CLOSE || new == TCP_ESTABLISHED)
 		bpf_map_delete_elem(&muted, &socket);
@@ -462,13 +464,15 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	__builtin_memset(&event, 0, sizeof(event));
 	if (!describe(sk, &event))
 		return 0;
+	has_fin = GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE);
+	if (kind == EVENT_FIN_RECEIVED && new == TCP_CLOSE && !has_fin)
+		/* Closed and not waited for: the peer's FIN has yet to come, or never will. */
+		kind = GET(struct sock, sk, sk_err) ? EVENT_RESET : EVENT_GONE;
 	event.kind = kind;
 	event.at = bpf_ktime_get_ns();
 	if (kind == EVENT_FIN_RECEIVED) {
 		event.ack = event.seq;
-		event.seq = GET(struct tcp_sock, tcp, rcv_nxt);
-		if (GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE))
-			event.seq--;
+		event.seq = GET(struct tcp_sock, tcp, rcv_nxt) - has_fin;
 	}
 	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);

@@ -72,6 +72,11 @@ fn trace_sees_what_is_left_of_a_killed_client() {
 }
 
 #[test]
+fn trace_sees_that_a_client_left_before_its_answer() {
+    same("left", 5);
+}
+
+#[test]
 fn trace_sees_a_thousand_short_connections() {
     same("short", 1000);
 }
