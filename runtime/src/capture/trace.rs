@@ -9,6 +9,7 @@ mod event;
 mod front_end;
 mod kernel;
 mod order;
+mod processes;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use self::event::Event;
 pub use self::front_end::FrontEnd;
 use self::kernel::Kernel;
 use self::order::{Order, Waiting};
+use self::processes::Processes;
 use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
 use crate::packet::{Endpoint, Segment, Timestamp};
 
@@ -92,6 +94,8 @@ pub struct TraceSource {
     kernel: Kernel,
     arrivals: Rc<RefCell<Arrivals>>,
     given_up: Receiver<(Endpoint, Endpoint)>,
+    /// The processes that were asked for by id.
+    processes: Processes,
     stop: Arc<AtomicBool>,
     /// Wall clock minus monotonic clock.
     clock_offset: u64,
@@ -112,6 +116,7 @@ impl TraceSource {
         given_up: Receiver<(Endpoint, Endpoint)>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, CaptureError> {
+        let processes = Processes::find(options)?;
         let arrivals = Rc::new(RefCell::new(Arrivals::default()));
         let inbox = arrivals.clone();
         let kernel = Kernel::attach(options, move |bytes| inbox.borrow_mut().take(bytes))?;
@@ -119,6 +124,7 @@ impl TraceSource {
             kernel,
             arrivals,
             given_up,
+            processes,
             stop,
             clock_offset: now(ClockId::Realtime).saturating_sub(now(ClockId::Monotonic)),
             ready: VecDeque::new(),
@@ -128,6 +134,13 @@ impl TraceSource {
             rested: Instant::now(),
             stats: CaptureStats::default(),
         })
+    }
+
+    /// Gives up the capabilities of this thread, and of those that it starts from now on. Nothing is attached later, so
+    /// none is needed, except CAP_BPF on kernels before 5.19, to use the maps.
+    pub fn drop_capabilities(&self) -> Result<(), CaptureError> {
+        crate::privilege::keep_only(&[], || self.kernel.has_maps())
+            .map_err(|error| CaptureError::Capabilities { message: error.to_string() })
     }
 
     /// How system calls are hooked.
@@ -141,6 +154,7 @@ impl TraceSource {
         let mut arrivals = self.arrivals.borrow_mut();
         let until = if arrivals.order.bytes() > WAITING_BYTES { u64::MAX } else { until };
         let Some(Waiting { event, payload, .. }) = arrivals.order.pop(until) else { return false };
+        tracing::trace!(?event, len = payload.len());
         let at = event.at.saturating_add(self.clock_offset);
         arrivals.connections.segments(&event, payload.len(), at, &mut self.made);
         self.ready.extend(self.made.drain(..));
@@ -183,6 +197,12 @@ impl CaptureSource for TraceSource {
             self.mute();
             if self.rested.elapsed() >= REST {
                 self.rested = Instant::now();
+                if let Some(ended) = self.processes.look() {
+                    self.kernel.forget_process(ended);
+                    if self.processes.are_over() {
+                        self.stop.store(true, Ordering::Relaxed);
+                    }
+                }
                 let is_empty = self.arrivals.borrow().order.is_empty();
                 return Ok(if is_empty { CaptureEvent::Idle } else { CaptureEvent::Pause });
             }

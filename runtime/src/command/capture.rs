@@ -175,7 +175,7 @@ pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let (stop, options) = common.run_options(&plugins, None)?;
     stop_on_signal(&stop)?;
     let progress = (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(size);
-    common.run(&mut source, "pcap", plugins, &options, progress)
+    common.run(&mut source, "pcap", plugins, &options, common.told(progress)?)
 }
 
 pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
@@ -201,7 +201,7 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
     if io::stderr().is_terminal() {
         eprintln!("capturing on {}; Ctrl-C ends", live.interface);
     }
-    common.run(&mut source, "pcap", plugins, &options, None)
+    common.run(&mut source, "pcap", plugins, &options, common.told(None)?)
 }
 
 /// Flows that were given up and not yet muted, at most; those that find no room tell again.
@@ -231,11 +231,14 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         btf: arguments.btf.clone(),
     };
     let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
+    let told = common.told(None)?;
+    // Before threads are started, which get what is left.
+    source.drop_capabilities()?;
     attend(watch, &stop, &mut options)?;
     if !common.quiet {
         eprintln!("tracing system calls ({}); Ctrl-C ends", source.front_end().name());
     }
-    common.run(&mut source, "ebpf", plugins, &options, None)
+    common.run(&mut source, "ebpf", plugins, &options, told)
 }
 
 /// What a run that has no end of its own listens to: signals, and the plugins' files.
@@ -268,7 +271,20 @@ fn keep_watch(mut watch: PluginWatch, stop: Arc<AtomicBool>) -> Result<Receiver<
     Ok(receive)
 }
 
+/// What is told beside the records.
+struct Told {
+    /// Whether progress is shown, and of how many bytes.
+    progress: Option<Option<u64>>,
+    /// Where the summary goes. Opened at the beginning: later there may be no right to do so.
+    stats: Option<File>,
+}
+
 impl CommonArguments {
+    fn told(&self, progress: Option<Option<u64>>) -> Result<Told, Failure> {
+        let open = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+        Ok(Told { progress, stats: self.stats_json.as_ref().map(open).transpose()? })
+    }
+
     fn run_options(
         &self,
         plugins: &PluginSet,
@@ -299,14 +315,14 @@ impl CommonArguments {
         capture: &'static str,
         plugins: Arc<PluginSet>,
         options: &RunOptions,
-        progress: Option<Option<u64>>,
+        told: Told,
     ) -> Result<ExitCode, Failure> {
         let mut sink = self.sink(capture);
-        let mut watcher = Watcher::new(self.write.as_deref(), progress)?;
+        let mut watcher = Watcher::new(self.write.as_deref(), told.progress)?;
         let result = run(source, &plugins, options, &mut *sink, &mut watcher);
         watcher.finish()?;
         match result {
-            Ok(report) => self.report(&report),
+            Ok(report) => self.report(&report, told.stats),
             Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.into()),
         }
@@ -325,7 +341,7 @@ impl CommonArguments {
     }
 
     /// Tells what there is to tell after a run, and whether it was a success.
-    fn report(&self, report: &RunReport) -> Result<ExitCode, Failure> {
+    fn report(&self, report: &RunReport, stats: Option<File>) -> Result<ExitCode, Failure> {
         let mut err = io::stderr().lock();
         let has_colour = TextStyle::detect(&io::stderr()).has_colour;
         let has_read = report.summary.capture.packets > 0 || report.errors.is_empty();
@@ -335,9 +351,9 @@ impl CommonArguments {
         for port in &self.explain {
             explain(&mut err, *port, report)?;
         }
-        if let Some(path) = &self.stats_json {
+        if let Some(mut stats) = stats {
             let text = serde_json::to_string_pretty(&report.summary.to_json())?;
-            std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+            stats.write_all((text + "\n").as_bytes()).context("cannot write the summary")?;
         }
         for error in &report.errors {
             writeln!(err, "protap: {error}")?;
