@@ -59,10 +59,11 @@ matrix: plugins example-plugins test-plugins ## Hold every plugin's probe agains
 e2e: build plugins ## Drive real servers with real clients under `protap live`; needs the network and the right to capture
 	@.ci/e2e.sh
 
-test-bpf: plugins ## Run the tests of trace: needs root, BPF and network namespaces
+test-bpf: plugins ## Run the tests of trace and hold it against packet captures: needs root, BPF, network namespaces
 	@.ci/setup.sh bpf
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --test e2e trace:: -- --nocapture --test-threads 1
+	@.ci/parity.sh
 
 test-kernel-6.1: build plugins ## Run trace on Debian 12's kernel, in qemu
 	@.ci/kernel-6.1.sh

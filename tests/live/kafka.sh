@@ -5,33 +5,15 @@
 # broker's place, with less to compare.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-release=4.4.0 port=29092 controller=29093
-libs=$CACHE/kafka-$release venv=$CACHE/kafka-venv
-cant=() pids=()
+port=29092 controller=29093
+pids=()
 
 say() { printf 'kafka: %s\n' "$*"; }
 fail() { say "FAILED: $*"; exit 1; }
 stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done; wait 2>/dev/null; }
 trap stop EXIT
 
-has() { command -v "$1" >/dev/null; }
-install() { [ "$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
-
-# --- What there is to run.
-has java || install openjdk-17-jdk-headless || cant+=("the Java client (no JDK)")
-has mvn || install maven || cant+=("Apache Kafka (no Maven)")
-[ -d "$venv" ] || python3 -m venv "$venv" || fail "no Python with venv"
-for client in confluent-kafka kafka-python aiokafka; do
-    "$venv/bin/pip" install -q "$client" || cant+=("$client (pip could not install it)")
-done
-
-fetch_kafka() {
-    [ -d "$libs" ] && return
-    sed "s/RELEASE/$release/" "$here/kafka_pom.xml" >"$WORK/pom.xml"
-    mvn -q -B -f "$WORK/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.new" &&
-        mv "$libs.new" "$libs"
-}
-
+. "$here/install/kafka.sh"
 wait_for() { for _ in $(seq 100); do (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.3; done; return 1; }
 
 # --- The server.

@@ -209,7 +209,7 @@ const GIVEN_UP: usize = 4096;
 
 pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     if arguments.check {
-        return print_check(arguments.btf.as_deref());
+        return print_check(&arguments.options());
     }
     let common = &arguments.common;
     if common.write.is_some() {
@@ -219,18 +219,7 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     let (stop, mut options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
     let (tell, given_up) = bounded(GIVEN_UP);
     options.flows.given_up = Some(tell);
-    let traced = TraceOptions {
-        pids: arguments.pid.clone(),
-        comms: arguments.comm.clone(),
-        cgroup: arguments.cgroup.clone(),
-        ports: arguments.port.clone(),
-        excluded_ports: arguments.exclude_port.clone(),
-        buffer_bytes: arguments.buffer << 10,
-        call_cap: arguments.call_cap,
-        front_end: arguments.front_end.map(FrontEnd::from),
-        btf: arguments.btf.clone(),
-    };
-    let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
+    let mut source = TraceSource::open(&arguments.options(), given_up, stop.clone())?;
     let told = common.told(None)?;
     // Before threads are started, which get what is left.
     source.drop_capabilities()?;
@@ -239,6 +228,22 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         eprintln!("tracing system calls ({}); Ctrl-C ends", source.front_end().name());
     }
     common.run(&mut source, "ebpf", plugins, &options, told)
+}
+
+impl TraceArguments {
+    fn options(&self) -> TraceOptions {
+        TraceOptions {
+            pids: self.pid.clone(),
+            comms: self.comm.clone(),
+            cgroup: self.cgroup.clone(),
+            ports: self.port.clone(),
+            excluded_ports: self.exclude_port.clone(),
+            buffer_bytes: self.buffer << 10,
+            call_cap: self.call_cap,
+            front_end: self.front_end.map(FrontEnd::from),
+            btf: self.btf.clone(),
+        }
+    }
 }
 
 /// What a run that has no end of its own listens to: signals, and the plugins' files.
@@ -403,9 +408,9 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     Ok(())
 }
 
-fn print_check(btf: Option<&Path>) -> Result<ExitCode, Failure> {
+fn print_check(options: &TraceOptions) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
-    let checks = check_trace(btf);
+    let checks = check_trace(options);
     for check in &checks {
         let verdict = match check.is_ok {
             Some(true) => "ok",
