@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Boots Debian 12's kernel in qemu (no KVM needed) with the program, a Redis server and its client in an initramfs, and
-# looks for the records of three commands. What it needs is downloaded by apt; about a minute, and not part of CI.
+# looks for the records of three commands, by each of the front ends. What it needs is downloaded by apt; a minute or two, and
+# not part of CI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,18 +25,22 @@ done
 cat >"$root/init" <<'INIT'
 #!/bin/sh
 export PATH=/bin
-busybox --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev
 ip link set lo up
+mount -t tracefs tracefs /sys/kernel/tracing
 protap trace --check
 redis-server --save '' >/dev/null &
-protap trace -p /bin/redis.wasm -o json --port 6379 >/tmp/records 2>/tmp/says &
-until grep -q tracing /tmp/says; do sleep 1; done
-redis-cli set key value && redis-cli get key && redis-cli nosuch
-sleep 2
-kill -INT %2 && wait %2
-cat /tmp/records
-echo "RECORDS $(grep -c '"capture":"ebpf"' /tmp/records)"
+for front_end in tp-btf tracepoint; do
+    protap trace --front-end $front_end -p /bin/redis.wasm -o json --port 6379 >/tmp/$front_end 2>/tmp/says &
+    trace=$!
+    until grep -q tracing /tmp/says; do sleep 1; done
+    redis-cli set key value && redis-cli get key && redis-cli nosuch
+    sleep 2
+    kill -INT $trace && wait $trace
+    cat /tmp/says /tmp/$front_end
+    echo "RECORDS $front_end $(grep -c '"capture":"ebpf"' /tmp/$front_end)"
+done
 poweroff -f
 INIT
 chmod +x "$root/init"
@@ -43,4 +48,6 @@ chmod +x "$root/init"
 timeout 180 qemu-system-x86_64 -accel tcg -cpu max -m 1024 -nographic -no-reboot -kernel "$work"/deb/boot/vmlinuz-* \
     -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1" </dev/null | tr -d '\r' | tee "$work/out"
 # COMMAND of redis-cli's own may come before the three.
-[ "$(sed -n 's/^RECORDS //p' "$work/out")" -ge 3 ]
+for front_end in tp-btf tracepoint; do
+    [ "$(sed -n "s/^RECORDS $front_end //p" "$work/out")" -ge 3 ] || { echo "$front_end: too few records" >&2; exit 1; }
+done
