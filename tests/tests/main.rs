@@ -5,6 +5,8 @@ mod variants;
 mod split;
 mod fields;
 mod http;
+mod kafka_messages;
+mod native;
 mod redis;
 mod snapshots;
 mod live;
