@@ -4,6 +4,7 @@ mod captures;
 mod variants;
 mod split;
 mod fields;
+mod http;
 mod kafka_messages;
 mod native;
 mod redis;

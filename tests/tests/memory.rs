@@ -81,6 +81,11 @@ fn is_flat(name: &str, plugin: &str) {
 }
 
 #[test]
+fn http_stays_as_large_as_it_is() {
+    is_flat("http/node_streams", "http");
+}
+
+#[test]
 fn kafka_stays_as_large_as_it_is() {
     is_flat("kafka/noida_ck216_basic", "kafka");
 }
