@@ -3,6 +3,7 @@
 mod captures;
 mod variants;
 mod split;
+mod coverage;
 mod fields;
 mod http;
 mod kafka_messages;

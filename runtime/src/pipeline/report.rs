@@ -167,6 +167,9 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
             quarantines: stats.quarantines,
             host_quarantines: stats.host_quarantines,
             memory_bytes: stats.memory_bytes,
+            gaps: stats.gaps,
+            truncated_bytes: stats.truncated_bytes,
+            resyncs: stats.resyncs,
         })
         .collect()
 }
