@@ -184,6 +184,9 @@ impl Plugin {
                 .instantiate(self.manifest.input_len())
                 .map(|instance| Instance::Wasm(Box::new(instance)))
                 .map_err(refused)?,
+            Code::DeepFlow(module) => {
+                module.instantiate().map(|instance| Instance::DeepFlow(Box::new(instance))).map_err(refused)?
+            }
             Code::Native(factory) => Instance::Native(factory.instantiate()),
         };
         match instance.configure(options) {
