@@ -137,6 +137,16 @@ impl Plugin {
         if let Code::DeepFlow(module) = &self.code { Some(module) } else { None }
     }
 
+    /// What the plugin keeps to, for people. `era` is that of a DeepFlow plugin's records, once known.
+    #[must_use]
+    pub fn abi(&self, era: Option<&str>) -> String {
+        match (self.deepflow(), era) {
+            (None, _) => format!("protap {}", self.manifest.contract),
+            (Some(_), Some(era)) => format!("deepflow {era}"),
+            (Some(_), None) => "deepflow".to_owned(),
+        }
+    }
+
     /// What it is called for of what others parsed.
     #[must_use]
     pub fn hooks(&self) -> Hooks {

@@ -4,6 +4,8 @@ mod captures;
 mod variants;
 mod split;
 mod fields;
+mod kafka_messages;
+mod native;
 mod redis;
 mod snapshots;
 mod live;

@@ -176,6 +176,11 @@ impl PluginSet {
 }
 
 impl Plugin {
+    /// Makes an instance without options, so that what is wrong with the plugin shows.
+    pub fn check(&self) -> Result<(), LoadError> {
+        self.instantiate(&[]).map(drop)
+    }
+
     /// A new instance with these options.
     pub(super) fn instantiate(&self, options: &[(String, String)]) -> Result<Instance, LoadError> {
         let refused = |source| LoadError::Wasm { path: self.path.clone(), source };

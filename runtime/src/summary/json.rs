@@ -95,9 +95,12 @@ fn plugin(plugin: &PluginSummary) -> Value {
     json!({
         "name": plugin.name,
         "version": plugin.version,
+        "abi": plugin.abi,
         "calls": plugin.calls,
         "call_time_ns": times(&plugin.call_time),
         "claims": plugin.claims,
+        "errors": plugin.bad_answers(),
+        "traps": plugin.traps(),
         "faults": counts(plugin.faults.iter().copied()),
         "fault_examples": plugin.fault_examples.iter().map(fault_example).collect::<Vec<_>>(),
         "quarantines": plugin.quarantines,

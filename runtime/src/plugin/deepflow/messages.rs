@@ -11,6 +11,8 @@ use crate::record::{Content, Kind, PluginIdentity, Text, Value};
 const PATH: [&str; 4] = ["url.path", "path", "url.full", "http.target"];
 const HOST: [&str; 4] = ["server.address", "host", "http.request.header.host", "http.host"];
 const USER_AGENT: [&str; 3] = ["user_agent.original", "user_agent", "http.user_agent"];
+/// Behind the path, with a question mark.
+const QUERY: [&str; 2] = ["url.query", "query"];
 const REFERER: [&str; 3] = ["http.request.header.referer", "referer", "http.referer"];
 const STATUS: [&str; 2] = ["http.response.status_code", "status"];
 
@@ -86,7 +88,10 @@ fn http_request(message: &HookedMessage<'_>) -> About {
     let host = find(&HOST).or(content.domain.as_deref());
     let (agent, referer) = (find(&USER_AGENT), find(&REFERER));
     let [path, host, agent, referer] = [path, host, agent, referer].map(Option::unwrap_or_default);
-    About::http_request(path, host, agent, referer)
+    match find(&QUERY) {
+        Some(query) => About::http_request(&format!("{path}?{query}"), host, agent, referer),
+        None => About::http_request(path, host, agent, referer),
+    }
 }
 
 fn http_response(message: &HookedMessage<'_>) -> About {
@@ -114,7 +119,11 @@ fn attribute<'a>(message: &HookedMessage<'a>, names: &[&str]) -> Option<&'a Valu
 }
 
 fn as_str(value: &Value) -> Option<&str> {
-    if let Value::Str(value) = value { text(value) } else { None }
+    match value {
+        Value::Str(value) => text(value),
+        Value::List(values) => values.first().and_then(text),
+        Value::I64(_) | Value::F64(_) | Value::Bool(_) => None,
+    }
 }
 
 fn text(text: &Text) -> Option<&str> {
