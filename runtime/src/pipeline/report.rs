@@ -158,6 +158,8 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
         .map(|(plugin, stats)| PluginSummary {
             name: plugin.identity.name.clone(),
             version: plugin.identity.version.clone(),
+            abi: plugin.abi(stats.era),
+            errors: stats.errors,
             calls: stats.calls,
             call_time: stats.call_time,
             claims: stats.claims,
