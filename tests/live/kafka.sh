@@ -10,6 +10,7 @@ pids=()
 
 say() { printf 'kafka: %s\n' "$*"; }
 fail() { say "FAILED: $*"; exit 1; }
+too_little() { say "$*"; exit 3; }
 stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done; wait 2>/dev/null; }
 trap stop EXIT
 
@@ -29,11 +30,11 @@ if has java && has mvn && fetch_kafka; then
 fi
 if [ -z "$server" ]; then
     cant+=("Apache Kafka $release")
-    "$venv/bin/pip" install -q noida-db &&
-        { "$venv/bin/noida-db" start --only kafka --host 127.0.0.1 --kafka-port $port --data-dir "$WORK/noida" >"$WORK/noida.log" 2>&1 & pids+=($!); } &&
+    "$VENV/bin/pip" install -q noida-db &&
+        { "$VENV/bin/noida-db" start --only kafka --host 127.0.0.1 --kafka-port $port --data-dir "$WORK/noida" >"$WORK/noida.log" 2>&1 & pids+=($!); } &&
         wait_for $port && server=noida-db || cant+=(noida-db)
 fi
-[ -n "$server" ] || fail "no broker could be started: ${cant[*]}"
+[ -n "$server" ] || too_little "no broker could be started: ${cant[*]}"
 say "broker: $server"
 
 # --- The clients, under protap.
@@ -46,7 +47,7 @@ kill -0 $tap 2>/dev/null || fail "protap cannot capture: $(tail -n1 "$WORK/prota
 
 ran=0
 for client in confluent kafkapython aiokafka; do
-    if timeout 120 "$venv/bin/python" "$here/kafka_clients.py" $client 127.0.0.1:$port "$WORK/truth.$client.json" >"$WORK/$client.log" 2>&1; then
+    if timeout 120 "$VENV/bin/python" "$here/kafka_clients.py" $client 127.0.0.1:$port "$WORK/truth.$client.json" >"$WORK/$client.log" 2>&1; then
         ran=$((ran + 1))
     else
         cant+=("$client ($(tail -n1 "$WORK/$client.log"))")
@@ -63,5 +64,5 @@ sleep 1
 kill -INT $tap
 wait $tap
 for what in "${cant[@]}"; do say "could not run: $what"; done
-[ $ran -ge 2 ] || fail "only $ran clients ran"
+[ $ran -ge 2 ] || too_little "only $ran clients ran"
 python3 "$here/kafka_check.py" "$WORK"

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 
-PROTAP, PLUGINS, WORK = (os.environ[name] for name in ("PROTAP", "PLUGINS", "WORK"))
+PROTAP, PLUGINS, VENV, WORK = (os.environ[name] for name in ("PROTAP", "PLUGINS", "VENV", "WORK"))
+PYTHON = os.path.join(VENV, "bin", "python")
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIVE = os.path.join(HERE, "..", "live")
 AT_LEAST = 1000
@@ -89,9 +90,8 @@ def redis(namespace, port):
 
 
 def mongodb(namespace, port):
-    python = os.environ["MONGODB_PYTHON"]
-    program = shutil.which("secantusd-py", path=os.path.dirname(python)) or shutil.which("secantusd-py")
-    if not program or subprocess.run([python, "-c", "import pymongo"]).returncode != 0:
+    program = shutil.which("secantusd-py", path=os.path.dirname(PYTHON))
+    if not program or subprocess.run([PYTHON, "-c", "import pymongo"], check=False).returncode != 0:
         raise Missing("SecantusDB and PyMongo")
     server = namespace.start(
         [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"], "mongodb.log"
@@ -100,13 +100,12 @@ def mongodb(namespace, port):
     yield "SecantusDB"
     environment = {**os.environ, "CACHE": os.environ["CACHE"] + "/mongodb"}
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    namespace.run(python, os.path.join(LIVE, "mongodb.py"), "drive", uri, env=environment)
-    namespace.run(python, os.path.join(HERE, "parity_mongodb.py"), uri)
+    namespace.run(PYTHON, os.path.join(LIVE, "mongodb.py"), "drive", uri, env=environment)
+    namespace.run(PYTHON, os.path.join(HERE, "parity_mongodb.py"), uri)
 
 
 def kafka(namespace, port):
-    libs, venv = os.environ["KAFKA_LIBS"], os.environ["KAFKA_VENV"]
-    python = os.path.join(venv, "bin", "python")
+    libs = os.environ["KAFKA_LIBS"]
     if os.path.isdir(libs):
         name = f"Apache Kafka {libs.rsplit('-', 1)[1]}"
         with open(os.path.join(LIVE, "kafka_server.properties")) as file:
@@ -119,7 +118,7 @@ def kafka(namespace, port):
         server = namespace.start([*java, "kafka.Kafka", settings], "kafka.log")
     else:
         name = "noida-db in place of Apache Kafka"
-        program = os.path.join(venv, "bin", "noida-db")
+        program = os.path.join(VENV, "bin", "noida-db")
         if not os.path.exists(program):
             raise Missing("a broker")
         server = namespace.start(
@@ -131,7 +130,7 @@ def kafka(namespace, port):
     environment = {**os.environ, "MESSAGES": "500"}
     for client in ("confluent", "kafkapython", "aiokafka"):
         truth = os.path.join(WORK, f"truth.{client}.json")
-        arguments = [python, os.path.join(LIVE, "kafka_clients.py"), client, f"127.0.0.1:{port}", truth]
+        arguments = [PYTHON, os.path.join(LIVE, "kafka_clients.py"), client, f"127.0.0.1:{port}", truth]
         with open(os.path.join(WORK, client + ".log"), "wb") as log:
             run = namespace.run(*arguments, env=environment, check=False, stderr=log)
         if run.returncode != 0:

@@ -1,18 +1,16 @@
-# Sourced, not run: what is needed to run Apache Kafka and its clients, kept in CACHE. It leaves in `cant` what could not
-# be had, in `libs` where the broker's and the Java client's jars are, in `venv` Python with the other clients. `fetch_kafka`
-# fails where Maven Central does not answer.
+# Sourced, not run: what is needed to run Apache Kafka and its clients, kept in CACHE and VENV. It leaves in `cant` what could
+# not be had, and in `libs` where the broker's and the Java client's jars are. `fetch_kafka` fails where Maven Central does not
+# answer.
 release=4.4.0
-libs=$CACHE/kafka-$release venv=$CACHE/kafka-venv
+libs=$CACHE/kafka-$release
 cant=()
 
 has() { command -v "$1" >/dev/null; }
-install() { [ "$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
 
-has java || install openjdk-17-jdk-headless || cant+=("the Java client (no JDK)")
-has mvn || install maven || cant+=("Apache Kafka (no Maven)")
-[ -d "$venv" ] || python3 -m venv "$venv" || fail "no Python with venv"
+has java || cant+=("the Java client (no JDK)")
+has mvn || cant+=("Apache Kafka (no Maven)")
 for client in confluent-kafka kafka-python aiokafka; do
-    "$venv/bin/pip" install -q "$client" || cant+=("$client (pip could not install it)")
+    "$VENV/bin/pip" install -qq "$client" 2>>"$WORK/pip.log" || cant+=("$client (pip: $(tail -n1 "$WORK/pip.log"))")
 done
 
 fetch_kafka() {
