@@ -9,6 +9,8 @@ mod snapshots;
 mod live;
 #[cfg(target_os = "linux")]
 mod trace;
+#[cfg(target_os = "linux")]
+mod trace_tls;
 mod memory;
 mod bad_input;
 mod hostile;

@@ -84,6 +84,9 @@ pub(super) struct TraceArguments {
     /// No connections with this port, repeatable
     #[arg(long, value_name = "PORT")]
     exclude_port: Vec<u16>,
+    /// Also read what OpenSSL and BoringSSL encrypt and decrypt, in the processes that use them (uprobes)
+    #[arg(long)]
+    tls: bool,
     /// Size of the ring that the kernel writes to, in KiB; rounded up to a power of two
     #[arg(long, default_value_t = 65_536, value_name = "KIB", value_parser = clap::value_parser!(u32).range(4..=1_048_576))]
     buffer: u32,
@@ -204,11 +207,13 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         excluded_ports: arguments.exclude_port.clone(),
         buffer_bytes: arguments.buffer << 10,
         call_cap: arguments.call_cap,
+        tls: arguments.tls,
     };
     let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
     attend(watch, &stop, &mut options)?;
     if !common.quiet {
-        eprintln!("tracing system calls; Ctrl-C ends");
+        let tls = if traced.tls { format!(" and {} TLS libraries", source.libraries()) } else { String::new() };
+        eprintln!("tracing system calls{tls}; Ctrl-C ends");
     }
     common.run(&mut source, "ebpf", plugins, &options, None)
 }
@@ -349,7 +354,7 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     }
     for (key, count) in unclaimed {
         let advice = match key.reason {
-            "tls" => "encrypted; a packet capture cannot see inside",
+            "tls" => "encrypted; `protap trace --tls` sees what OpenSSL and BoringSSL encrypt",
             "tls after a handover" => "its plugin read on until the flow turned to TLS",
             "no data" => "only connection attempts or empty segments; was the server reachable?",
             "too short to tell" => "the plugins wanted more bytes than came",

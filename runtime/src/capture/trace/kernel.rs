@@ -5,8 +5,12 @@ use std::ffi::OsStr;
 
 use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, RingBuffer, RingBufferBuilder};
 
+mod probes;
+
+pub(super) use self::probes::Probes;
 use super::TraceOptions;
 use super::event::layout;
+use super::libraries::Library;
 use crate::capture::{CaptureError, SocketLoss};
 
 /// The programs, compiled by the build script.
@@ -18,21 +22,37 @@ pub(super) struct Kernel {
     object: Object,
     ring: RingBuffer<'static>,
     is_muting: bool,
+    probes: Option<Probes>,
 }
 
 impl Kernel {
     /// Loads and attaches; events go to `take`.
     pub(super) fn attach(options: &TraceOptions, take: impl FnMut(&[u8]) + 'static) -> Result<Self, CaptureError> {
         quiet();
-        let mut open = ObjectBuilder::default().open_memory(PROGRAMS).map_err(|error| explain("open", &error))?;
-        configure(&mut open, options).map_err(|error| explain("set up", &error))?;
-        let object = open.load().map_err(|error| explain("load", &error))?;
+        let (object, probes) = if options.tls {
+            let (object, probes) = probes::load(options)?;
+            (object, Some(probes))
+        } else {
+            (load(options, None)?, None)
+        };
         set_filters(&object, options).map_err(|error| explain("filter", &error))?;
         let ring = ring(&object, take).map_err(|error| explain("map the ring of", &error))?;
         let attach = |program: libbpf_rs::ProgramMut<'_>| program.attach();
-        let links =
-            object.progs_mut().map(attach).collect::<Result<_, _>>().map_err(|error| explain("attach", &error))?;
-        Ok(Self { links, object, ring, is_muting: false })
+        let tracing = object.progs_mut().filter(|program| !probes::is_probe(program.name()));
+        let links = tracing.map(attach).collect::<Result<_, _>>().map_err(|error| explain("attach", &error))?;
+        Ok(Self { links, object, ring, is_muting: false, probes })
+    }
+
+    /// How TLS libraries are probed, if they are.
+    pub(super) fn probes(&self) -> Option<Probes> {
+        self.probes
+    }
+
+    /// Probes the functions of a TLS library from now on.
+    pub(super) fn probe(&mut self, library: &Library) -> Result<(), CaptureError> {
+        let Some(probes) = self.probes else { return Ok(()) };
+        self.links.extend(probes.attach(&self.object, library).map_err(|error| explain("attach", &error))?);
+        Ok(())
     }
 
     /// Sees no more calls; false if that was so before.
@@ -59,6 +79,9 @@ impl Kernel {
             muted_calls: count(layout::COUNTER_MUTED_CALLS),
             compat_calls: count(layout::COUNTER_COMPAT_CALLS),
             untracked_calls: count(layout::COUNTER_TASK_STORAGE),
+            ciphertext_bytes: count(layout::COUNTER_CIPHERTEXT_BYTES),
+            unplaced_bytes: count(layout::COUNTER_UNPLACED_BYTES),
+            datagrams: 0,
         }
     }
 
@@ -107,12 +130,21 @@ fn map<'a>(object: &'a Object, name: &str) -> Option<Map<'a>> {
     object.maps().find(|map| map.name() == OsStr::new(name))
 }
 
+fn load(options: &TraceOptions, probes: Option<Probes>) -> Result<Object, CaptureError> {
+    let mut open = ObjectBuilder::default().open_memory(PROGRAMS).map_err(|error| explain("open", &error))?;
+    configure(&mut open, options).map_err(|error| explain("set up", &error))?;
+    probes::prepare(&mut open, probes);
+    open.load().map_err(|error| explain("load", &error))
+}
+
 /// Sets the constants, which the verifier takes into account, and the ring's size.
 fn configure(open: &mut OpenObject, options: &TraceOptions) -> libbpf_rs::Result<()> {
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if name == "events" {
             map.set_max_entries(options.buffer_bytes.next_power_of_two())?;
+        } else if name.starts_with("tls_") && !options.tls {
+            map.set_max_entries(1)?;
         } else if name.ends_with(".rodata") {
             set(map.initial_value_mut().unwrap_or_default(), options);
         }
@@ -139,6 +171,7 @@ fn set(settings: &mut [u8], options: &TraceOptions) {
     put(layout::SETTINGS_FIELD_OWN_TGID, &std::process::id().to_ne_bytes());
     let has_excluded_ports = u32::from(!options.excluded_ports.is_empty());
     put(layout::SETTINGS_FIELD_HAS_EXCLUDED_PORTS, &has_excluded_ports.to_ne_bytes());
+    put(layout::SETTINGS_FIELD_HAS_TLS, &u32::from(options.tls).to_ne_bytes());
 }
 
 fn set_filters(object: &Object, options: &TraceOptions) -> libbpf_rs::Result<()> {
