@@ -42,17 +42,6 @@ struct {
 	__type(value, struct tls_key);
 } tls_sockets SEC(".maps");
 
-static __always_inline __u64 user_stack(void)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-#if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(regs, sp);
-#else
-	return BPF_CORE_READ(regs, user_regs.sp);
-#endif
-}
-
 /* The thread is in a TLS library; a call that never returned (longjmp) is not taken for one. */
 static __always_inline bool is_within_tls(const struct call *call)
 {
@@ -138,9 +127,9 @@ static __always_inline bool is_ciphertext(struct call *call, const struct event 
 }
 
 /* At the entry of a call on a socket that is not looked at: it is not what the next SSL_read is about. */
-static __always_inline void forget_last(struct task_struct *task)
+static __always_inline void forget_last(void)
 {
-	struct call *call = bpf_task_storage_get(&calls, task, 0, 0);
+	struct call *call = find_call();
 
 	if (call)
 		call->last = LAST_UNWANTED;
@@ -176,7 +165,6 @@ SEC("uprobe")
 int on_tls_enter(struct pt_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs);
-	struct task_struct *task;
 	struct call *call;
 
 	if (!is_wanted_process(id >> 32))
@@ -191,8 +179,7 @@ int on_tls_enter(struct pt_regs *regs)
 		}
 		return 0;
 	}
-	task = bpf_get_current_task_btf();
-	call = bpf_task_storage_get(&calls, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	call = begin_call();
 	if (!call) {
 		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
@@ -295,7 +282,7 @@ static __always_inline void place(struct tls_copy *copy, struct tls_stream *stre
 SEC("uretprobe")
 int on_tls_exit(struct pt_regs *regs)
 {
-	struct call *call = bpf_task_storage_get(&calls, bpf_get_current_task_btf(), 0, 0);
+	struct call *call = find_call();
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs), bytes;
 	struct tls_stream *stream;
 	struct tls_copy copy = {};

@@ -193,10 +193,18 @@ impl Session {
         }
     }
 
-    /// The SYN of that direction was seen: its stream begins with its first byte, and who opened the flow is known.
+    /// The SYN of that direction was seen: its stream begins with its first byte, and who opened the flow is known. An
+    /// order may have given the flow to a plugin before.
     pub fn set_opened(&mut self, direction: Direction) {
         self.is_opened = true;
-        if let (State::Inferring, Some(head)) = (self.state, &mut self.head) {
+        let lane = self.streams.as_mut().map(|streams| streams.lane_mut(direction));
+        if lane.as_ref().is_some_and(|lane| lane.stream.end() > 0) {
+            return;
+        }
+        if let Some(lane) = lane {
+            lane.stream.mode = Mode::Synced;
+        }
+        if let Some(head) = &mut self.head {
             head.set_mid_stream(direction, false);
         }
     }

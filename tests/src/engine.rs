@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 use crossbeam_channel::{Receiver, Sender};
 use protap::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, FileSource};
 use protap::emit::JsonSink;
-use protap::packet::RawPacket;
+use protap::packet::{RawPacket, Transport};
 use protap::pipeline::{Observer, RunOptions, run};
 use protap::plugin::wasm::{Deadline, WasmEngine};
 use protap::plugin::{LoadError, Plugin, PluginSet};
-use protap::shard::FlowOptions;
+use protap::shard::{DecodeAs, FlowOptions};
 use serde_json::Value;
 
 use crate::artifacts;
@@ -108,7 +108,17 @@ pub fn read_with(plugins: &Arc<PluginSet>, capture: Vec<u8>, workers: usize) -> 
 /// Runs a source's packets through these plugins.
 #[must_use]
 pub fn read_source(plugins: &Arc<PluginSet>, source: &mut FileSource, workers: usize) -> Outcome {
-    read_any(plugins, source, workers, None)
+    read_any(plugins, source, workers, FlowOptions::default(), None)
+}
+
+/// Runs a capture in which flows of that port belong to that plugin, whatever their bytes.
+#[must_use]
+pub fn read_as(plugins: &Arc<PluginSet>, capture: Vec<u8>, port: u16, plugin: &str) -> Outcome {
+    let has_name = |slot: &usize| plugins.get(*slot).is_some_and(|known| known.identity.name == plugin);
+    let plugin = (0..plugins.len()).find(has_name).unwrap_or_else(|| panic!("no plugin {plugin}"));
+    let decode_as = vec![DecodeAs { transport: Transport::Tcp, port, plugin }];
+    let mut source = FileSource::from_reader("the capture", io::Cursor::new(capture));
+    read_any(plugins, &mut source, 1, FlowOptions { decode_as, ..FlowOptions::default() }, None)
 }
 
 /// Runs a capture while the plugins change: each set takes over behind the packet with that number.
@@ -122,7 +132,7 @@ pub fn read_swapping(
     let (send, receive) = crossbeam_channel::unbounded();
     let source = FileSource::from_reader("the capture", io::Cursor::new(capture));
     let mut source = Swapping { source, swaps: swaps.into(), send, packets: 0 };
-    read_any(plugins, &mut source, workers, Some(receive))
+    read_any(plugins, &mut source, workers, FlowOptions::default(), Some(receive))
 }
 
 /// A source that has plugins exchanged on its way.
@@ -153,11 +163,12 @@ fn read_any(
     plugins: &Arc<PluginSet>,
     source: &mut dyn CaptureSource,
     workers: usize,
+    flows: FlowOptions,
     swaps: Option<Receiver<Arc<PluginSet>>>,
 ) -> Outcome {
     let options = RunOptions {
         workers,
-        flows: FlowOptions::default(),
+        flows,
         max_packets: None,
         duration: None,
         stop: Arc::new(AtomicBool::new(false)),

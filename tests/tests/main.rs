@@ -4,13 +4,13 @@ mod captures;
 mod variants;
 mod split;
 mod fields;
+mod kafka_messages;
+mod native;
 mod redis;
 mod snapshots;
 mod live;
 #[cfg(target_os = "linux")]
 mod trace;
-#[cfg(target_os = "linux")]
-mod trace_tls;
 mod memory;
 mod bad_input;
 mod hostile;

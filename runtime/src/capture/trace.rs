@@ -9,6 +9,7 @@ mod connections;
 mod datagrams;
 mod elf;
 mod event;
+mod front_end;
 mod kernel;
 mod libraries;
 mod order;
@@ -28,6 +29,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub use self::check::{TraceCheck, check_trace};
 use self::connections::{Connections, Made};
 use self::event::Event;
+pub use self::front_end::FrontEnd;
 use self::kernel::Kernel;
 use self::libraries::{Libraries, News};
 use self::order::{Order, Waiting};
@@ -62,6 +64,10 @@ pub struct TraceOptions {
     pub call_cap: u64,
     /// Also what TLS libraries encrypt and decrypt.
     pub tls: bool,
+    /// How system calls are hooked; the first way that the kernel takes, unless told otherwise.
+    pub front_end: Option<FrontEnd>,
+    /// A file with the kernel's type information (BTF), where the kernel does not give it.
+    pub btf: Option<PathBuf>,
 }
 
 impl Default for TraceOptions {
@@ -75,6 +81,8 @@ impl Default for TraceOptions {
             buffer_bytes: 64 << 20,
             call_cap: 16 << 20,
             tls: false,
+            front_end: None,
+            btf: None,
         }
     }
 }
@@ -169,6 +177,12 @@ impl TraceSource {
                 Err(error) => tracing::warn!("no TLS is seen through {}: {error}", library.path.display()),
             },
         }
+    }
+
+    /// How system calls are hooked.
+    #[must_use]
+    pub fn front_end(&self) -> FrontEnd {
+        self.kernel.front_end()
     }
 
     /// Makes segments of the next event whose turn has come.

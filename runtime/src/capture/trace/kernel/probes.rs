@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use libbpf_rs::{Link, Object, OpenObject, ProgramAttachType, ProgramMut, UprobeMultiOpts, UprobeOpts};
+use libbpf_rs::{ErrorKind, Link, Object, OpenObject, ProgramAttachType, ProgramMut, UprobeMultiOpts, UprobeOpts};
 
-use super::{CaptureError, Library, TraceOptions, explain, layout};
+use super::{CaptureError, Library, TraceOptions, layout};
 use crate::capture::trace::elf::{self, Function};
+use crate::capture::trace::front_end::FrontEnd;
 
 /// How a library is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +24,15 @@ pub(in crate::capture::trace) enum Probes {
 const ENTER: &str = "on_tls_enter";
 const EXIT: &str = "on_tls_exit";
 
-pub(super) fn is_probe(name: &OsStr) -> bool {
+/// Whether a program is for TLS libraries, and not attached with the others.
+pub(in crate::capture::trace) fn is_probe(name: &OsStr) -> bool {
     name == ENTER || name == EXIT
 }
 
 /// Loads the programs for the kind of probes that this kernel has.
-pub(super) fn load(options: &TraceOptions) -> Result<(Object, Probes), CaptureError> {
+pub(super) fn load(front_end: FrontEnd, options: &TraceOptions) -> Result<(Object, Probes), CaptureError> {
     let load = |probes: Probes| {
-        let object = super::load(options, Some(probes))?;
+        let object = super::load(front_end, options, Some(probes))?;
         probes.try_out(&object)?;
         Ok((object, probes))
     };
@@ -56,11 +58,23 @@ pub(super) fn prepare(open: &mut OpenObject, probes: Option<Probes>) {
 impl Probes {
     fn try_out(self, object: &Object) -> Result<(), CaptureError> {
         let own = File::open("/proc/self/exe").and_then(|file| Ok((elf::entry(&file)?, file)));
-        let (offset, file) = own.map_err(|error| explain("probe", &error.into()))?;
+        let (offset, file) = own.map_err(|error| self.explain(&error.into()))?;
         let functions = vec![Function { cookie: layout::TLS_READ, offset }];
         let path = "/proc/self/exe".into();
         let library = Library { file, path, pid: Some(std::process::id()), functions };
-        self.attach(object, &library).map(drop).map_err(|error| explain("attach a uprobe with", &error))
+        self.attach(object, &library).map(drop).map_err(|error| self.explain(&error))
+    }
+
+    pub(super) fn explain(self, error: &libbpf_rs::Error) -> CaptureError {
+        let advice = match (self, error.kind()) {
+            (Self::Single, ErrorKind::PermissionDenied) => "probes before Linux 6.6 need CAP_SYS_ADMIN: run as root",
+            (Self::Multi, ErrorKind::PermissionDenied) => "run as root, or with CAP_BPF and CAP_PERFMON",
+            (_, ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                "does this kernel have uprobes (CONFIG_UPROBE_EVENTS)?"
+            }
+            _ => "see what `protap trace --check` says of this kernel",
+        };
+        CaptureError::Trace { step: "probe a TLS library with".to_owned(), message: error.to_string(), advice }
     }
 
     pub(super) fn attach(self, object: &Object, library: &Library) -> libbpf_rs::Result<Vec<Link>> {
