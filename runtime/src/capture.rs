@@ -20,7 +20,7 @@ pub use file::FileSource;
 pub use live::{Interface, LiveOptions, LiveSource, check_filter, list_interfaces};
 pub use pcapng_writer::PcapngWriter;
 #[cfg(target_os = "linux")]
-pub use trace::{TraceCheck, TraceOptions, TraceSource, check_trace};
+pub use trace::{FrontEnd, TraceCheck, TraceOptions, TraceSource, check_trace};
 
 use std::sync::Arc;
 

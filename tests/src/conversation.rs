@@ -15,6 +15,17 @@ const STEP: u64 = 50_000;
 pub fn conversation(client_port: u16, server_port: u16, mark: u8, begin: u64) -> Vec<Segment> {
     let client = SocketAddr::from(([10, 0, 0, 1], client_port));
     let server = SocketAddr::from(([10, 0, 0, 2], server_port));
+    let rounds = (0..ROUNDS).flat_map(|_| [(true, vec![mark; 40]), (false, vec![b'a'; 60])]);
+    dialogue((client, server), begin, rounds)
+}
+
+/// A connection from client to server, opened and closed, with these payloads, each with whether the client sends it.
+#[must_use]
+pub fn dialogue(
+    (client, server): (SocketAddr, SocketAddr),
+    begin: u64,
+    payloads: impl IntoIterator<Item = (bool, Vec<u8>)>,
+) -> Vec<Segment> {
     let mut next = (1_000_u32, 9_000_u32);
     let mut out: Vec<Segment> = Vec::new();
     let mut send = |is_client: bool, flags: u8, payload: Vec<u8>| {
@@ -29,9 +40,8 @@ pub fn conversation(client_port: u16, server_port: u16, mark: u8, begin: u64) ->
     send(true, SYN, vec![]);
     send(false, SYN | ACK, vec![]);
     send(true, ACK, vec![]);
-    for _ in 0..ROUNDS {
-        send(true, ACK | PSH, vec![mark; 40]);
-        send(false, ACK | PSH, vec![b'a'; 60]);
+    for (is_client, payload) in payloads {
+        send(is_client, ACK | PSH, payload);
     }
     send(true, FIN | ACK, vec![]);
     send(false, FIN | ACK, vec![]);

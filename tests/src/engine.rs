@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 use crossbeam_channel::{Receiver, Sender};
 use protap::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, FileSource};
 use protap::emit::JsonSink;
-use protap::packet::RawPacket;
+use protap::packet::{RawPacket, Transport};
 use protap::pipeline::{Observer, RunOptions, run};
 use protap::plugin::wasm::{Deadline, WasmEngine};
 use protap::plugin::{LoadError, Plugin, PluginSet};
-use protap::shard::FlowOptions;
+use protap::shard::{DecodeAs, FlowOptions};
 use serde_json::Value;
 
 use crate::artifacts;
@@ -68,10 +68,10 @@ pub fn live_engine() -> &'static WasmEngine {
     ENGINE.get_or_init(|| WasmEngine::new(Deadline::CpuTime).expect("wasmtime starts"))
 }
 
-/// Kafka, MongoDB and Redis.
+/// HTTP, Kafka, MongoDB and Redis.
 pub fn shipped_plugins() -> &'static Arc<PluginSet> {
     static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
-    PLUGINS.get_or_init(|| load(["kafka", "mongodb", "redis"].map(artifacts::plugin).iter().map(AsRef::as_ref)))
+    PLUGINS.get_or_init(|| load(["http", "kafka", "mongodb", "redis"].map(artifacts::plugin).iter().map(AsRef::as_ref)))
 }
 
 /// Plugins from these files.
@@ -108,7 +108,17 @@ pub fn read_with(plugins: &Arc<PluginSet>, capture: Vec<u8>, workers: usize) -> 
 /// Runs a source's packets through these plugins.
 #[must_use]
 pub fn read_source(plugins: &Arc<PluginSet>, source: &mut FileSource, workers: usize) -> Outcome {
-    read_any(plugins, source, workers, None)
+    read_any(plugins, source, workers, FlowOptions::default(), None)
+}
+
+/// Runs a capture in which flows of that port belong to that plugin, whatever their bytes.
+#[must_use]
+pub fn read_as(plugins: &Arc<PluginSet>, capture: Vec<u8>, port: u16, plugin: &str) -> Outcome {
+    let has_name = |slot: &usize| plugins.get(*slot).is_some_and(|known| known.identity.name == plugin);
+    let plugin = (0..plugins.len()).find(has_name).unwrap_or_else(|| panic!("no plugin {plugin}"));
+    let decode_as = vec![DecodeAs { transport: Transport::Tcp, port, plugin }];
+    let mut source = FileSource::from_reader("the capture", io::Cursor::new(capture));
+    read_any(plugins, &mut source, 1, FlowOptions { decode_as, ..FlowOptions::default() }, None)
 }
 
 /// Runs a capture while the plugins change: each set takes over behind the packet with that number.
@@ -122,7 +132,7 @@ pub fn read_swapping(
     let (send, receive) = crossbeam_channel::unbounded();
     let source = FileSource::from_reader("the capture", io::Cursor::new(capture));
     let mut source = Swapping { source, swaps: swaps.into(), send, packets: 0 };
-    read_any(plugins, &mut source, workers, Some(receive))
+    read_any(plugins, &mut source, workers, FlowOptions::default(), Some(receive))
 }
 
 /// A source that has plugins exchanged on its way.
@@ -153,24 +163,39 @@ fn read_any(
     plugins: &Arc<PluginSet>,
     source: &mut dyn CaptureSource,
     workers: usize,
+    flows: FlowOptions,
     swaps: Option<Receiver<Arc<PluginSet>>>,
 ) -> Outcome {
-    let options = RunOptions {
-        workers,
-        flows: FlowOptions::default(),
-        max_packets: None,
-        duration: None,
-        stop: Arc::new(AtomicBool::new(false)),
-        wants_counters: Arc::default(),
-        plugins: swaps,
-    };
     let mut out = Vec::new();
+    let options = RunOptions { workers, flows, plugins: swaps, ..options() };
     let report = run(source, plugins, &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
     let report = report.expect("a vector takes all records");
     Outcome {
         records: Records::new(String::from_utf8(out).expect("JSON is UTF-8")),
         summary: report.summary.to_json(),
         errors: report.errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The summary of a run whose records nobody wants.
+#[must_use]
+pub fn measure(plugins: &Arc<PluginSet>, source: &mut FileSource) -> Value {
+    let mut sink = JsonSink::new(io::sink(), "pcap");
+    let report = run(source, plugins, &options(), &mut sink, &mut NobodyWatches).expect("a sink takes all records");
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    report.summary.to_json()
+}
+
+/// One worker, to the end.
+fn options() -> RunOptions {
+    RunOptions {
+        workers: 1,
+        flows: FlowOptions::default(),
+        max_packets: None,
+        duration: None,
+        stop: Arc::new(AtomicBool::new(false)),
+        wants_counters: Arc::default(),
+        plugins: None,
     }
 }
 

@@ -22,3 +22,4 @@ pub mod random;
 pub mod datagram;
 pub mod shape;
 pub mod matrix;
+pub mod repeat;

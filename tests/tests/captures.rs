@@ -1,7 +1,7 @@
 //! Every recorded capture through the engine and the shipped plugins: the records are those that an independent decode
 //! of the same bytes calls for.
 
-use protap_e2e::artifacts::{Fixture, fixtures, further_captures};
+use protap_e2e::artifacts::{Fixture, fixture, fixtures, further_captures};
 use protap_e2e::engine;
 use protap_e2e::judge::differences;
 use protap_e2e::oracle::Oracle;
@@ -25,6 +25,19 @@ fn records_of_further_captures_agree_too() {
             println!("skipped: no further {protocol} captures in ../shared/captures");
         }
         agree(&further);
+    }
+}
+
+#[test]
+fn flows_that_are_given_to_a_plugin_by_order_are_read_from_their_first_byte_too() {
+    for (name, port) in
+        [("kafka/noida_ck216_basic", 19092), ("kafka/tansu_ck216_admin", 9092), ("kafka/noida_kp2.0.2", 19092)]
+    {
+        let capture = fixture(name).bytes();
+        let inferred = engine::read(capture.clone());
+        let ordered = engine::read_as(engine::shipped_plugins(), capture, port, "kafka");
+        assert!(ordered.records == inferred.records, "{name}");
+        assert_eq!(ordered.summary["losses"], inferred.summary["losses"]);
     }
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod connections;
 mod event;
+mod front_end;
 mod kernel;
 mod order;
 
@@ -23,6 +24,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub use self::check::{TraceCheck, check_trace};
 use self::connections::{Connections, Made};
 use self::event::Event;
+pub use self::front_end::FrontEnd;
 use self::kernel::Kernel;
 use self::order::{Order, Waiting};
 use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
@@ -54,6 +56,10 @@ pub struct TraceOptions {
     pub buffer_bytes: u32,
     /// Bytes copied of one call at most. 16 MiB unless told otherwise.
     pub call_cap: u64,
+    /// How system calls are hooked; the first way that the kernel takes, unless told otherwise.
+    pub front_end: Option<FrontEnd>,
+    /// A file with the kernel's type information (BTF), where the kernel does not give it.
+    pub btf: Option<PathBuf>,
 }
 
 impl Default for TraceOptions {
@@ -66,6 +72,8 @@ impl Default for TraceOptions {
             excluded_ports: Vec::new(),
             buffer_bytes: 64 << 20,
             call_cap: 16 << 20,
+            front_end: None,
+            btf: None,
         }
     }
 }
@@ -120,6 +128,12 @@ impl TraceSource {
             rested: Instant::now(),
             stats: CaptureStats::default(),
         })
+    }
+
+    /// How system calls are hooked.
+    #[must_use]
+    pub fn front_end(&self) -> FrontEnd {
+        self.kernel.front_end()
     }
 
     /// Makes segments of the next event whose turn has come.

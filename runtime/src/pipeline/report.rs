@@ -158,6 +158,8 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
         .map(|(plugin, stats)| PluginSummary {
             name: plugin.identity.name.clone(),
             version: plugin.identity.version.clone(),
+            abi: plugin.abi(stats.era),
+            errors: stats.errors,
             calls: stats.calls,
             call_time: stats.call_time,
             claims: stats.claims,
@@ -167,6 +169,9 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
             quarantines: stats.quarantines,
             host_quarantines: stats.host_quarantines,
             memory_bytes: stats.memory_bytes,
+            gaps: stats.gaps,
+            truncated_bytes: stats.truncated_bytes,
+            resyncs: stats.resyncs,
         })
         .collect()
 }

@@ -1,50 +1,20 @@
 //! Frames as the `kafka-protocol` crate writes them, and what the plugin says of them.
 
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind, ResponseHeader, ResponseKind};
-use kafka_protocol::protocol::{Encodable, StrBytes};
+use kafka_protocol::messages::ApiKey;
 use protap_plugin::testing::{Replay, Report, Seen, Value};
 
-pub(crate) const ID: i32 = 77;
+pub(crate) use protap_kafka_messages::{request_body, response_body, text};
 
-pub(crate) fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
-}
-
-fn framed(frame: &BytesMut) -> Vec<u8> {
-    [&u32::try_from(frame.len()).unwrap().to_be_bytes()[..], frame].concat()
-}
+const ID: i32 = 77;
 
 /// A request with that body.
 pub(crate) fn request_frame(key: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
-    let header = RequestHeader::default()
-        .with_request_api_key(key as i16)
-        .with_request_api_version(version)
-        .with_correlation_id(ID)
-        .with_client_id(Some(text("oracle")));
-    let mut frame = BytesMut::new();
-    header.encode(&mut frame, key.request_header_version(version)).unwrap();
-    frame.extend_from_slice(body);
-    framed(&frame)
+    protap_kafka_messages::request_frame(key, version, ID, body)
 }
 
 /// A response with that body.
 pub(crate) fn response_frame(key: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
-    let mut frame = BytesMut::new();
-    let header = ResponseHeader::default().with_correlation_id(ID);
-    header.encode(&mut frame, key.response_header_version(version)).unwrap();
-    frame.extend_from_slice(body);
-    framed(&frame)
-}
-
-pub(crate) fn request_body(request: &RequestKind, version: i16) -> Option<Bytes> {
-    let mut body = BytesMut::new();
-    request.encode(&mut body, version).ok().map(|()| body.freeze())
-}
-
-pub(crate) fn response_body(response: &ResponseKind, version: i16) -> Option<Bytes> {
-    let mut body = BytesMut::new();
-    response.encode(&mut body, version).ok().map(|()| body.freeze())
+    protap_kafka_messages::response_frame(key, version, ID, body)
 }
 
 /// A conversation that consists of one request with that body.

@@ -1,11 +1,13 @@
-//! What this kernel and this user can do, and what would give what is missing. The last line is the proof: the programs
-//! are loaded and attached, and let go at once.
+//! What this kernel and this user can do, and what would give what is missing. The last lines are the proof: each front
+//! end's programs are loaded and attached, and let go at once.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use super::TraceOptions;
+use super::front_end::FrontEnd;
 use super::kernel::Kernel;
+use crate::capture::CaptureError;
 
 /// One thing that tracing needs, or may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +27,10 @@ const CAP_BPF: u32 = 39;
 /// Where a cgroup (v2) hierarchy is usually mounted.
 const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/// Looks at everything.
-pub fn check_trace() -> Vec<TraceCheck> {
-    let lines = [kernel(), btf(), capabilities(), lockdown(), cgroup()];
-    lines.into_iter().chain([trial()]).collect()
+/// Looks at everything; `btf` stands for the kernel's own type information.
+pub fn check_trace(btf: Option<&Path>) -> Vec<TraceCheck> {
+    let lines = [kernel(), type_information(), capabilities(), tracefs(), lockdown(), cgroup()];
+    lines.into_iter().chain(trials(btf)).collect()
 }
 
 fn line(is_ok: impl Into<Option<bool>>, subject: &'static str, finding: impl Into<String>) -> TraceCheck {
@@ -48,10 +50,49 @@ fn kernel() -> TraceCheck {
     line(is_ok, "kernel", says)
 }
 
-fn btf() -> TraceCheck {
-    let is_ok = Path::new("/sys/kernel/btf/vmlinux").exists();
-    let says = if is_ok { "/sys/kernel/btf/vmlinux" } else { "none: the kernel needs CONFIG_DEBUG_INFO_BTF=y" };
-    line(is_ok, "type information", says)
+/// Where the kernel keeps its BTF.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Whether this kernel tells where its fields lie.
+pub(super) fn has_btf() -> bool {
+    Path::new(BTF).exists()
+}
+
+fn type_information() -> TraceCheck {
+    match has_btf() {
+        true => line(true, "type information", BTF),
+        false => line(
+            None,
+            "type information",
+            "none (CONFIG_DEBUG_INFO_BTF): only the tracepoint front end, with --btf FILE",
+        ),
+    }
+}
+
+/// Where tracefs is looked for, in the order in which libbpf does.
+const TRACEFS: [&str; 2] = ["/sys/kernel/debug/tracing", "/sys/kernel/tracing"];
+
+/// Why single tracepoints cannot be used; `None` if nothing is known that stands in the way.
+pub(super) fn tracefs_problem() -> Option<&'static str> {
+    let folder = TRACEFS.into_iter().find(|folder| Path::new(folder).exists()).unwrap_or("/sys/kernel/tracing");
+    match fs::read_dir(Path::new(folder).join("events/syscalls")) {
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Some("tracefs may be read by root only: add CAP_DAC_READ_SEARCH, or use --front-end tp-btf")
+        }
+        Err(_) if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none()) => {
+            Some("tracefs is not mounted: `mount -t tracefs nodev /sys/kernel/tracing`")
+        }
+        Err(_) => Some("this kernel has no tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)"),
+    }
+}
+
+/// Only the second front end needs it.
+fn tracefs() -> TraceCheck {
+    match tracefs_problem() {
+        None => line(true, "tracefs", "tracepoints of system calls can be found"),
+        Some(problem) => line(None, "tracefs", problem),
+    }
 }
 
 fn capabilities() -> TraceCheck {
@@ -93,10 +134,18 @@ fn is_v2(folder: &str) -> bool {
     Path::new(folder).join("cgroup.controllers").exists()
 }
 
-fn trial() -> TraceCheck {
-    let options = TraceOptions { buffer_bytes: 4096, ..TraceOptions::default() };
-    match Kernel::attach(&options, |_| {}) {
-        Ok(_) => line(true, "tracing", "loaded, attached and detached again"),
-        Err(error) => line(false, "tracing", error.to_string()),
-    }
+/// One front end that works is enough.
+fn trials(btf: Option<&Path>) -> [TraceCheck; 2] {
+    let trials = [FrontEnd::TpBtf, FrontEnd::Tracepoint].map(|front_end| (front_end.name(), trial(front_end, btf)));
+    let works = trials.iter().any(|(_, trial)| trial.is_ok());
+    trials.map(|(name, trial)| match trial {
+        Ok(()) => line(true, name, "loaded, attached and detached again"),
+        Err(error) => line(if works { None } else { Some(false) }, name, error.to_string()),
+    })
+}
+
+fn trial(front_end: FrontEnd, btf: Option<&Path>) -> Result<(), CaptureError> {
+    let (front_end, btf) = (Some(front_end), btf.map(Path::to_owned));
+    let options = TraceOptions { buffer_bytes: 4096, front_end, btf, ..TraceOptions::default() };
+    Kernel::attach(&options, |_| {}).map(drop)
 }

@@ -3,17 +3,16 @@
 
 use std::ffi::OsStr;
 
-use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, OpenObject, RingBuffer, RingBufferBuilder};
 
 use super::TraceOptions;
 use super::event::layout;
+use super::front_end::{FrontEnd, explain};
 use crate::capture::{CaptureError, SocketLoss};
-
-/// The programs, compiled by the build script.
-static PROGRAMS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace.bpf.o"));
 
 /// The programs, attached.
 pub(super) struct Kernel {
+    front_end: FrontEnd,
     links: Vec<Link>,
     object: Object,
     ring: RingBuffer<'static>,
@@ -21,18 +20,40 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Loads and attaches; events go to `take`.
-    pub(super) fn attach(options: &TraceOptions, take: impl FnMut(&[u8]) + 'static) -> Result<Self, CaptureError> {
+    /// Loads and attaches the front end that was asked for, else the first one that this kernel takes; events go to `take`.
+    pub(super) fn attach(
+        options: &TraceOptions,
+        take: impl FnMut(&[u8]) + Clone + 'static,
+    ) -> Result<Self, CaptureError> {
         quiet();
-        let mut open = ObjectBuilder::default().open_memory(PROGRAMS).map_err(|error| explain("open", &error))?;
-        configure(&mut open, options).map_err(|error| explain("set up", &error))?;
-        let object = open.load().map_err(|error| explain("load", &error))?;
-        set_filters(&object, options).map_err(|error| explain("filter", &error))?;
-        let ring = ring(&object, take).map_err(|error| explain("map the ring of", &error))?;
-        let attach = |program: libbpf_rs::ProgramMut<'_>| program.attach();
-        let links =
-            object.progs_mut().map(attach).collect::<Result<_, _>>().map_err(|error| explain("attach", &error))?;
-        Ok(Self { links, object, ring, is_muting: false })
+        let Some(front_end) = options.front_end else {
+            return Self::attach_as(FrontEnd::TpBtf, options, take.clone()).or_else(|first| {
+                tracing::info!(%first, "the next front end is tried");
+                // The first reason counts: the second front end needs all that the first one needs, but for BTF.
+                Self::attach_as(FrontEnd::Tracepoint, options, take).map_err(|_| first)
+            });
+        };
+        Self::attach_as(front_end, options, take)
+    }
+
+    fn attach_as(
+        front_end: FrontEnd,
+        options: &TraceOptions,
+        take: impl FnMut(&[u8]) + 'static,
+    ) -> Result<Self, CaptureError> {
+        let explain = |step| move |error: libbpf_rs::Error| explain(front_end, step, &error);
+        let mut open = front_end.open(options.btf.as_deref()).map_err(explain("open"))?;
+        configure(&mut open, options).map_err(explain("set up"))?;
+        let object = open.load().map_err(explain("load"))?;
+        set_filters(&object, options).map_err(explain("filter"))?;
+        let ring = ring(&object, take).map_err(explain("map the ring of"))?;
+        let links = front_end.attach(&object).map_err(explain("attach"))?;
+        Ok(Self { front_end, links, object, ring, is_muting: false })
+    }
+
+    /// How the programs are attached.
+    pub(super) fn front_end(&self) -> FrontEnd {
+        self.front_end
     }
 
     /// Sees no more calls; false if that was so before.
@@ -44,7 +65,7 @@ impl Kernel {
 
     /// Takes what is in the ring.
     pub(super) fn consume(&self) -> Result<(), CaptureError> {
-        self.ring.consume().map_err(|error| explain("read the ring of", &error))
+        self.ring.consume().map_err(|error| explain(self.front_end, "read the ring of", &error))
     }
 
     /// What was not seen so far.
@@ -179,20 +200,4 @@ fn ring(object: &Object, mut take: impl FnMut(&[u8]) + 'static) -> libbpf_rs::Re
         0
     })?;
     builder.build()
-}
-
-fn explain(step: &str, error: &libbpf_rs::Error) -> CaptureError {
-    use libbpf_rs::ErrorKind;
-    // What the verifier refuses is EACCES too, and comes with its log.
-    let has_capabilities = step == "load" && super::check::has_capabilities();
-    let advice = match error.kind() {
-        ErrorKind::PermissionDenied if has_capabilities => {
-            "this kernel's verifier or policy refuses them; PROTAP_LOG=debug shows what it said"
-        }
-        ErrorKind::PermissionDenied => "run as root, or once `setcap cap_bpf,cap_perfmon+ep` on the program",
-        ErrorKind::NotFound => "does this kernel have BTF (CONFIG_DEBUG_INFO_BTF)?",
-        ErrorKind::OutOfMemory => "lower --buffer",
-        _ => "see what `protap trace --check` says of this kernel",
-    };
-    CaptureError::Trace { step: step.to_owned(), message: error.to_string(), advice }
 }

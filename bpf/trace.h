@@ -1,17 +1,16 @@
-// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Socket bytes as programs read and write them. At a call's entry the descriptor is resolved to its socket and the
  * stream's position is noted; at its exit the bytes that the call did move are copied into the ring. Which bytes those
  * are, copy.h knows; what they mean, nobody here does. No descriptor table is kept, so connections that are older than
  * the trace, duplicated and inherited descriptors are no special cases.
+ *
+ * This is the core of both front ends, tp_btf.bpf.c and tracepoint.bpf.c, which are compiled by themselves. Besides the
+ * hooks, each says how a kernel pointer is followed (GET), where a task's descriptors are (own_files) and where its call is
+ * kept between entry and exit (begin_call, find_call).
  */
-#include "kernel.h"
-#include "event.h"
-
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_tracing.h>
+#ifndef PROTAP_TRACE_H
+#define PROTAP_TRACE_H
 
 const volatile struct settings settings = { .call_cap = 1 << 20 };
 
@@ -35,13 +34,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 << 20);
 } events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct call);
-} calls SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -93,7 +85,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, __u8);
 } muted SEC(".maps");
@@ -106,16 +97,12 @@ struct {
 	__type(value, __u32);
 } is_muting SEC(".maps");
 
-/* Since 6.2. Makes a pointer that can be followed without a helper call for each step. */
-extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
-
-#define GET(type, pointer, field)                                                                                      \
-	({                                                                                                             \
-		type *__pointer = (pointer);                                                                           \
-		bpf_ksym_exists(bpf_rdonly_cast)                                                                       \
-			? ((type *)bpf_rdonly_cast(__pointer, bpf_core_type_id_kernel(type)))->field                   \
-			: BPF_CORE_READ(__pointer, field);                                                             \
-	})
+/* Of the task that makes the call. */
+static struct files_struct *own_files(void);
+/* Room for a call of this task; null if there is none. */
+static struct call *begin_call(void);
+/* What this task's last call left there, if it ever made one. */
+static struct call *find_call(void);
 
 static __always_inline void count(__u32 counter, __u64 by)
 {
@@ -175,9 +162,9 @@ static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
 	return !(settings.filters & FILTER_PORT) || of_local || of_remote;
 }
 
-static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd)
+static __always_inline struct sock *socket_of(__u32 fd)
 {
-	struct fdtable *fdt = GET(struct files_struct, task->files, fdt);
+	struct fdtable *fdt = GET(struct files_struct, own_files(), fdt);
 	struct file **files, *file = 0;
 	struct inode *inode;
 	struct socket *socket;
@@ -228,74 +215,60 @@ static __always_inline bool is_muted(__u64 socket)
 	return muting && *muting && bpf_map_lookup_elem(&muted, &socket);
 }
 
-/* The arguments of a call. */
+/* The arguments of a call, and what they mean. */
 struct arguments {
 	__u32 kind;
 	__u32 is_messages;
 	__u32 is_vector;
 	__u32 is_header;
-	__u64 flags;
+	/* Which argument holds flags; 0 if none does. */
+	__u32 flags_at;
+	__u32 fd;
+	__u64 second;
+	__u64 third;
+	__u64 fourth;
 };
 
 /* What a system call does with its descriptor; false if it is none of ours. */
-static __always_inline bool classify(struct pt_regs *regs, long nr, struct arguments *arguments)
+static __always_inline bool classify(long nr, struct arguments *arguments)
 {
 	switch (nr) {
 	case NR_read: arguments->kind = EVENT_RECEIVED; return 1;
 	case NR_write: arguments->kind = EVENT_SENT; return 1;
 	case NR_readv: arguments->kind = EVENT_RECEIVED; arguments->is_vector = 1; return 1;
 	case NR_writev: arguments->kind = EVENT_SENT; arguments->is_vector = 1; return 1;
-	case NR_recvfrom: arguments->kind = EVENT_RECEIVED; arguments->flags = PT_REGS_PARM4_SYSCALL(regs); return 1;
+	case NR_recvfrom: arguments->kind = EVENT_RECEIVED; arguments->flags_at = 4; return 1;
 	case NR_sendto: arguments->kind = EVENT_SENT; return 1;
 	case NR_recvmsg:
 		arguments->kind = EVENT_RECEIVED;
 		arguments->is_header = 1;
-		arguments->flags = PT_REGS_PARM3_SYSCALL(regs);
+		arguments->flags_at = 3;
 		return 1;
 	case NR_sendmsg: arguments->kind = EVENT_SENT; arguments->is_header = 1; return 1;
 	case NR_recvmmsg:
 		arguments->kind = EVENT_RECEIVED;
 		arguments->is_messages = 1;
-		arguments->flags = PT_REGS_PARM4_SYSCALL(regs);
+		arguments->flags_at = 4;
 		return 1;
 	case NR_sendmmsg: arguments->kind = EVENT_SENT; arguments->is_messages = 1; return 1;
 	}
 	return 0;
 }
 
-static __always_inline bool is_compat(struct task_struct *task)
+/* A call begins. */
+static __always_inline int on_entry(struct arguments *arguments)
 {
-#if defined(__TARGET_ARCH_x86)
-	return task->thread_info.status & TS_COMPAT;
-#else
-	return 0;
-#endif
-}
-
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
-{
-	struct arguments arguments = {};
-	struct task_struct *task;
+	__u64 id = bpf_get_current_pid_tgid(), flags = 0;
 	struct event event;
 	struct call *call;
 	struct sock *sk;
-	__u64 id;
 
-	if (!classify(regs, nr, &arguments))
-		return 0;
-	id = bpf_get_current_pid_tgid();
-	if (!is_wanted_process(id >> 32))
-		return 0;
-	task = bpf_get_current_task_btf();
-	if (is_compat(task)) {
-		count(COUNTER_COMPAT_CALLS, 1);
-		return 0;
-	}
-	sk = socket_of(task, PT_REGS_PARM1_SYSCALL(regs));
+	if (arguments->flags_at)
+		flags = arguments->flags_at == 3 ? arguments->third : arguments->fourth;
+	sk = socket_of(arguments->fd);
 	if (!sk)
 		return 0;
-	if (arguments.flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
 		return 0;
 	__builtin_memset(&event, 0, sizeof(event));
 	if (!describe(sk, &event))
@@ -304,15 +277,15 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
 	}
-	call = bpf_task_storage_get(&calls, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	call = begin_call();
 	if (!call) {
 		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
 	}
-	event.kind = arguments.kind;
+	event.kind = arguments->kind;
 	event.tgid = id >> 32;
 	event.tid = id;
-	if (arguments.kind == EVENT_RECEIVED) {
+	if (arguments->kind == EVENT_RECEIVED) {
 		__u32 sent = event.seq;
 
 		event.seq = event.ack;
@@ -321,12 +294,12 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 		event.at = bpf_ktime_get_ns();
 	}
 	call->event = event;
-	call->buffer = PT_REGS_PARM2_SYSCALL(regs);
+	call->buffer = arguments->second;
 	call->vecs = 0;
-	call->is_messages = arguments.is_messages;
-	if (arguments.is_vector)
-		call->vecs = PT_REGS_PARM3_SYSCALL(regs);
-	if (arguments.is_header) {
+	call->is_messages = arguments->is_messages;
+	if (arguments->is_vector)
+		call->vecs = arguments->third;
+	if (arguments->is_header) {
 		struct user_msghdr header;
 
 		if (bpf_probe_read_user(&header, sizeof(header), (void *)call->buffer)) {
@@ -338,7 +311,7 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 		}
 	}
 	/* Discarded by the kernel: the bytes are read, but go nowhere. */
-	if (arguments.flags & MSG_TRUNC)
+	if (flags & MSG_TRUNC)
 		call->buffer = 0;
 	return 0;
 }
@@ -408,11 +381,10 @@ static __always_inline void begin_walk(struct walk *walk, struct call *call, __u
 	}
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
+/* A call ends. */
+static __always_inline int on_return(long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct call *call = bpf_task_storage_get(&calls, task, 0, 0);
+	struct call *call = find_call();
 	struct event *event;
 	struct work *work;
 	__u64 bytes = ret;
@@ -475,8 +447,8 @@ static __always_inline __u32 kind_of_change(int old, int new)
 	return 0;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_state, struct sock *sk, int old, int new)
+/* A TCP connection begins, goes on or ends. */
+static __always_inline int on_change(struct sock *sk, int old, int new)
 {
 	__u32 kind = kind_of_change(old, new);
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
@@ -506,3 +478,5 @@ int BPF_PROG(on_state, struct sock *sk, int old, int new)
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#endif
