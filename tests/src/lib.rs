@@ -10,6 +10,7 @@ pub mod link;
 pub mod rewrite;
 pub mod rewritten;
 pub mod damage;
+pub mod deepflow;
 pub mod engine;
 pub mod program;
 pub mod records;

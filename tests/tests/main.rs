@@ -13,6 +13,7 @@ mod live;
 mod trace;
 mod memory;
 mod bad_input;
+mod deepflow;
 mod hostile;
 mod loss;
 mod workers;
