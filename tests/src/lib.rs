@@ -9,6 +9,7 @@ pub mod segment;
 pub mod link;
 pub mod rewrite;
 pub mod damage;
+pub mod deepflow;
 pub mod engine;
 pub mod program;
 pub mod records;
