@@ -90,6 +90,9 @@ pub(super) struct TraceArguments {
     /// Most bytes copied of one system call
     #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
     call_cap: u64,
+    /// Also read what OpenSSL and BoringSSL encrypt and decrypt, in the processes that use them (uprobes)
+    #[arg(long)]
+    tls: bool,
     /// How system calls are hooked [default: tp-btf where the kernel has BTF and takes it, else tracepoint]
     #[arg(long, value_enum)]
     front_end: Option<FrontEndName>,
@@ -225,7 +228,8 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     source.drop_capabilities()?;
     attend(watch, &stop, &mut options)?;
     if !common.quiet {
-        eprintln!("tracing system calls ({}); Ctrl-C ends", source.front_end().name());
+        let tls = if arguments.tls { format!(" and {} TLS libraries", source.libraries()) } else { String::new() };
+        eprintln!("tracing system calls ({}){tls}; Ctrl-C ends", source.front_end().name());
     }
     common.run(&mut source, "ebpf", plugins, &options, told)
 }
@@ -240,6 +244,7 @@ impl TraceArguments {
             excluded_ports: self.exclude_port.clone(),
             buffer_bytes: self.buffer << 10,
             call_cap: self.call_cap,
+            tls: self.tls,
             front_end: self.front_end.map(FrontEnd::from),
             btf: self.btf.clone(),
         }
@@ -395,7 +400,7 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     }
     for (key, count) in unclaimed {
         let advice = match key.reason {
-            "tls" => "encrypted; a packet capture cannot see inside",
+            "tls" => "encrypted; `protap trace --tls` sees what OpenSSL and BoringSSL encrypt",
             "tls after a handover" => "its plugin read on until the flow turned to TLS",
             "no data" => "only connection attempts or empty segments; was the server reachable?",
             "too short to tell" => "the plugins wanted more bytes than came",
