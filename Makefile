@@ -12,7 +12,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(foreach p,$(notdir $(wildcard plugins/*)),$(wildcard tests/captures/$(p)/*.pcap))
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 matrix soak e2e bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 bench-bpf matrix soak e2e bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -74,6 +74,9 @@ test-bpf: plugins ## Run the tests of trace and hold it against packet captures:
 
 test-kernel-6.1: build plugins ## Run trace on Debian 12's kernel, in qemu
 	@.ci/kernel-6.1.sh
+
+bench-bpf: build plugins ## Print what trace costs the programs that it watches, and the others
+	@.ci/bench-bpf.sh
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace

@@ -20,7 +20,7 @@ import time
 PROTAP, PLUGIN = os.environ["PROTAP"], os.path.join(os.environ["PLUGINS"], "redis.wasm")
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="protap-bench-")
-PORT, REQUESTS, CLIENTS = 26399, int(os.environ.get("REQUESTS", "100000")), 16
+PORT, REQUESTS, CLIENTS = 26399, int(os.environ.get("REQUESTS", "50000")), 16
 BASE = "no tracing"
 VARIANTS = [BASE, "no tracing, again", "tcpdump -w /dev/null", "trace, tp-btf", "trace, tracepoint"]
 MOUNTED = 'test -d /sys/kernel/tracing/events || mount -t tracefs nodev /sys/kernel/tracing; exec "$0" "$@"'
@@ -77,7 +77,7 @@ class Observer:
 
 
 def sum_of_records(stats):
-    return stats["records"] if isinstance(stats.get("records"), int) else sum(stats["records"].values())
+    return sum(stats["records"]["by_protocol"].get("redis", {}).values())
 
 
 def drive(server, variant):
