@@ -136,7 +136,7 @@ fn fields(rest: &[u8]) -> Front {
 }
 
 /// Whether a line is a header field, as far as it goes.
-fn is_field(line: &[u8], is_whole: bool) -> bool {
+pub(crate) fn is_field(line: &[u8], is_whole: bool) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let len = line.iter().take(MAX_NAME + 1).position(|byte| !is_name_byte(byte)).unwrap_or(line.len());

@@ -6,12 +6,12 @@ use core::cell::Cell;
 use protap_plugin::{Direction, Frame, Input, Resync, resync_by_frames};
 
 use crate::framing::{Framing, Length};
-use crate::front::{Front, begins, front};
+use crate::front::{Front, begins, front, is_field};
 
 /// Longest head that is looked at.
 const MAX_HEAD: usize = 8 << 10;
 /// Bytes that are looked at closely in one call, which has little time.
-const BUDGET: usize = 256 << 10;
+const BUDGET: usize = 128 << 10;
 
 /// Finds the next message.
 pub(crate) fn resync(input: &Input<'_>) -> Resync {
@@ -53,6 +53,9 @@ pub(crate) fn frame(direction: Direction, bytes: &[u8]) -> Frame {
         let line = rest.get(..end).unwrap_or_default().trim_ascii_end();
         if line.is_empty() {
             break;
+        }
+        if !is_field(line, true) {
+            return Frame::Invalid("a line that is no field");
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
