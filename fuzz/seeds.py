@@ -347,6 +347,26 @@ def module_seeds():
         seed("module", built.read_bytes())
 
 
+# Records and contexts of DeepFlow's ABI.
+
+
+def golden(name):
+    text = (FUZZ.parent / "tests/goldens/deepflow" / (name + ".hex")).read_text()
+    return bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
+
+
+def deepflow_seeds():
+    for flags in range(4):
+        for era in ["l0", "l1", "l3", "l4", "pb"]:
+            seed("deepflow_record", bytes([flags]) + golden(era + ("_response" if flags & 1 else "_request")))
+    seed("deepflow_record", b"\0" + golden("l4_batch") + golden("pb_request"))
+    for name in ["pb_no_status", "http_result"]:
+        seed("deepflow_record", b"\1" + golden(name))
+    for n in range(8):
+        rng = random.Random(n)
+        seed("deepflow_context", golden("hooks_all") + bytes(rng.randrange(256) for _ in range(60 * (n + 1))))
+
+
 conversations("http", {8080, 8000, 8001, 3000}, 20_000)
 http_seeds()
 conversations("kafka", {9092, 9093, 9094, 19092, 29092}, 45_000)
@@ -358,5 +378,6 @@ capture_seeds()
 reassembly_seeds()
 answer_seeds()
 manifest_seeds()
+deepflow_seeds()
 guest_seeds()
 module_seeds()

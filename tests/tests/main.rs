@@ -3,6 +3,7 @@
 mod captures;
 mod variants;
 mod split;
+mod coverage;
 mod fields;
 mod http;
 mod kafka_messages;
@@ -14,6 +15,7 @@ mod live;
 mod trace;
 mod memory;
 mod bad_input;
+mod deepflow;
 mod hostile;
 mod loss;
 mod workers;
