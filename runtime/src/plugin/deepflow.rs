@@ -15,6 +15,7 @@ pub mod hooks;
 mod imports;
 mod message;
 pub mod messages;
+mod poll;
 mod protobuf;
 mod reader;
 pub mod record;
