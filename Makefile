@@ -12,7 +12,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(foreach p,$(notdir $(wildcard plugins/*)),$(wildcard tests/captures/$(p)/*.pcap))
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 matrix e2e bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 matrix soak e2e bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,6 +58,10 @@ test: plugins example-plugins test-plugins guests ## Run all tests
 matrix: plugins example-plugins test-plugins ## Hold every plugin's probe against other protocols and random heads
 	$(CARGO) build --release --workspace --all-features --bin matrix
 	$${CARGO_TARGET_DIR:-target}/release/matrix
+
+soak: plugins ## Give each plugin MESSAGES (10,000,000) of recorded traffic, and fail if its memory grows
+	$(CARGO) build --release --workspace --all-features --bin soak
+	$${CARGO_TARGET_DIR:-target}/release/soak $(MESSAGES)
 
 e2e: build plugins ## Drive real servers with real clients under `protap live`; needs the network and the right to capture
 	@.ci/e2e.sh

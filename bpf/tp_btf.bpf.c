@@ -46,6 +46,17 @@ static __always_inline struct call *find_call(void)
 	return bpf_task_storage_get(&calls, bpf_get_current_task_btf(), 0, 0);
 }
 
+static __always_inline __u64 user_stack(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(regs, sp);
+#else
+	return BPF_CORE_READ(regs, user_regs.sp);
+#endif
+}
+
 /* Numbers of 32-bit system calls mean something else. */
 static __always_inline bool is_compat(void)
 {
@@ -73,6 +84,7 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 	arguments.second = PT_REGS_PARM2_SYSCALL(regs);
 	arguments.third = PT_REGS_PARM3_SYSCALL(regs);
 	arguments.fourth = PT_REGS_PARM4_SYSCALL(regs);
+	arguments.fifth = PT_REGS_PARM5_SYSCALL(regs);
 	return on_entry(&arguments);
 }
 

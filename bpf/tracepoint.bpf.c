@@ -68,6 +68,12 @@ static __always_inline struct call *begin_call(void)
 	return bpf_map_lookup_elem(&calls, &id);
 }
 
+/* The helper that knows wants the kernel's type information. */
+static __always_inline __u64 user_stack(void)
+{
+	return 0;
+}
+
 SEC("tracepoint")
 int on_enter(struct entry *entry)
 {
@@ -83,6 +89,8 @@ int on_enter(struct entry *entry)
 	/* Not directly: a program that does is refused at calls that have no fourth argument. */
 	if (arguments.flags_at == 4)
 		bpf_probe_read_kernel(&arguments.fourth, sizeof(arguments.fourth), &entry->arguments[3]);
+	if (arguments.has_name)
+		bpf_probe_read_kernel(&arguments.fifth, sizeof(arguments.fifth), &entry->arguments[4]);
 	return on_entry(&arguments);
 }
 

@@ -215,6 +215,20 @@ pub struct Process {
     pub pid: u32,
     /// Its name, as the thread that made the call bore it.
     pub comm: String,
+    /// Where its bytes are seen.
+    pub via: Via,
+}
+
+/// Where a capture of system calls sees the bytes of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// At its socket.
+    #[default]
+    Socket,
+    /// In its TLS library, which itself called the kernel for that socket.
+    Tls,
+    /// In its TLS library; that it belongs to that socket is likely, not certain.
+    LikelyTls,
 }
 
 /// The processes at the ends of a flow.

@@ -54,6 +54,12 @@ pub struct PluginStats {
     pub memory_bytes: u64,
     /// Log lines that were dropped.
     pub log_lines_dropped: u64,
+    /// Places where streams of its flows miss bytes.
+    pub gaps: u64,
+    /// Bytes missing in parts of messages that it skipped anyway.
+    pub truncated_bytes: u64,
+    /// Times that a frame's start had to be looked for in its flows.
+    pub resyncs: u64,
 }
 
 impl PluginStats {
@@ -76,6 +82,9 @@ impl PluginStats {
         self.replaced_strings += other.replaced_strings;
         self.memory_bytes += other.memory_bytes;
         self.log_lines_dropped += other.log_lines_dropped;
+        self.gaps += other.gaps;
+        self.truncated_bytes += other.truncated_bytes;
+        self.resyncs += other.resyncs;
     }
 }
 
@@ -296,17 +305,10 @@ impl RunningPlugins {
         Ok(Handle { handle, generation })
     }
 
-    /// Counts a claim.
-    pub fn claimed(&mut self, index: usize) {
+    /// Counts something that the plugin did, or that happened to its flows.
+    pub fn count(&mut self, index: usize, count: impl FnOnce(&mut PluginStats)) {
         if let Some(running) = self.running.get_mut(index) {
-            running.stats.claims += 1;
-        }
-    }
-
-    /// Counts a flow that is the plugin's no more.
-    pub fn left(&mut self, index: usize) {
-        if let Some(running) = self.running.get_mut(index) {
-            running.stats.left += 1;
+            count(&mut running.stats);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::pair::{Pairing, PairingFlow};
 use crate::plugin::content::Fact;
 use crate::reassembly::{CloseReason, Direction, StreamEvent};
 use crate::record::{FlowEnds, PluginIdentity, Process, Processes, Record};
-use crate::running::{Handle, RunningPlugins};
+use crate::running::{Handle, PluginStats, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
 
 /// Times that a flow may be resynchronised without a message in between before its plugin loses it.
@@ -315,6 +315,13 @@ impl Session {
         head + lanes
     }
 
+    /// Counts for the plugin that claimed the flow.
+    fn count(&self, cx: &mut SessionContext<'_>, count: impl FnOnce(&mut PluginStats)) {
+        if let State::Claimed { plugin, .. } = self.state {
+            cx.plugins.count(plugin, count);
+        }
+    }
+
     /// Whether requests wait.
     #[must_use]
     pub fn has_pending(&self) -> bool {
@@ -396,6 +403,7 @@ impl Session {
             }
         }
         self.head = None;
+        self.count(cx, |stats| stats.gaps += 1);
         // The client has asked, unheard: what follows is no turn-around, and the next answers are not to that.
         if (direction == Direction::ToServer) ^ self.is_turned {
             self.last_direction = Some(direction);

@@ -114,21 +114,14 @@ pub struct Unclaimed {
 }
 
 /// What the records say.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RecordSummary {
     /// Records by protocol and kind.
     pub by_protocol: BTreeMap<String, KindCounts>,
     /// Records by operation.
     pub operations: OperationStats,
-    /// How much of the messages was decoded.
-    pub coverage: Coverage,
-}
-
-impl Default for RecordSummary {
-    fn default() -> Self {
-        let coverage = Coverage { full: 0, partial: 0, header: 0, reasons: Tally::new(MAX_REASONS) };
-        Self { by_protocol: BTreeMap::new(), operations: OperationStats::default(), coverage }
-    }
+    /// Records of each plugin, by its name.
+    pub by_plugin: BTreeMap<String, PluginRecords>,
 }
 
 impl RecordSummary {
@@ -141,8 +134,36 @@ impl RecordSummary {
         } else {
             self.by_protocol.entry(protocol.to_owned()).or_default().count(record.kind);
         }
-        self.coverage.observe(record);
+        if let Some(plugin) = self.by_plugin.get_mut(&record.plugin.name) {
+            plugin.observe(record);
+        } else {
+            self.by_plugin.entry(record.plugin.name.clone()).or_default().observe(record);
+        }
         self.operations.observe(record);
+    }
+
+    /// How much of the messages was decoded, over all plugins.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        let mut sum = Coverage::default();
+        self.by_plugin.values().for_each(|plugin| sum.add(&plugin.coverage));
+        sum
+    }
+}
+
+/// What the records of one plugin say.
+#[derive(Debug, Default)]
+pub struct PluginRecords {
+    /// Records by kind: those without their other half are the requests and responses that were not matched.
+    pub kinds: KindCounts,
+    /// How much of the messages was decoded.
+    pub coverage: Coverage,
+}
+
+impl PluginRecords {
+    fn observe(&mut self, record: &Record) {
+        self.kinds.count(record.kind);
+        self.coverage.observe(record);
     }
 }
 
@@ -193,7 +214,20 @@ pub struct Coverage {
     pub reasons: Tally<String>,
 }
 
+impl Default for Coverage {
+    fn default() -> Self {
+        Self { full: 0, partial: 0, header: 0, reasons: Tally::new(MAX_REASONS) }
+    }
+}
+
 impl Coverage {
+    fn add(&mut self, other: &Self) {
+        self.full += other.full;
+        self.partial += other.partial;
+        self.header += other.header;
+        self.reasons.merge(&other.reasons);
+    }
+
     /// All messages.
     #[must_use]
     pub fn messages(&self) -> u64 {
@@ -255,6 +289,12 @@ pub struct PluginSummary {
     pub host_quarantines: u64,
     /// Linear memory of all its instances.
     pub memory_bytes: u64,
+    /// Places where streams of its flows miss bytes.
+    pub gaps: u64,
+    /// Bytes missing in parts of messages that it skipped anyway.
+    pub truncated_bytes: u64,
+    /// Times that a frame's start had to be looked for in its flows.
+    pub resyncs: u64,
 }
 
 impl PluginSummary {

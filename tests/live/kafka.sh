@@ -6,23 +6,22 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 release=4.4.0 port=29092 controller=29093
-libs=$CACHE/kafka-$release venv=$CACHE/kafka-venv
+libs=$CACHE/kafka-$release
 cant=() pids=()
 
 say() { printf 'kafka: %s\n' "$*"; }
 fail() { say "FAILED: $*"; exit 1; }
+too_little() { say "$*"; exit 3; }
 stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done; wait 2>/dev/null; }
 trap stop EXIT
 
 has() { command -v "$1" >/dev/null; }
-install() { [ "$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
 
 # --- What there is to run.
-has java || install openjdk-17-jdk-headless || cant+=("the Java client (no JDK)")
-has mvn || install maven || cant+=("Apache Kafka (no Maven)")
-[ -d "$venv" ] || python3 -m venv "$venv" || fail "no Python with venv"
+has java || cant+=("the Java client (no JDK)")
+has mvn || cant+=("Apache Kafka (no Maven)")
 for client in confluent-kafka kafka-python aiokafka; do
-    "$venv/bin/pip" install -q "$client" || cant+=("$client (pip could not install it)")
+    "$VENV/bin/pip" install -qq "$client" 2>>"$WORK/pip.log" || cant+=("$client (pip: $(tail -n1 "$WORK/pip.log"))")
 done
 
 fetch_kafka() {
@@ -47,11 +46,11 @@ if has java && has mvn && fetch_kafka; then
 fi
 if [ -z "$server" ]; then
     cant+=("Apache Kafka $release")
-    "$venv/bin/pip" install -q noida-db &&
-        { "$venv/bin/noida-db" start --only kafka --host 127.0.0.1 --kafka-port $port --data-dir "$WORK/noida" >"$WORK/noida.log" 2>&1 & pids+=($!); } &&
+    "$VENV/bin/pip" install -q noida-db &&
+        { "$VENV/bin/noida-db" start --only kafka --host 127.0.0.1 --kafka-port $port --data-dir "$WORK/noida" >"$WORK/noida.log" 2>&1 & pids+=($!); } &&
         wait_for $port && server=noida-db || cant+=(noida-db)
 fi
-[ -n "$server" ] || fail "no broker could be started: ${cant[*]}"
+[ -n "$server" ] || too_little "no broker could be started: ${cant[*]}"
 say "broker: $server"
 
 # --- The clients, under protap.
@@ -64,7 +63,7 @@ kill -0 $tap 2>/dev/null || fail "protap cannot capture: $(tail -n1 "$WORK/prota
 
 ran=0
 for client in confluent kafkapython aiokafka; do
-    if timeout 120 "$venv/bin/python" "$here/kafka_clients.py" $client 127.0.0.1:$port "$WORK/truth.$client.json" >"$WORK/$client.log" 2>&1; then
+    if timeout 120 "$VENV/bin/python" "$here/kafka_clients.py" $client 127.0.0.1:$port "$WORK/truth.$client.json" >"$WORK/$client.log" 2>&1; then
         ran=$((ran + 1))
     else
         cant+=("$client ($(tail -n1 "$WORK/$client.log"))")
@@ -81,5 +80,5 @@ sleep 1
 kill -INT $tap
 wait $tap
 for what in "${cant[@]}"; do say "could not run: $what"; done
-[ $ran -ge 2 ] || fail "only $ran clients ran"
+[ $ran -ge 2 ] || too_little "only $ran clients ran"
 python3 "$here/kafka_check.py" "$WORK"

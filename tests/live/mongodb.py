@@ -342,8 +342,8 @@ def main():
             process.terminate()
             process.wait(timeout=30)
     if not servers or len(clients) < 2:
-        sys.exit(f"too little ran: servers {sorted(servers)}, clients {sorted(clients)}")
-    sys.exit(1 if faults else 0)
+        print(f"too little ran: servers {sorted(servers)}, clients {sorted(clients)}")
+    sys.exit(1 if faults else 3 if not servers or len(clients) < 2 else 0)
 
 
 if __name__ == "__main__":

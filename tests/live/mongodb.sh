@@ -3,17 +3,12 @@
 # missing is left to mongodb.py to list: it fails if not one server and two clients ran.
 set -uo pipefail
 cd "$(dirname "$0")"
-: "${PROTAP:?the program}" "${PLUGINS:?the folder of plugins}" "${CACHE:?a folder to keep}" "${WORK:?a fresh folder}"
+: "${PROTAP:?the program}" "${PLUGINS:?the folder of plugins}" "${CACHE:?a folder to keep}" "${VENV:?Python}" "${WORK:?a fresh folder}"
 cache=$CACHE/mongodb
 mkdir -p "$cache"
 
-# SecantusDB and PyMongo, where this Python does not have them.
-python=python3
-if ! python3 -c 'import pymongo, secantus' 2>/dev/null; then
-    [ -x "$cache/venv/bin/python" ] || python3 -m venv "$cache/venv"
-    python=$cache/venv/bin/python
-    "$python" -c 'import pymongo, secantus' 2>/dev/null || "$python" -m pip install -q pymongo==4.20.0 secantusdb || true
-fi
+# SecantusDB and PyMongo.
+"$VENV/bin/python" -c 'import pymongo, secantus' 2>/dev/null || "$VENV/bin/pip" install -q pymongo==4.20.0 secantusdb || true
 
 # The Node driver, with snappy.
 if command -v npm >/dev/null && [ ! -d "$cache/node_modules/mongodb" ]; then
@@ -40,4 +35,4 @@ if command -v go >/dev/null && [ ! -x "$cache/ferretdb" ]; then
     ) >"$WORK/ferretdb-build.log" 2>&1 || tail -n 2 "$WORK/ferretdb-build.log"
 fi
 
-CACHE=$cache exec "$python" mongodb.py
+CACHE=$cache exec "$VENV/bin/python" mongodb.py

@@ -68,10 +68,10 @@ pub fn live_engine() -> &'static WasmEngine {
     ENGINE.get_or_init(|| WasmEngine::new(Deadline::CpuTime).expect("wasmtime starts"))
 }
 
-/// Kafka, MongoDB and Redis.
+/// HTTP, Kafka, MongoDB and Redis.
 pub fn shipped_plugins() -> &'static Arc<PluginSet> {
     static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
-    PLUGINS.get_or_init(|| load(["kafka", "mongodb", "redis"].map(artifacts::plugin).iter().map(AsRef::as_ref)))
+    PLUGINS.get_or_init(|| load(["http", "kafka", "mongodb", "redis"].map(artifacts::plugin).iter().map(AsRef::as_ref)))
 }
 
 /// Plugins from these files.
@@ -166,22 +166,36 @@ fn read_any(
     flows: FlowOptions,
     swaps: Option<Receiver<Arc<PluginSet>>>,
 ) -> Outcome {
-    let options = RunOptions {
-        workers,
-        flows,
-        max_packets: None,
-        duration: None,
-        stop: Arc::new(AtomicBool::new(false)),
-        wants_counters: Arc::default(),
-        plugins: swaps,
-    };
     let mut out = Vec::new();
+    let options = RunOptions { workers, flows, plugins: swaps, ..options() };
     let report = run(source, plugins, &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
     let report = report.expect("a vector takes all records");
     Outcome {
         records: Records::new(String::from_utf8(out).expect("JSON is UTF-8")),
         summary: report.summary.to_json(),
         errors: report.errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The summary of a run whose records nobody wants.
+#[must_use]
+pub fn measure(plugins: &Arc<PluginSet>, source: &mut FileSource) -> Value {
+    let mut sink = JsonSink::new(io::sink(), "pcap");
+    let report = run(source, plugins, &options(), &mut sink, &mut NobodyWatches).expect("a sink takes all records");
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    report.summary.to_json()
+}
+
+/// One worker, to the end.
+fn options() -> RunOptions {
+    RunOptions {
+        workers: 1,
+        flows: FlowOptions::default(),
+        max_packets: None,
+        duration: None,
+        stop: Arc::new(AtomicBool::new(false)),
+        wants_counters: Arc::default(),
+        plugins: None,
     }
 }
 

@@ -3,7 +3,9 @@
 mod captures;
 mod variants;
 mod split;
+mod coverage;
 mod fields;
+mod http;
 mod kafka_messages;
 mod native;
 mod redis;

@@ -6,6 +6,9 @@ use protap_plugin::Direction;
 
 /// Longest method that is taken for one.
 const MAX_METHOD: usize = 24;
+/// Longest name of a field, and how many fields leave no doubt.
+const MAX_NAME: usize = 64;
+const FIELDS: usize = 2;
 /// Longest line that is looked at.
 const MAX_LINE: usize = 8 << 10;
 const VERSIONS: [&[u8]; 2] = [b"HTTP/1.0", b"HTTP/1.1"];
@@ -15,7 +18,7 @@ const VERSION: &[u8] = b"HTTP/1.";
 /// What stands at the front of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Front {
-    /// A first line of that many bytes, and what follows may be a header field.
+    /// A first line of that many bytes, and behind it fields enough, or the end of the head.
     Line(usize),
     /// It may become one.
     Open,
@@ -37,8 +40,10 @@ pub(crate) fn front(direction: Direction, bytes: &[u8]) -> Front {
         _ if !fits => Front::No,
         None if bytes.len() >= MAX_LINE => Front::No,
         None => Front::Open,
-        Some(len) if may_follow(bytes.get(len..).unwrap_or_default()) => Front::Line(len),
-        Some(_) => Front::No,
+        Some(len) => match fields(bytes.get(len..).unwrap_or_default()) {
+            Front::Line(_) => Front::Line(len),
+            front => front,
+        },
     }
 }
 
@@ -90,15 +95,36 @@ fn begins_target(method: &[u8], rest: &[u8]) -> bool {
     }
 }
 
-/// Whether the bytes behind a first line may be a header field, or the end of the head.
-fn may_follow(rest: &[u8]) -> bool {
-    match rest {
-        [] | [b'\n', ..] | [b'\r'] | [b'\r', b'\n', ..] => true,
-        [b'\r', ..] => false,
-        rest => match rest.iter().take(256).position(|byte| !is_token_byte(*byte)) {
-            Some(at) => at > 0 && rest.get(at).is_some_and(|byte| matches!(byte, b':' | b' ' | b'\t')),
-            None => rest.len() < 256,
-        },
+/// Whether the bytes behind a first line are those of a head: its end, or fields enough.
+fn fields(rest: &[u8]) -> Front {
+    let mut at = 0;
+    for _ in 0..FIELDS {
+        let rest = rest.get(at..).unwrap_or_default();
+        let end = rest.iter().take(MAX_LINE).position(|byte| *byte == b'\n');
+        let line = rest.get(..end.unwrap_or(rest.len().min(MAX_LINE))).unwrap_or_default();
+        match (end, line) {
+            (Some(end), b"" | b"\r") => return Front::Line(at + end + 1),
+            (None, b"" | b"\r") => return Front::Open,
+            (_, line) if !is_field(line, end.is_some() || rest.len() >= MAX_LINE) => return Front::No,
+            (Some(end), _) => at += end + 1,
+            (None, _) if rest.len() >= MAX_LINE => return Front::Line(at),
+            (None, _) => return Front::Open,
+        }
+    }
+    Front::Line(at)
+}
+
+/// Whether a line is a header field, as far as it goes.
+fn is_field(line: &[u8], is_whole: bool) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let len = line.iter().take(MAX_NAME + 1).position(|byte| !is_name_byte(byte)).unwrap_or(line.len());
+    if len == 0 || len > MAX_NAME {
+        return false;
+    }
+    match line.get(len..) {
+        Some([b':', value @ ..]) => is_text(value),
+        rest => !is_whole && rest.is_none_or(<[u8]>::is_empty),
     }
 }
 
@@ -134,11 +160,22 @@ mod tests {
             for len in 0..line.len() {
                 assert_eq!(front(direction, &line[..len]), Front::Open, "{} {len}", line.escape_ascii());
             }
-            for behind in [&b""[..], b"Host: x\r\n", b"\r\n", b"\nGET", b"Hos"] {
-                assert_eq!(front(direction, &[line, behind].concat()), Front::Line(line.len()));
-            }
-            for behind in [&b"\x00"[..], b": x", b"\rx", b"(x"] {
-                assert_eq!(front(direction, &[line, behind].concat()), Front::No);
+            for (behind, found) in [
+                (&b"\r\n"[..], Front::Line(line.len())),
+                (b"\nGET", Front::Line(line.len())),
+                (b"Host: x\r\n\r\n", Front::Line(line.len())),
+                (b"Host:x\nA: b\nno field", Front::Line(line.len())),
+                (b"", Front::Open),
+                (b"Hos", Front::Open),
+                (b"Host: x\r\nA", Front::Open),
+                (b"\x00", Front::No),
+                (b": x", Front::No),
+                (b"\rx", Front::No),
+                (b"Host\r\n", Front::No),
+                (b"Host: x\r\nA b: c", Front::No),
+                (b"Host: \x00\r\n", Front::No),
+            ] {
+                assert_eq!(front(direction, &[line, behind].concat()), found, "{}", behind.escape_ascii());
             }
         }
     }

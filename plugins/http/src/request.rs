@@ -73,10 +73,10 @@ pub(crate) async fn read(stream: &Stream, flow: &Flow, wishes: Wishes) -> Result
     }
     let context = stream.with_texts(|texts| Context::of(texts.get(head.line.part(0..line.method))));
     flow.may_tunnel.set(context == Context::Connect);
-    body(stream, &request, length).await
+    body(stream, flow, &request, length).await
 }
 
-async fn body(stream: &Stream, request: &emit::Request<'_>, length: Length) -> Result<(), Stop> {
+async fn body(stream: &Stream, flow: &Flow, request: &emit::Request<'_>, length: Length) -> Result<(), Stop> {
     match length {
         Length::Known(len) => {
             // It waits for its response from now on: one that refuses it may come before its body.
@@ -98,9 +98,9 @@ async fn body(stream: &Stream, request: &emit::Request<'_>, length: Length) -> R
             read
         }
         Length::Unknown(reason) => {
+            let responses = flow.responses.get();
             request.emit(stream, None, Some(reason));
-            // The server may refuse it, and that be the end.
-            stream.available(1).await?;
+            await_refusal(stream, flow, responses).await?;
             Err(Stop::Malformed(reason))
         }
     }
@@ -124,6 +124,18 @@ async fn await_answer(stream: &Stream) -> Result<(), Stop> {
     loop {
         let (front, there) = stream.peek(|bytes| (front(Direction::ToServer, bytes), bytes.len()));
         if front != Front::No || there >= crate::WINDOW as usize {
+            return Ok(());
+        }
+        stream.available(there + 1).await?;
+    }
+}
+
+/// Behind a request whose end nobody knows, bytes are left alone until the server has said what it thinks of them: most
+/// refuse the request, which would else be given up before.
+async fn await_refusal(stream: &Stream, flow: &Flow, responses: u64) -> Result<(), Stop> {
+    loop {
+        let there = stream.peek(<[u8]>::len);
+        if flow.responses.get() != responses && there > 0 || there >= crate::WINDOW as usize {
             return Ok(());
         }
         stream.available(there + 1).await?;

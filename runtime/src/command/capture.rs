@@ -90,6 +90,9 @@ pub(super) struct TraceArguments {
     /// Most bytes copied of one system call
     #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
     call_cap: u64,
+    /// Also read what OpenSSL and BoringSSL encrypt and decrypt, in the processes that use them (uprobes)
+    #[arg(long)]
+    tls: bool,
     /// How system calls are hooked [default: tp-btf where the kernel has BTF and takes it, else tracepoint]
     #[arg(long, value_enum)]
     front_end: Option<FrontEndName>,
@@ -227,13 +230,15 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         excluded_ports: arguments.exclude_port.clone(),
         buffer_bytes: arguments.buffer << 10,
         call_cap: arguments.call_cap,
+        tls: arguments.tls,
         front_end: arguments.front_end.map(FrontEnd::from),
         btf: arguments.btf.clone(),
     };
     let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
     attend(watch, &stop, &mut options)?;
     if !common.quiet {
-        eprintln!("tracing system calls ({}); Ctrl-C ends", source.front_end().name());
+        let tls = if traced.tls { format!(" and {} TLS libraries", source.libraries()) } else { String::new() };
+        eprintln!("tracing system calls ({}){tls}; Ctrl-C ends", source.front_end().name());
     }
     common.run(&mut source, "ebpf", plugins, &options, None)
 }
@@ -374,7 +379,7 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     }
     for (key, count) in unclaimed {
         let advice = match key.reason {
-            "tls" => "encrypted; a packet capture cannot see inside",
+            "tls" => "encrypted; `protap trace --tls` sees what OpenSSL and BoringSSL encrypt",
             "tls after a handover" => "its plugin read on until the flow turned to TLS",
             "no data" => "only connection attempts or empty segments; was the server reachable?",
             "too short to tell" => "the plugins wanted more bytes than came",

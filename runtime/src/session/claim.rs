@@ -105,7 +105,7 @@ impl Session {
                 return self.infer(false, cx);
             }
         };
-        cx.plugins.claimed(claim.plugin);
+        cx.plugins.count(claim.plugin, |stats| stats.claims += 1);
         self.state = State::Claimed { plugin: claim.plugin, handle };
         self.is_turned = claim.client_sends == Some(Direction::ToClient);
         self.fruitless_resyncs = 0;
@@ -183,7 +183,7 @@ impl Session {
     pub(super) fn give_up_claim(&mut self, cx: &mut SessionContext<'_>) {
         self.close_handle(cx);
         if let State::Claimed { plugin, .. } = self.state {
-            cx.plugins.left(plugin);
+            cx.plugins.count(plugin, |stats| stats.left += 1);
         }
     }
 

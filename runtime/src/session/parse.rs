@@ -113,6 +113,7 @@ impl Session {
         let Some(streams) = &mut self.streams else { return false };
         let absorbed = streams.lane_mut(direction).stream.absorb_gap();
         cx.counters.absorbed_bytes += absorbed;
+        self.count(cx, |stats| stats.truncated_bytes += absorbed);
         self.complete(direction, cx);
         absorbed > 0
     }
@@ -275,6 +276,7 @@ impl Session {
             }
             lane.stream.mode = Mode::Resync;
             cx.counters.resyncs += 1;
+            self.count(cx, |stats| stats.resyncs += 1);
         }
         self.is_out_of_step = true;
         self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, None, now, out));

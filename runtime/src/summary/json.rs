@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::packet::Transport;
 use crate::running::FaultExample;
 use crate::summary::{
-    CaptureSummary, FlowSummary, LatencyHistogram, Operation, PluginSummary, RecordSummary, Summary, VersionCoverage,
+    CaptureSummary, Coverage, FlowSummary, LatencyHistogram, Operation, PluginRecords, PluginSummary, RecordSummary,
+    Summary, VersionCoverage,
 };
 
 pub(super) fn tree(summary: &Summary) -> Value {
@@ -14,7 +15,7 @@ pub(super) fn tree(summary: &Summary) -> Value {
         "flows": flows(&summary.flows),
         "records": records(&summary.records),
         "losses": counts(summary.losses.iter().map(|loss| (loss.name, loss.count))),
-        "plugins": summary.plugins.iter().map(plugin).collect::<Vec<_>>(),
+        "plugins": summary.plugins.iter().map(|row| plugin(row, &summary.records)).collect::<Vec<_>>(),
     })
 }
 
@@ -47,19 +48,22 @@ fn flows(flows: &FlowSummary) -> Value {
 
 fn records(records: &RecordSummary) -> Value {
     let by_protocol = records.by_protocol.iter().map(|(protocol, kinds)| (protocol.clone(), counts(kinds.named())));
-    let (coverage, reasons) = (&records.coverage, records.coverage.reasons.sorted());
     json!({
         "by_protocol": by_protocol.collect::<Map<_, _>>(),
         "operations": records.operations.sorted().into_iter().map(operation).collect::<Vec<_>>(),
         "other_operations": operation(records.operations.other()),
-        "coverage": {
-            "messages": coverage.messages(),
-            "full": coverage.full,
-            "partial": coverage.partial,
-            "header": coverage.header,
-            "reasons": counts(reasons.into_iter().map(|(reason, count)| (reason.as_str(), count))),
-            "other_reasons": coverage.reasons.other(),
-        },
+        "coverage": coverage(&records.coverage()),
+    })
+}
+
+fn coverage(coverage: &Coverage) -> Value {
+    json!({
+        "messages": coverage.messages(),
+        "full": coverage.full,
+        "partial": coverage.partial,
+        "header": coverage.header,
+        "reasons": counts(coverage.reasons.sorted().into_iter().map(|(reason, count)| (reason.as_str(), count))),
+        "other_reasons": coverage.reasons.other(),
     })
 }
 
@@ -91,7 +95,9 @@ fn version(row: &VersionCoverage) -> Value {
     })
 }
 
-fn plugin(plugin: &PluginSummary) -> Value {
+fn plugin(plugin: &PluginSummary, records: &RecordSummary) -> Value {
+    let none = PluginRecords::default();
+    let records = records.by_plugin.get(&plugin.name).unwrap_or(&none);
     json!({
         "name": plugin.name,
         "version": plugin.version,
@@ -99,6 +105,11 @@ fn plugin(plugin: &PluginSummary) -> Value {
         "calls": plugin.calls,
         "call_time_ns": times(&plugin.call_time),
         "claims": plugin.claims,
+        "records": counts(records.kinds.named()),
+        "coverage": coverage(&records.coverage),
+        "gaps": plugin.gaps,
+        "truncated_bytes": plugin.truncated_bytes,
+        "resyncs": plugin.resyncs,
         "errors": plugin.bad_answers(),
         "traps": plugin.traps(),
         "faults": counts(plugin.faults.iter().copied()),

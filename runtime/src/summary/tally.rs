@@ -37,6 +37,15 @@ impl<K: Eq + Hash + Ord> Tally<K> {
         }
     }
 
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self)
+    where
+        K: Clone,
+    {
+        other.counts.iter().for_each(|(key, count)| self.add(key, *count));
+        self.other += other.other;
+    }
+
     /// Keys and counts, the largest count first, then in the order of the keys.
     #[must_use]
     pub fn sorted(&self) -> Vec<(&K, u64)> {

@@ -158,17 +158,36 @@ fn tree_has_everything() {
           },
           "calls": 9000,
           "claims": 100,
+          "coverage": {
+            "full": 7,
+            "header": 0,
+            "messages": 9,
+            "other_reasons": 0,
+            "partial": 2,
+            "reasons": {
+              "truncated": 2
+            }
+          },
           "errors": 0,
           "fault_examples": [],
           "faults": {
             "deadline": 0,
             "trap": 2
           },
+          "gaps": 0,
           "host_quarantines": 0,
           "memory_bytes": 1179648,
           "name": "kafka",
           "quarantines": 0,
+          "records": {
+            "oneway": 0,
+            "request": 1,
+            "response": 0,
+            "session": 4
+          },
+          "resyncs": 0,
           "traps": 2,
+          "truncated_bytes": 0,
           "version": "0.1.0"
         }
       ],

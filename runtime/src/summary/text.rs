@@ -67,7 +67,7 @@ impl Report<'_> {
         for (protocol, kinds) in &records.by_protocol {
             self.line("records", &format!("{protocol}: {}", counted(kinds.named()).join(", ")))?;
         }
-        let coverage = &records.coverage;
+        let coverage = records.coverage();
         if coverage.messages() == 0 {
             return Ok(());
         }

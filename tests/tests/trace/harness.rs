@@ -93,7 +93,7 @@ pub(super) fn interrupt(child: &Child) {
 }
 
 /// A case under way.
-struct Running {
+pub(super) struct Running {
     folder: PathBuf,
     tcpdump: Killed,
     trace: Killed,
@@ -102,7 +102,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(
+    pub(super) fn start(
         front_end: &str,
         namespace: Namespace,
         folder: &Path,
@@ -124,8 +124,8 @@ impl Running {
         Ok(Self { folder: folder.to_owned(), tcpdump, trace, trace_says, namespace })
     }
 
-    /// Ends both captures; their records, and the trace's counters.
-    fn end(mut self) -> (Vec<Value>, Vec<Value>, Value) {
+    /// Ends both captures; their records, those of tcpdump by the plugin `reader`, and the trace's counters.
+    pub(super) fn end(mut self, reader: &Path) -> (Vec<Value>, Vec<Value>, Value) {
         settle(&self.namespace, &self.folder.join("case.pcap"));
         interrupt(&self.trace.0);
         interrupt(&self.tcpdump.0);
@@ -135,8 +135,7 @@ impl Running {
         let file = |name: &str| self.folder.join(name);
         let stats = std::fs::read(file("stats.json")).expect("the summary was written");
         let traced = std::fs::read_to_string(file("trace.json")).expect("it was written");
-        let redis = plugin("redis");
-        let read = command(&["read", "-q", "-p", text(&redis), "-o", "json", text(&file("case.pcap"))]).output();
+        let read = command(&["read", "-q", "-p", text(reader), "-o", "json", text(&file("case.pcap"))]).output();
         let captured = finished(read.expect("the program starts")).out;
         (records(&traced), records(&captured), serde_json::from_slice(&stats).expect("JSON"))
     }
@@ -228,7 +227,7 @@ pub(super) fn try_run(
         tell.write_all(b"go\n").expect("the client listens");
     }
     wait_for(&mut says, "done").expect("the case runs to its end");
-    let (traced, captured, stats) = running.end();
+    let (traced, captured, stats) = running.end(&plugin("redis"));
     let _ = std::fs::remove_dir_all(&folder);
     Ok(Outcome {
         front_end: front_end.to_owned(),

@@ -44,8 +44,14 @@ fn where_it_says_that_there_is_none_nothing_is_guessed() {
         assert_eq!(answers(&report), [("POST", 400, Some(0))], "{fields}");
         assert_eq!(report.messages[0].completeness, Completeness::Partial, "{fields}");
         assert!(text(&report.messages[0], "http1.ambiguity").is_some(), "{fields}");
-        let smuggled = replay().to_server(format!("{request}0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")).run();
-        assert_eq!(smuggled.losses.len(), 1, "{fields}");
+        let smuggled = replay()
+            .to_server(format!("{request}0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .to_client("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")
+            .to_server("GET /2 HTTP/1.1\r\n\r\n")
+            .to_client("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let report = smuggled.split_sweep();
+        assert_eq!(answers(&report)[0], ("POST", 400, Some(0)), "{fields}");
+        assert_eq!(report.losses.len(), 1, "{fields}");
     }
 }
 

@@ -6,7 +6,8 @@ use std::{fs, io};
 
 use super::TraceOptions;
 use super::front_end::FrontEnd;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Probes};
+use super::libraries::{Libraries, News};
 use crate::capture::CaptureError;
 
 /// One thing that tracing needs, or may use.
@@ -21,6 +22,7 @@ pub struct TraceCheck {
 }
 
 /// linux/capability.h
+const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -30,7 +32,7 @@ const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// Looks at everything; `btf` stands for the kernel's own type information.
 pub fn check_trace(btf: Option<&Path>) -> Vec<TraceCheck> {
     let lines = [kernel(), type_information(), capabilities(), tracefs(), lockdown(), cgroup()];
-    lines.into_iter().chain(trials(btf)).collect()
+    lines.into_iter().chain([tls_probes(btf), tls_libraries()]).chain(trials(btf)).collect()
 }
 
 fn line(is_ok: impl Into<Option<bool>>, subject: &'static str, finding: impl Into<String>) -> TraceCheck {
@@ -107,11 +109,19 @@ fn capabilities() -> TraceCheck {
 
 /// Whether this process may load and attach the programs, as far as capabilities go.
 pub(super) fn has_capabilities() -> bool {
+    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
+}
+
+/// Whether this process may look into those of other users.
+pub(super) fn may_look() -> bool {
+    has(CAP_SYS_PTRACE)
+}
+
+fn has(capability: u32) -> bool {
     let status = read("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    let has = |capability: u32| effective >> capability & 1 == 1;
-    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
+    effective >> capability & 1 == 1
 }
 
 fn lockdown() -> TraceCheck {
@@ -132,6 +142,24 @@ fn cgroup() -> TraceCheck {
 
 fn is_v2(folder: &str) -> bool {
     Path::new(folder).join("cgroup.controllers").exists()
+}
+
+/// `--tls`: nothing else depends on it.
+fn tls_probes(btf: Option<&Path>) -> TraceCheck {
+    let options =
+        TraceOptions { buffer_bytes: 4096, tls: true, btf: btf.map(Path::to_owned), ..TraceOptions::default() };
+    match Kernel::attach(&options, |_| {}).map(|kernel| kernel.probes()) {
+        Ok(Some(Probes::Multi)) => line(None, "--tls: probes", "uprobe.multi: possible, with CAP_BPF and CAP_PERFMON"),
+        Ok(_) => line(None, "--tls: probes", "possible, one by one, with CAP_SYS_ADMIN (uprobe.multi comes with 6.6)"),
+        Err(error) => line(None, "--tls: probes", format!("not possible: {error}")),
+    }
+}
+
+fn tls_libraries() -> TraceCheck {
+    let libraries = Libraries::new(&[]).look(true);
+    let count = libraries.iter().filter(|news| matches!(news, News::Library(_))).count();
+    let of = if may_look() { "of all processes" } else { "of this user's processes alone: CAP_SYS_PTRACE is missing" };
+    line(None, "--tls: libraries", format!("{count} files with OpenSSL's or BoringSSL's functions, {of}"))
 }
 
 /// One front end that works is enough.

@@ -6,6 +6,7 @@ use std::path::Path;
 use libbpf_rs::{ErrorKind, Link, Object, ObjectBuilder, OpenObject, ProgramMut, TracepointCategory};
 
 use super::check;
+use super::kernel::is_probe;
 use crate::capture::CaptureError;
 
 /// The programs of each, compiled by the build script.
@@ -50,7 +51,7 @@ impl FrontEnd {
     /// Attaches all programs. Exits before entries, so that no call is seen without its end.
     pub(super) fn attach(self, object: &Object) -> libbpf_rs::Result<Vec<Link>> {
         let mut links = Vec::new();
-        for program in object.progs_mut() {
+        for program in object.progs_mut().filter(|program| !is_probe(program.name())) {
             let prefix = match program.name().to_string_lossy().as_ref() {
                 "on_enter" => "sys_enter_",
                 "on_exit" => "sys_exit_",

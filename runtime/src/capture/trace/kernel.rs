@@ -5,9 +5,13 @@ use std::ffi::OsStr;
 
 use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, OpenObject, RingBuffer, RingBufferBuilder};
 
+mod probes;
+
+pub(super) use self::probes::{Probes, is_probe};
 use super::TraceOptions;
 use super::event::layout;
 use super::front_end::{FrontEnd, explain};
+use super::libraries::Library;
 use crate::capture::{CaptureError, SocketLoss};
 
 /// The programs, attached.
@@ -17,6 +21,7 @@ pub(super) struct Kernel {
     object: Object,
     ring: RingBuffer<'static>,
     is_muting: bool,
+    probes: Option<Probes>,
 }
 
 impl Kernel {
@@ -42,13 +47,29 @@ impl Kernel {
         take: impl FnMut(&[u8]) + 'static,
     ) -> Result<Self, CaptureError> {
         let explain = |step| move |error: libbpf_rs::Error| explain(front_end, step, &error);
-        let mut open = front_end.open(options.btf.as_deref()).map_err(explain("open"))?;
-        configure(&mut open, options).map_err(explain("set up"))?;
-        let object = open.load().map_err(explain("load"))?;
+        let (object, probes) = if options.tls {
+            let (object, probes) = probes::load(front_end, options)?;
+            (object, Some(probes))
+        } else {
+            (load(front_end, options, None)?, None)
+        };
         set_filters(&object, options).map_err(explain("filter"))?;
         let ring = ring(&object, take).map_err(explain("map the ring of"))?;
         let links = front_end.attach(&object).map_err(explain("attach"))?;
-        Ok(Self { front_end, links, object, ring, is_muting: false })
+        Ok(Self { front_end, links, object, ring, is_muting: false, probes })
+    }
+
+    /// How TLS libraries are probed, if they are.
+    pub(super) fn probes(&self) -> Option<Probes> {
+        self.probes
+    }
+
+    /// Probes the functions of a TLS library from now on.
+    pub(super) fn probe(&mut self, library: &Library) -> Result<(), CaptureError> {
+        let Some(probes) = self.probes else { return Ok(()) };
+        let links = probes.attach(&self.object, library);
+        self.links.extend(links.map_err(|error| probes.explain(&error))?);
+        Ok(())
     }
 
     /// How the programs are attached.
@@ -80,6 +101,9 @@ impl Kernel {
             muted_calls: count(layout::COUNTER_MUTED_CALLS),
             compat_calls: count(layout::COUNTER_COMPAT_CALLS),
             untracked_calls: count(layout::COUNTER_TASK_STORAGE),
+            ciphertext_bytes: count(layout::COUNTER_CIPHERTEXT_BYTES),
+            unplaced_bytes: count(layout::COUNTER_UNPLACED_BYTES),
+            datagrams: 0,
         }
     }
 
@@ -128,12 +152,22 @@ fn map<'a>(object: &'a Object, name: &str) -> Option<Map<'a>> {
     object.maps().find(|map| map.name() == OsStr::new(name))
 }
 
+fn load(front_end: FrontEnd, options: &TraceOptions, probes: Option<Probes>) -> Result<Object, CaptureError> {
+    let explain = |step| move |error: libbpf_rs::Error| explain(front_end, step, &error);
+    let mut open = front_end.open(options.btf.as_deref()).map_err(explain("open"))?;
+    configure(&mut open, options).map_err(explain("set up"))?;
+    probes::prepare(&mut open, probes);
+    open.load().map_err(explain("load"))
+}
+
 /// Sets the constants, which the verifier takes into account, and the ring's size.
 fn configure(open: &mut OpenObject, options: &TraceOptions) -> libbpf_rs::Result<()> {
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if name == "events" {
             map.set_max_entries(options.buffer_bytes.next_power_of_two())?;
+        } else if name.starts_with("tls_") && !options.tls {
+            map.set_max_entries(1)?;
         } else if name.ends_with(".rodata") {
             set(map.initial_value_mut().unwrap_or_default(), options);
         }
@@ -160,6 +194,7 @@ fn set(settings: &mut [u8], options: &TraceOptions) {
     put(layout::SETTINGS_FIELD_OWN_TGID, &std::process::id().to_ne_bytes());
     let has_excluded_ports = u32::from(!options.excluded_ports.is_empty());
     put(layout::SETTINGS_FIELD_HAS_EXCLUDED_PORTS, &has_excluded_ports.to_ne_bytes());
+    put(layout::SETTINGS_FIELD_HAS_TLS, &u32::from(options.tls).to_ne_bytes());
 }
 
 fn set_filters(object: &Object, options: &TraceOptions) -> libbpf_rs::Result<()> {

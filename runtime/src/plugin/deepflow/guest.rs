@@ -48,11 +48,12 @@ impl std::fmt::Debug for Guest {
 
 impl Guest {
     /// Starts a plugin, and asks what it wants to be called for.
-    pub(super) fn start(module: &CompiledModule, exchange: Exchange) -> Result<Self, WasmError> {
+    pub(super) fn start(module: &CompiledModule, name: &str, exchange: Exchange) -> Result<Self, WasmError> {
         let start = |error: wasmtime::Error| WasmError::Start(root_cause(&error));
         let (mut store, instance) = module.start()?;
         store.data_mut().deepflow = Some(Box::new(exchange));
         store.data_mut().now = START_TIME;
+        name.clone_into(&mut store.data_mut().plugin);
         let memory = instance.get_memory(&mut store, "memory").ok_or(WasmError::Export("memory"))?;
         store.data_mut().memory = Some(memory);
         let mut export = |name: &'static str| {

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_lies_outside_of_the_memory_is_a_fault() {
-        for (from, to, out) in [(80, 0, 0), (-16, 0, 0), (0, 80, 0), (0, 48, 110)] {
+        for (from, to, out) in [(80, 0, 0), (-16, 0, 0), (0, 96, 0), (0, 48, 110)] {
             let mut memory = [clock(7, 5_000), vec![0; 64]].concat();
             assert_eq!(poll(&mut memory, &mut 0, (from, to, 1, out)), None, "{from} {to} {out}");
         }
