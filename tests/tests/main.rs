@@ -5,6 +5,7 @@ mod variants;
 mod split;
 mod coverage;
 mod fields;
+mod real_servers;
 mod kafka_messages;
 mod native;
 mod redis;
