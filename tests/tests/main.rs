@@ -8,6 +8,7 @@ mod fields;
 mod real_servers;
 mod kafka_messages;
 mod native;
+mod fuzz_seeds;
 mod redis;
 mod snapshots;
 mod live;
