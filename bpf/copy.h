@@ -2,9 +2,10 @@
 /*
  * The bytes of one system call, cut into events: one buffer, an array of iovecs, or an array of messages of iovecs in,
  * chunks of at most EVENT_CHUNK bytes out, each with the sequence number of its first byte. What is over the cap or
- * cannot be read is not lost from the count: the last chunk says how many bytes are missing behind it.
+ * cannot be read is not lost from the count: the last chunk says how many bytes are missing behind it. Datagrams are not
+ * joined: each is one chunk, with its own peer and number, and what does not fit into that is missing.
  *
- * Nothing here is of BPF. Whoever includes it defines read_user() and put_chunk(); the tests do so natively. The state
+ * Nothing here is of BPF. Whoever includes it defines the three functions below; the tests do so natively. The state
  * lies in memory that the verifier does not follow, so every use of a length is preceded by its check.
  */
 #ifndef PROTAP_COPY_H
@@ -33,18 +34,29 @@ struct walk {
 	__u64 budget;
 	/* Bytes in the chunk. */
 	__u64 fill;
+	/* Bytes not copied, since the last chunk that said so. */
+	__u64 missing;
 	__u64 over_cap;
 	__u64 faulted;
 	__u32 is_over;
+	/* What is walked are datagrams. */
+	__u32 is_datagrams;
+	/* One is begun and not put out. */
+	__u32 has_datagram;
+	/* Number of the next one. */
+	__u32 number;
 };
 
-/* Both return 0 on success. */
+/* 0 on success. */
 static long read_user(void *to, __u32 len, __u64 from);
 static void put_chunk(struct chunk *chunk, __u32 payload);
+/* The peer of a datagram, from a socket address; 0 if the call names none. */
+static void name_peer(struct event *event, __u64 name);
 
 static inline void give_up(struct walk *walk, __u64 *cause)
 {
 	*cause += walk->left;
+	walk->missing += walk->left;
 	walk->left = 0;
 }
 
@@ -60,7 +72,17 @@ static inline void flush(struct walk *walk, struct chunk *chunk)
 	walk->fill = 0;
 }
 
-static inline void next_message(struct walk *walk)
+static inline void end_datagram(struct walk *walk, struct chunk *chunk)
+{
+	chunk->event.seq = walk->number++;
+	chunk->event.missing = walk->missing;
+	flush(walk, chunk);
+	walk->missing = 0;
+	walk->budget = EVENT_CHUNK;
+	walk->has_datagram = 0;
+}
+
+static inline void next_message(struct walk *walk, struct chunk *chunk)
 {
 	struct mmsghdr msg;
 
@@ -75,6 +97,10 @@ static inline void next_message(struct walk *walk)
 	walk->vecs = msg.hdr.iovlen;
 	walk->left = msg.len;
 	walk->piece = 0;
+	if (walk->is_datagrams) {
+		walk->has_datagram = 1;
+		name_peer(&chunk->event, msg.hdr.name);
+	}
 }
 
 static inline void next_iovec(struct walk *walk)
@@ -121,18 +147,27 @@ static inline void copy_piece(struct walk *walk, struct chunk *chunk)
 		flush(walk, chunk);
 }
 
+static inline int end_walk(struct walk *walk, struct chunk *chunk)
+{
+	if (!walk->is_datagrams) {
+		chunk->event.missing = walk->missing;
+		flush(walk, chunk);
+	}
+	walk->is_over = 1;
+	return 1;
+}
+
 /* One step; 1 once all is done. */
 static inline int copy_step(struct walk *walk, struct chunk *chunk)
 {
 	if (!walk->left) {
-		if (walk->msg_count) {
-			next_message(walk);
-			return 0;
-		}
-		chunk->event.missing = walk->over_cap + walk->faulted;
-		flush(walk, chunk);
-		walk->is_over = 1;
-		return 1;
+		if (walk->has_datagram)
+			end_datagram(walk, chunk);
+		else if (!walk->msg_count)
+			return end_walk(walk, chunk);
+		if (walk->msg_count)
+			next_message(walk, chunk);
+		return 0;
 	}
 	if (!walk->budget || walk->faulted)
 		give_up(walk, walk->faulted ? &walk->faulted : &walk->over_cap);

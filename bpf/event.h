@@ -20,6 +20,18 @@ enum event_kind {
 	EVENT_FIN_RECEIVED = 6,
 	EVENT_RESET = 7,
 	EVENT_GONE = 8,
+	/* A TLS library's stream was tied to this socket; seq and ack are what it had sent and received by then. */
+	EVENT_TIED = 9,
+};
+
+/* How an event came about; bits of `flags`. */
+enum event_flag {
+	/* Plaintext, from a TLS library: `socket` names the library's stream, seq and ack count its bytes from 0. */
+	EVENT_TLS = 1,
+	/* The addresses are those of the thread's last receipt, not of a call that the library made. */
+	EVENT_LIKELY = 2,
+	/* One datagram; seq counts those of the socket in that direction. */
+	EVENT_DATAGRAM = 4,
 };
 
 /* Followed by `len` bytes of payload. */
@@ -44,7 +56,9 @@ struct event {
 	/* enum event_kind */
 	__u16 kind;
 	/* AF_INET or AF_INET6. */
-	__u16 family;
+	__u8 family;
+	/* enum event_flag */
+	__u8 flags;
 	/* The task that made the call. */
 	__u32 tid;
 	__u8 local[16];
@@ -61,7 +75,7 @@ struct settings {
 	/* The tracing program, which is not traced. */
 	__u32 own_tgid;
 	__u32 has_excluded_ports;
-	__u32 unused;
+	__u32 has_tls;
 };
 
 /* What was not seen, by its cause: indices into the map `counters`. */
@@ -82,7 +96,21 @@ enum counter {
 	COUNTER_COMPAT_CALLS = 7,
 	/* No memory for a task's state. */
 	COUNTER_TASK_STORAGE = 8,
-	COUNTER_COUNT = 9,
+	/* What sockets carried whose plaintext is taken from a TLS library. */
+	COUNTER_CIPHERTEXT_BYTES = 9,
+	/* Plaintext of which no socket is known. */
+	COUNTER_UNPLACED_BYTES = 10,
+	COUNTER_COUNT = 11,
+};
+
+/* The functions of TLS libraries that are probed; a probe's cookie says which one. */
+enum tls_function {
+	TLS_READ = 1,
+	TLS_READ_EX = 2,
+	TLS_WRITE = 3,
+	TLS_WRITE_EX = 4,
+	TLS_HANDSHAKE = 5,
+	TLS_FREE = 6,
 };
 
 /* What to trace; bits of `filters`. */

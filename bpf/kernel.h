@@ -27,6 +27,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
@@ -50,6 +51,7 @@ struct thread_info {
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
+	__u64 sp;
 };
 
 struct pt_regs {
@@ -142,10 +144,19 @@ struct mmsghdr {
 	__u32 pad;
 };
 
+/* sockaddr_in, sockaddr_in6. */
+struct sockaddr_any {
+	__u16 family;
+	__be16 port;
+	__u32 ipv4_or_flow_info;
+	__u8 ipv6[16];
+};
+
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
 	S_IFMT = 0170000,
 	S_IFSOCK = 0140000,
 	MSG_OOB = 0x1,

@@ -14,15 +14,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let sources = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../bpf");
-    for file in ["kernel.h", "event.h", "copy.h", "trace.bpf.c"] {
+    for file in ["kernel.h", "event.h", "copy.h", "tls.h", "trace.h"] {
         println!("cargo:rerun-if-changed={}", sources.join(file).display());
     }
     fs::write(out.join("event_layout.rs"), layout(&fs::read_to_string(sources.join("event.h"))?)?)?;
-    compile(&sources, &out.join("trace.bpf.o"))
+    for front_end in ["tp_btf", "tracepoint"] {
+        let source = sources.join(front_end).with_extension("bpf.c");
+        println!("cargo:rerun-if-changed={}", source.display());
+        compile(&source, &sources, &out.join(front_end).with_extension("bpf.o"))?;
+    }
+    Ok(())
 }
 
 /// `-mcpu=v3`: what clang 14 takes by default, the verifier refuses (it loses the bounds of 32-bit comparisons).
-fn compile(sources: &Path, object: &Path) -> Result<(), Box<dyn Error>> {
+fn compile(source: &Path, sources: &Path, object: &Path) -> Result<(), Box<dyn Error>> {
     let arch = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
         "x86_64" => "x86",
         "aarch64" => "arm64",
@@ -36,7 +41,7 @@ fn compile(sources: &Path, object: &Path) -> Result<(), Box<dyn Error>> {
         .arg(format!("-I{}", sources.display()))
         .arg(format!("-I{headers}"))
         .arg("-c")
-        .arg(sources.join("trace.bpf.c"))
+        .arg(source)
         .arg("-o")
         .arg(object)
         .status()

@@ -42,8 +42,25 @@ static long read_user(void *to, __u32 len, __u64 from)
 	return 0;
 }
 
+static void name_peer(struct event *event, __u64 name)
+{
+	event->remote_port = name;
+}
+
+static __u32 datagrams, datagram_lens[8], datagram_ports[8], datagram_missing[8];
+
 static void put_chunk(struct chunk *chunk, __u32 payload)
 {
+	if (chunk->event.flags & EVENT_DATAGRAM) {
+		if (chunk->event.seq != 7 + datagrams || memcmp(chunk->payload, got + 100 * datagrams, 5)) {
+			printf("datagram %u of %u bytes, number %u\n", datagrams, payload, chunk->event.seq);
+			exit(1);
+		}
+		datagram_ports[datagrams] = chunk->event.remote_port;
+		datagram_missing[datagrams] = chunk->event.missing;
+		datagram_lens[datagrams++] = payload;
+		return;
+	}
 	if (payload != chunk->event.len || payload > EVENT_CHUNK || chunk->event.seq != first_seq + got_end) {
 		printf("chunk of %u bytes at %u, expected at %u\n", payload, chunk->event.seq - first_seq, got_end);
 		exit(1);
@@ -89,6 +106,35 @@ static __u32 split(struct iovec *vec, __u32 pieces, __u32 len)
 		vec[i] = (struct iovec){ (__u64)(bytes + begin), end - begin };
 	}
 	return pieces;
+}
+
+/* Two messages and a long one: three chunks, each with its number and its peer. */
+static void run_datagrams(void)
+{
+	static struct chunk chunk;
+	struct iovec vec[3] = { { (__u64)got, 50 }, { (__u64)(got + 100), 50 }, { (__u64)(got + 200), 20000 } };
+	struct mmsghdr msgs[3] = {};
+	__u32 lens[3] = { 50, 5, 20000 };
+	struct walk walk = { .msgs = (__u64)msgs, .msg_count = 3, .budget = EVENT_CHUNK, .is_datagrams = 1, .number = 7 };
+
+	for (int i = 0; i < 3; i++) {
+		msgs[i].hdr = (struct user_msghdr){ .name = 1000 + i, .iov = (__u64)&vec[i], .iovlen = 1 };
+		msgs[i].len = lens[i];
+		memset(got + 100 * i, 'a' + i, 50);
+	}
+	chunk.event.flags = EVENT_DATAGRAM;
+	while (!copy_step(&walk, &chunk))
+		;
+	for (__u32 i = 0; i < 3; i++) {
+		__u32 len = lens[i] < EVENT_CHUNK ? lens[i] : EVENT_CHUNK;
+
+		if (datagrams != 3 || datagram_lens[i] != len || datagram_missing[i] != lens[i] - len ||
+		    datagram_ports[i] != 1000 + i) {
+			printf("datagram %u: %u bytes, %u missing\n", i, datagram_lens[i], datagram_missing[i]);
+			exit(1);
+		}
+	}
+	printf("ok datagrams\n");
 }
 
 int main(void)
@@ -138,5 +184,6 @@ int main(void)
 	run(&walk, "messages", bytes, 15000, 0);
 	walk = (struct walk){ .msgs = (__u64)msgs, .msg_count = 3, .budget = 7000 };
 	run(&walk, "messages over the cap", bytes, 7000, 8000);
+	run_datagrams();
 	return 0;
 }

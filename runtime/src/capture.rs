@@ -20,7 +20,7 @@ pub use file::FileSource;
 pub use live::{Interface, LiveOptions, LiveSource, check_filter, list_interfaces};
 pub use pcapng_writer::PcapngWriter;
 #[cfg(target_os = "linux")]
-pub use trace::{TraceCheck, TraceOptions, TraceSource, check_trace};
+pub use trace::{FrontEnd, TraceCheck, TraceOptions, TraceSource, check_trace};
 
 use std::sync::Arc;
 
@@ -109,6 +109,12 @@ pub struct SocketLoss {
     pub compat_calls: u64,
     /// Calls for which the kernel had no memory.
     pub untracked_calls: u64,
+    /// Bytes on sockets whose plaintext is told instead: no loss.
+    pub ciphertext_bytes: u64,
+    /// Bytes of TLS libraries, or of datagrams, of which no peer is known.
+    pub unplaced_bytes: u64,
+    /// Datagrams whose events were lost.
+    pub datagrams: u64,
 }
 
 impl CaptureStats {

@@ -2,14 +2,21 @@
 //! them and has proven it with a message, so that they can be given to the next plugin if the first one rejects them.
 //! Ports order the candidates and lower no evidence.
 
+use std::sync::Arc;
+
 use protap_plugin::contract::{flag, probe};
 
 use crate::packet::{Endpoint, Timestamp, Transport};
+use crate::plugin::deepflow::FlowView;
 use crate::plugin::instance::ProbeCall;
 use crate::plugin::manifest::{HEAD, TransportName};
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
+use crate::record::Process;
 use crate::running::RunningPlugins;
+
+/// Payloads that a plugin is asked about before it has had its chances, as DeepFlow has it.
+const MAX_JUDGED: usize = 128;
 
 /// The beginning of a flow: what both ends sent, in the order in which it came.
 #[derive(Debug, Default)]
@@ -56,6 +63,10 @@ struct Answer {
     is_out: bool,
     /// It is not asked again before a head has that many bytes.
     more: usize,
+    /// Of a plugin that is asked payload by payload: how many it has seen.
+    seen: usize,
+    /// What it claimed the flow with.
+    claim: Option<Claim>,
 }
 
 /// A plugin's claim.
@@ -65,6 +76,8 @@ pub struct Claim {
     pub plugin: usize,
     /// Which end is the client; `None` if the bytes do not tell.
     pub client_sends: Option<Direction>,
+    /// What the plugin wants to be told when the flow is opened.
+    pub tag: u32,
 }
 
 /// What inference came to.
@@ -81,14 +94,18 @@ pub enum Verdict {
 }
 
 /// What is known of a flow beside its bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FlowFacts {
+    /// Names the flow.
+    pub id: u64,
     /// TCP or UDP.
     pub transport: Transport,
     /// Both ends; the first one sends [`Direction::ToServer`].
     pub ends: (Endpoint, Endpoint),
     /// The handshake was seen.
     pub is_opened: bool,
+    /// The processes of `ends`, if known.
+    pub processes: Option<[Option<Arc<Process>>; 2]>,
     /// Capture time.
     pub now: Timestamp,
 }
@@ -126,6 +143,7 @@ impl Head {
     pub fn forget(&mut self, direction: Direction) {
         *self.stream_mut(direction) = HeadStream { is_mid_stream: true, ..HeadStream::default() };
         self.pieces.retain(|piece| piece.direction != direction);
+        self.answers.iter_mut().for_each(|answer| answer.seen = self.pieces.len());
         self.lost_behind = Some(self.pieces.len());
     }
 
@@ -216,7 +234,7 @@ impl Head {
         let is_complete = is_complete || self.is_full();
         let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
         let mut likely = None;
-        let (mut waits, mut is_quarantined) = (false, false);
+        let (mut waits, mut lingers, mut is_quarantined) = (false, false, false);
         let mut slots = 0..;
         while let Some(index) = slots.next().and_then(|n| plugins.nth(n)) {
             let answer = self.answers.get(index).copied().unwrap_or_default();
@@ -231,6 +249,15 @@ impl Head {
             }
             if plugins.is_quarantined(index, facts.ends, facts.now) {
                 is_quarantined = true;
+                continue;
+            }
+            if plugins.plugin(index).is_some_and(|plugin| plugin.deepflow().is_some()) {
+                let answer = self.judge(index, answer, plugins, facts);
+                lingers |= !answer.is_out;
+                likely = likely.or(answer.claim);
+                if let Some(slot) = self.answers.get_mut(index) {
+                    *slot = answer;
+                }
                 continue;
             }
             if !is_complete && longest < answer.more {
@@ -254,10 +281,47 @@ impl Head {
         match likely {
             Some(claim) if is_complete || !waits => Verdict::Claimed(claim),
             Some(_) => Verdict::NeedMore,
-            None if waits && !is_complete => Verdict::NeedMore,
+            None if (waits || lingers) && !is_complete => Verdict::NeedMore,
             None if is_quarantined => Verdict::Quarantined,
             None => Verdict::Unclaimed,
         }
+    }
+
+    /// Asks a plugin that is asked payload by payload about those that it has not seen. It holds nobody else back.
+    fn judge(&self, index: usize, mut answer: Answer, plugins: &mut RunningPlugins, facts: &FlowFacts) -> Answer {
+        for (piece, _) in self.replay().skip(answer.seen) {
+            if answer.claim.is_some() || answer.is_out {
+                break;
+            }
+            answer.seen += 1;
+            answer.is_out = answer.seen >= MAX_JUDGED;
+            let view = FlowView {
+                id: facts.id,
+                transport: facts.transport,
+                ends: facts.ends,
+                processes: facts.processes.as_ref(),
+                is_from_first: piece.direction == Direction::ToServer,
+                is_response: piece.direction == Direction::ToClient,
+                now: piece.at,
+            };
+            match plugins.check(index, piece.bytes, &view) {
+                Ok(None) => {}
+                Ok(Some(checked)) => {
+                    let asker = match checked.is_response {
+                        Some(true) => Some(piece.direction.opposite()),
+                        Some(false) => Some(piece.direction),
+                        // A plugin that says nothing else is taken to have seen a request, unless it is known who asks.
+                        None => (!facts.is_opened).then_some(piece.direction),
+                    };
+                    answer.claim = Some(Claim { plugin: index, client_sends: asker, tag: checked.tag() });
+                }
+                Err(error) => {
+                    plugins.fault(index, &error, &facts.scene());
+                    answer.is_out = true;
+                }
+            }
+        }
+        answer
     }
 
     /// Whether a plugin claims what there is. One that does not may be asked again.
@@ -328,14 +392,14 @@ fn read(packed: u64, plugin: usize) -> (Answer, Option<(bool, Claim)>) {
         probe::CLIENT_B => Some(Direction::ToClient),
         _ => None,
     };
-    let claim = Claim { plugin, client_sends };
+    let claim = Claim { plugin, client_sends, tag: 0 };
     match verdict {
         probe::CERTAIN => (Answer::default(), Some((true, claim))),
         probe::LIKELY => (Answer::default(), Some((false, claim))),
         probe::MORE => {
             let more = usize::try_from(packed >> 32).unwrap_or(usize::MAX);
-            (Answer { is_out: false, more }, None)
+            (Answer { more, ..Answer::default() }, None)
         }
-        _ => (Answer { is_out: true, more: 0 }, None),
+        _ => (Answer { is_out: true, ..Answer::default() }, None),
     }
 }

@@ -130,7 +130,7 @@ impl Pairing {
     }
 
     /// The first part of a response has come: its request does not time out any more.
-    pub fn response_begins(&mut self, asked_by_server: bool, id: u64) {
+    pub fn response_begins(&mut self, asked_by_server: bool, id: Option<u64>) {
         self.side_mut(asked_by_server).response_begins(id);
     }
 

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod content;
+pub mod deepflow;
 pub mod imports;
 pub mod instance;
 pub mod manifest;
@@ -17,8 +18,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use self::deepflow::DeepFlowModule;
+use self::deepflow::hooks::Hooks;
 use self::manifest::{Manifest, ManifestError};
-use self::module::ModuleError;
+use self::module::{Abi, Inspected, ModuleError};
 use self::native::NativeFactory;
 pub use self::set::{PluginOptions, PluginSet};
 use self::wasm::{CompiledModule, WasmEngine, WasmError};
@@ -39,6 +42,7 @@ pub struct Plugin {
 #[derive(Debug)]
 enum Code {
     Wasm(CompiledModule),
+    DeepFlow(Box<DeepFlowModule>),
     Native(NativeFactory),
 }
 
@@ -101,12 +105,52 @@ impl Plugin {
         let path = path.to_owned();
         let bytes = module::read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
         let inspected = module::inspect(&bytes).map_err(|source| LoadError::Module { path: path.clone(), source })?;
+        if inspected.abi() == Abi::DeepFlow {
+            return Self::load_deepflow(engine, path, &bytes, &inspected);
+        }
         let manifest = Manifest::parse(&inspected.manifest)
             .map_err(|source| LoadError::Manifest { path: path.clone(), source })?;
         inspected.check().map_err(|source| LoadError::Module { path: path.clone(), source })?;
         let compiled =
             engine.compile(&bytes, &inspected).map_err(|source| LoadError::Wasm { path: path.clone(), source })?;
         Ok(Self { identity: Arc::new(manifest.identity()), manifest, path, code: Code::Wasm(compiled) })
+    }
+
+    /// A module that was built for DeepFlow.
+    fn load_deepflow(
+        engine: &WasmEngine,
+        path: PathBuf,
+        bytes: &[u8],
+        inspected: &Inspected,
+    ) -> Result<Self, LoadError> {
+        inspected.check().map_err(|source| LoadError::Module { path: path.clone(), source })?;
+        let refused = |source| LoadError::Wasm { path: path.clone(), source };
+        let compiled = engine.compile(bytes, inspected).map_err(refused)?;
+        let module = DeepFlowModule::new(deepflow::name_of(&path), inspected, compiled).map_err(refused)?;
+        let manifest = module.manifest();
+        Ok(Self { identity: Arc::new(manifest.identity()), manifest, path, code: Code::DeepFlow(Box::new(module)) })
+    }
+
+    /// The module, if the plugin was built for DeepFlow.
+    #[must_use]
+    pub fn deepflow(&self) -> Option<&DeepFlowModule> {
+        if let Code::DeepFlow(module) = &self.code { Some(module) } else { None }
+    }
+
+    /// What the plugin keeps to, for people. `era` is that of a DeepFlow plugin's records, once known.
+    #[must_use]
+    pub fn abi(&self, era: Option<&str>) -> String {
+        match (self.deepflow(), era) {
+            (None, _) => format!("protap {}", self.manifest.contract),
+            (Some(_), Some(era)) => format!("deepflow {era}"),
+            (Some(_), None) => "deepflow".to_owned(),
+        }
+    }
+
+    /// What it is called for of what others parsed.
+    #[must_use]
+    pub fn hooks(&self) -> Hooks {
+        self.deepflow().map_or_else(Hooks::default, DeepFlowModule::hooks)
     }
 
     /// A plugin that is linked into this program: for tests and benches.

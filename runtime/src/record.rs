@@ -114,6 +114,28 @@ pub struct Content {
     pub is_long_poll: bool,
     /// Attributes: index into [`PluginIdentity::attributes`], value.
     pub attributes: Vec<(u16, Value)>,
+    /// What no manifest declares.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What a message says that its plugin's manifest does not name: of plugins that have none, and of those that add to the
+/// messages of others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extra {
+    /// Name of the protocol, in place of the manifest's.
+    pub protocol: Option<String>,
+    /// Attributes by name, each once.
+    pub attributes: Vec<(String, Value)>,
+}
+
+impl Extra {
+    /// Sets an attribute.
+    pub fn set(&mut self, name: String, value: Value) {
+        match self.attributes.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.attributes.push((name, value)),
+        }
+    }
 }
 
 impl Content {
@@ -143,6 +165,11 @@ impl Content {
         self.is_long_poll |= part.is_long_poll;
         self.attributes.retain(|(index, _)| part.attributes.iter().all(|(new, _)| new != index));
         self.attributes.extend(part.attributes);
+        if let Some(extra) = part.extra {
+            let ours = self.extra.get_or_insert_default();
+            ours.protocol = extra.protocol.or(ours.protocol.take());
+            extra.attributes.into_iter().for_each(|(name, value)| ours.set(name, value));
+        }
     }
 }
 
@@ -188,6 +215,20 @@ pub struct Process {
     pub pid: u32,
     /// Its name, as the thread that made the call bore it.
     pub comm: String,
+    /// Where its bytes are seen.
+    pub via: Via,
+}
+
+/// Where a capture of system calls sees the bytes of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// At its socket.
+    #[default]
+    Socket,
+    /// In its TLS library, which itself called the kernel for that socket.
+    Tls,
+    /// In its TLS library; that it belongs to that socket is likely, not certain.
+    LikelyTls,
 }
 
 /// The processes at the ends of a flow.

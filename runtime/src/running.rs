@@ -10,9 +10,12 @@ use protap_plugin::contract::ParseResult;
 use crate::packet::{Endpoint, Timestamp};
 use crate::pair::Pairing;
 use crate::plugin::content::{ContentReader, Fact, Message};
+use crate::plugin::deepflow::era::Era;
+use crate::plugin::deepflow::{Checked, FlowView, HookedMessage};
 use crate::plugin::instance::{Call, CallError, Instance, ProbeCall};
 use crate::plugin::{Plugin, PluginSet};
 use crate::quarantine::{Quarantine, Scene, Verdict};
+use crate::record::Content;
 use crate::summary::LatencyHistogram;
 
 /// One call in so many is timed: reading the clock twice costs about as much as a short call.
@@ -41,6 +44,10 @@ pub struct PluginStats {
     pub quarantines: u64,
     /// Times that a host's flows were.
     pub host_quarantines: u64,
+    /// Records that made no sense and answers that there are not, which are no faults: of DeepFlow plugins.
+    pub errors: u64,
+    /// The era of a DeepFlow plugin's records, once one told.
+    pub era: Option<&'static str>,
     /// Strings that were not UTF-8.
     pub replaced_strings: u64,
     /// Bytes of its memory, at the most.
@@ -70,6 +77,8 @@ impl PluginStats {
         self.examples.truncate(MAX_EXAMPLES);
         self.quarantines += other.quarantines;
         self.host_quarantines += other.host_quarantines;
+        self.errors += other.errors;
+        self.era = self.era.max(other.era);
         self.replaced_strings += other.replaced_strings;
         self.memory_bytes += other.memory_bytes;
         self.log_lines_dropped += other.log_lines_dropped;
@@ -95,6 +104,8 @@ pub struct FaultExample {
 pub struct RunningPlugins {
     set: Arc<PluginSet>,
     running: Vec<Running>,
+    /// Slots of plugins that are called for messages of others.
+    hooked: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -133,6 +144,14 @@ pub struct Handle {
     generation: u32,
 }
 
+impl Handle {
+    /// The instance's own number.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.handle
+    }
+}
+
 /// What a plugin answered to `parse` or `resync`.
 #[derive(Debug)]
 pub struct Answer {
@@ -158,7 +177,8 @@ impl RunningPlugins {
     #[must_use]
     pub fn new(set: Arc<PluginSet>) -> Self {
         let running = (0..set.len()).map(|_| Running::default()).collect();
-        Self { set, running }
+        let hooked = hooked(&set);
+        Self { set, running, hooked }
     }
 
     /// Takes over another set. Flows of a plugin that was replaced keep its old instance until they let go of it; those of
@@ -166,6 +186,7 @@ impl RunningPlugins {
     pub fn replace(&mut self, set: Arc<PluginSet>) -> Vec<usize> {
         let old = std::mem::replace(&mut self.set, set);
         self.running.resize_with(self.set.len(), Running::default);
+        self.hooked = hooked(&self.set);
         let mut changed = Vec::new();
         for (index, running) in self.running.iter_mut().enumerate() {
             let is_present = self.set.is_present(index);
@@ -250,9 +271,33 @@ impl RunningPlugins {
         self.call(index, None, |instance, _| instance.probe(call))
     }
 
-    /// The contract's `protap_open`.
-    pub fn open(&mut self, index: usize, flags: u32, ports: u32) -> Result<Handle, CallError> {
-        let handle = self.call(index, None, |instance, _| instance.open(flags, ports))?;
+    /// Slots of plugins that are called for messages of others.
+    #[must_use]
+    pub fn hooked(&self) -> &[usize] {
+        &self.hooked
+    }
+
+    /// What a plugin adds to a message that another one parsed.
+    pub fn on_message(
+        &mut self,
+        index: usize,
+        message: &HookedMessage<'_>,
+        view: &FlowView<'_>,
+    ) -> Result<Option<Content>, CallError> {
+        self.call(index, None, |instance, _| instance.on_message(message, view))
+    }
+
+    /// Asks a plugin that is asked payload by payload.
+    pub fn check(&mut self, index: usize, payload: &[u8], view: &FlowView<'_>) -> Result<Option<Checked>, CallError> {
+        self.call(index, None, |instance, _| instance.check(payload, view))
+    }
+
+    /// The contract's `protap_open`. `tag` is what the plugin claimed the flow with.
+    pub fn open(&mut self, index: usize, flags: u32, ports: u32, tag: u32) -> Result<Handle, CallError> {
+        let handle = self.call(index, None, |instance, _| match instance {
+            Instance::DeepFlow(instance) => Ok(instance.open(Checked::from_tag(tag))),
+            instance => instance.open(flags, ports),
+        })?;
         if handle == 0 {
             return Err(CallError::Violation("no room for a flow"));
         }
@@ -299,6 +344,9 @@ impl RunningPlugins {
     ) -> Result<Answer, CallError> {
         let mut replaced = 0;
         let answer = self.call(index, Some(call.handle), |instance, plugin| {
+            if let Instance::DeepFlow(instance) = instance {
+                return instance.answer(kind, &call);
+            }
             let arguments = Call {
                 handle: call.handle.handle,
                 flags: call.flags,
@@ -390,11 +438,21 @@ impl RunningPlugins {
     }
 }
 
+fn hooked(set: &PluginSet) -> Vec<usize> {
+    let has_hooks = |slot: &usize| set.get(*slot).is_some_and(|plugin| plugin.hooks().has_message_hooks());
+    set.in_order().iter().copied().filter(has_hooks).collect()
+}
+
 impl Running {
     fn measure(&mut self) {
         if let Some(instance) = &mut self.instance {
             self.stats.memory_bytes = self.stats.memory_bytes.max(instance.memory_len());
             self.stats.log_lines_dropped += instance.take_log_lines_dropped();
+            if let Instance::DeepFlow(instance) = instance {
+                self.stats.errors += instance.take_errors();
+                self.stats.replaced_strings += instance.take_replaced_strings();
+                self.stats.era = instance.era().map(Era::name).or(self.stats.era);
+            }
         }
     }
 
@@ -406,6 +464,10 @@ impl Running {
             return;
         }
         self.measure();
+        // A DeepFlow plugin's flows are not in its guest, which is made anew without them.
+        if let Some(Instance::DeepFlow(instance)) = &mut self.instance {
+            return instance.drop_guest();
+        }
         self.instance = None;
         self.generation = self.generation.wrapping_add(1);
     }
@@ -426,4 +488,8 @@ pub struct ParseArguments<'a> {
     pub gap: u64,
     /// Capture time.
     pub now: Timestamp,
+    /// Stream offset where the latest segment begins.
+    pub piece_at: u64,
+    /// What plugins of the contract are not told.
+    pub flow: FlowView<'a>,
 }

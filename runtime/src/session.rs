@@ -4,6 +4,7 @@
 
 mod claim;
 mod complete;
+mod hooks;
 mod parse;
 mod parts;
 mod swap;
@@ -110,6 +111,8 @@ enum State {
 /// A flow's session.
 #[derive(Debug)]
 pub struct Session {
+    /// Names the flow.
+    id: u64,
     ends: (Endpoint, Endpoint),
     /// The processes of `ends`, once one is known.
     processes: Option<Box<[Option<Arc<Process>>; 2]>>,
@@ -174,6 +177,7 @@ impl Session {
     pub fn new(ends: (Endpoint, Endpoint), transport: Transport) -> Self {
         let head = if transport == Transport::Tcp { Head::mid_stream() } else { Head::default() };
         Self {
+            id: 0,
             ends,
             processes: None,
             transport,
@@ -191,6 +195,12 @@ impl Session {
             banned: Vec::new(),
             is_replaying: false,
         }
+    }
+
+    /// Names the flow, for plugins that keep something of each.
+    #[must_use]
+    pub fn with_id(self, id: u64) -> Self {
+        Self { id, ..self }
     }
 
     /// The SYN of that direction was seen: its stream begins with its first byte, and who opened the flow is known. An
@@ -251,7 +261,7 @@ impl Session {
 
     /// A plugin was ordered for the flow, whatever its bytes.
     pub fn assign(&mut self, plugin: usize, client_sends: Option<Direction>, cx: &mut SessionContext<'_>) {
-        self.take_claim(Claim { plugin, client_sends }, cx);
+        self.take_claim(Claim { plugin, client_sends, tag: 0 }, cx);
     }
 
     /// Takes the next event of the flow's streams.

@@ -174,7 +174,7 @@ impl Flow {
         Self {
             first: ends.0,
             assembler: (segment.transport == Transport::Tcp).then(Box::default),
-            session: Session::new(ends, segment.transport),
+            session: Session::new(ends, segment.transport).with_id(segment.packet),
             last_seen: segment.at,
             expires: Timestamp::MAX,
             buffered: 0,

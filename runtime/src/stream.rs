@@ -20,6 +20,8 @@ pub struct Stream {
     skip_to: u64,
     /// Bytes that must be there before the plugin is called again.
     pub(crate) need: u64,
+    /// Where the latest piece begins.
+    pub(crate) piece_at: u64,
     /// What follows the bytes, if not more bytes.
     pub(crate) tail: Tail,
     pub(crate) mode: Mode,
@@ -111,7 +113,8 @@ impl Stream {
 
     /// Takes the next bytes, which came at `at`; how many of them were skipped.
     pub fn push(&mut self, bytes: &[u8], at: Timestamp) -> u64 {
-        self.marks.push(self.end(), at);
+        self.piece_at = self.end();
+        self.marks.push(self.piece_at, at);
         let passed = self.skip_to.saturating_sub(self.base).min(bytes.len() as u64);
         if passed > 0 {
             // While skipping, nothing is kept, so that the base is the end.

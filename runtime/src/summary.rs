@@ -267,6 +267,8 @@ pub struct PluginSummary {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// What it keeps to: `protap` with the contract's version, or `deepflow` with the era of its records.
+    pub abi: String,
     /// Calls into it.
     pub calls: u64,
     /// How long those calls took that were measured.
@@ -275,6 +277,8 @@ pub struct PluginSummary {
     pub claims: u64,
     /// Of them, those that are its own no more: it gave them up, handed them over or lost them.
     pub left: u64,
+    /// Records that made no sense, of plugins that may give such without a fault.
+    pub errors: u64,
     /// Traps, deadlines and broken answers, by kind.
     pub faults: Vec<(&'static str, u64)>,
     /// The first of them.
@@ -291,4 +295,23 @@ pub struct PluginSummary {
     pub truncated_bytes: u64,
     /// Times that a frame's start had to be looked for in its flows.
     pub resyncs: u64,
+}
+
+impl PluginSummary {
+    /// Calls that did not end: traps and deadlines.
+    #[must_use]
+    pub fn traps(&self) -> u64 {
+        self.faults.iter().filter(|(kind, _)| is_trap(kind)).map(|(_, count)| count).sum()
+    }
+
+    /// Answers that made no sense, whether that is a fault or not.
+    #[must_use]
+    pub fn bad_answers(&self) -> u64 {
+        let faults: u64 = self.faults.iter().filter(|(kind, _)| !is_trap(kind)).map(|(_, count)| count).sum();
+        faults.saturating_add(self.errors)
+    }
+}
+
+fn is_trap(kind: &str) -> bool {
+    ["trap", "deadline"].contains(&kind)
 }

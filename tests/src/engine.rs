@@ -68,10 +68,10 @@ pub fn live_engine() -> &'static WasmEngine {
     ENGINE.get_or_init(|| WasmEngine::new(Deadline::CpuTime).expect("wasmtime starts"))
 }
 
-/// Kafka, MongoDB and Redis.
+/// HTTP, Kafka, MongoDB and Redis.
 pub fn shipped_plugins() -> &'static Arc<PluginSet> {
     static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
-    PLUGINS.get_or_init(|| load(["kafka", "mongodb", "redis"].map(artifacts::plugin).iter().map(AsRef::as_ref)))
+    PLUGINS.get_or_init(|| load(["http", "kafka", "mongodb", "redis"].map(artifacts::plugin).iter().map(AsRef::as_ref)))
 }
 
 /// Plugins from these files.

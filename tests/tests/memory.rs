@@ -18,6 +18,11 @@ fn is_flat(plugin: &str, file: &[u8]) {
 }
 
 #[test]
+fn http_stays_as_large_as_it_is() {
+    is_flat("http", &corpus("http"));
+}
+
+#[test]
 fn kafka_stays_as_large_as_it_is() {
     is_flat("kafka", &corpus("kafka"));
 }

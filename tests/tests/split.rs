@@ -144,13 +144,14 @@ fn difference(fixture: &Fixture, rewrite: &str, original: &[String], records: &[
 }
 
 fn all() -> Vec<Fixture> {
-    ["kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)).collect()
+    ["http", "kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)).collect()
 }
 
-/// Redis has no lengths or ids by which the first message is found for certain: in a connection caught in its middle it
-/// shows what the first packets held.
+/// Redis and HTTP have no lengths or ids by which the first message is found for certain: in a connection caught in its
+/// middle it shows what the first packets held.
 fn from_their_start() -> Vec<Fixture> {
-    all().into_iter().filter(|fixture| fixture.name != "clients_midstream").collect()
+    let caught = ["midstream", "clients_midstream"];
+    all().into_iter().filter(|fixture| !caught.contains(&fixture.name.as_str())).collect()
 }
 
 fn small() -> Vec<Fixture> {
@@ -165,6 +166,8 @@ fn small() -> Vec<Fixture> {
 /// One capture of each sort.
 fn some() -> Vec<Fixture> {
     [
+        "http/nginx_curl",
+        "http/node_streams",
         "kafka/noida_ck216_basic",
         "kafka/mock_ck216_txn",
         "kafka/noida_ck216_comp",

@@ -11,7 +11,7 @@ const WORKERS: [usize; 4] = [2, 3, 8, 16];
 #[test]
 fn every_capture_gives_the_same_bytes_with_any_number_of_workers() {
     let mut captures = fixtures("variants");
-    captures.extend(["kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)));
+    captures.extend(["http", "kafka", "mongodb", "redis"].iter().flat_map(|protocol| fixtures(protocol)));
     let differing: Vec<String> = captures
         .into_iter()
         .flat_map(|fixture| {
@@ -31,6 +31,7 @@ fn every_capture_gives_the_same_bytes_with_any_number_of_workers() {
 #[test]
 fn a_mix_of_captures_gives_the_same_bytes_with_any_number_of_workers() {
     let mix: Vec<PathBuf> = [
+        "http/nginx_pipelined",
         "kafka/tansu_ck216_basic",
         "mongodb/secantus_pm420_crud",
         "variants/kafka_noida",

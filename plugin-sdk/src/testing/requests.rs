@@ -161,9 +161,9 @@ impl State {
     }
 }
 
-/// A request that is begun with its id waits from then on.
+/// A request waits from its first part on.
 fn is_pending_at_once(begun: &Seen) -> bool {
-    begun.kind == Kind::Request && begun.id.is_some()
+    begun.kind == Kind::Request
 }
 
 /// What pairing needs of a message that comes in parts.

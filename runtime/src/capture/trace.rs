@@ -1,13 +1,19 @@
-//! Capture through BPF: what programs read and write on their TCP sockets in, segments out, with the process that did it.
+//! Capture through BPF: what programs read and write on their TCP and UDP sockets, or in plain in their TLS libraries, in;
+//! segments out, with the process that did it.
 //! The kernel's half is in `bpf/`; here its events are put in order and made into the segments that a packet capture would
 //! have seen. The ring wakes nobody up (that would halve the throughput of what is watched), so it is looked at every
 //! few milliseconds.
 
 mod check;
 mod connections;
+mod datagrams;
+mod elf;
 mod event;
+mod front_end;
 mod kernel;
+mod libraries;
 mod order;
+mod processes;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,7 +29,9 @@ use rustix::time::{ClockId, clock_gettime};
 pub use self::check::{TraceCheck, check_trace};
 use self::connections::{Connections, Made};
 use self::event::Event;
+pub use self::front_end::FrontEnd;
 use self::kernel::Kernel;
+use self::libraries::{Libraries, News};
 use self::order::{Order, Waiting};
 use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
 use crate::packet::{Endpoint, Segment, Timestamp};
@@ -54,6 +62,12 @@ pub struct TraceOptions {
     pub buffer_bytes: u32,
     /// Bytes copied of one call at most. 16 MiB unless told otherwise.
     pub call_cap: u64,
+    /// Also what TLS libraries encrypt and decrypt.
+    pub tls: bool,
+    /// How system calls are hooked; the first way that the kernel takes, unless told otherwise.
+    pub front_end: Option<FrontEnd>,
+    /// A file with the kernel's type information (BTF), where the kernel does not give it.
+    pub btf: Option<PathBuf>,
 }
 
 impl Default for TraceOptions {
@@ -66,6 +80,9 @@ impl Default for TraceOptions {
             excluded_ports: Vec::new(),
             buffer_bytes: 64 << 20,
             call_cap: 16 << 20,
+            tls: false,
+            front_end: None,
+            btf: None,
         }
     }
 }
@@ -85,6 +102,9 @@ pub struct TraceSource {
     arrivals: Rc<RefCell<Arrivals>>,
     given_up: Receiver<(Endpoint, Endpoint)>,
     stop: Arc<AtomicBool>,
+    /// TLS libraries that processes begin to use.
+    news: Option<Receiver<News>>,
+    libraries: usize,
     /// Wall clock minus monotonic clock.
     clock_offset: u64,
     /// What the current event amounts to.
@@ -107,11 +127,13 @@ impl TraceSource {
         let arrivals = Rc::new(RefCell::new(Arrivals::default()));
         let inbox = arrivals.clone();
         let kernel = Kernel::attach(options, move |bytes| inbox.borrow_mut().take(bytes))?;
-        Ok(Self {
+        let mut source = Self {
             kernel,
             arrivals,
             given_up,
             stop,
+            news: None,
+            libraries: 0,
             clock_offset: now(ClockId::Realtime).saturating_sub(now(ClockId::Monotonic)),
             ready: VecDeque::new(),
             made: Vec::new(),
@@ -119,7 +141,48 @@ impl TraceSource {
             payload: Vec::new(),
             rested: Instant::now(),
             stats: CaptureStats::default(),
-        })
+        };
+        if options.tls {
+            source.arrivals.borrow_mut().connections.expect_tls();
+            source.look_for_libraries(options);
+        }
+        Ok(source)
+    }
+
+    /// How many files with TLS libraries are probed.
+    #[must_use]
+    pub fn libraries(&self) -> usize {
+        self.libraries
+    }
+
+    fn look_for_libraries(&mut self, options: &TraceOptions) {
+        // With other filters, which processes are meant shows only when they make calls.
+        let has_pids_alone = options.comms.is_empty() && options.cgroup.is_none();
+        let mut libraries = Libraries::new(if has_pids_alone { &options.pids } else { &[] });
+        libraries.look(true).into_iter().for_each(|news| self.learn(news));
+        match libraries.watch() {
+            Ok(news) => self.news = Some(news),
+            Err(error) => tracing::warn!("TLS libraries of later processes are not looked for: {error}"),
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Note(note) => tracing::warn!("{note}"),
+            News::Library(library) => match self.kernel.probe(&library) {
+                Ok(()) => {
+                    self.libraries += 1;
+                    tracing::debug!(path = %library.path.display(), pid = library.pid, "TLS library");
+                }
+                Err(error) => tracing::warn!("no TLS is seen through {}: {error}", library.path.display()),
+            },
+        }
+    }
+
+    /// How system calls are hooked.
+    #[must_use]
+    pub fn front_end(&self) -> FrontEnd {
+        self.kernel.front_end()
     }
 
     /// Makes segments of the next event whose turn has come.
@@ -128,7 +191,7 @@ impl TraceSource {
         let until = if arrivals.order.bytes() > WAITING_BYTES { u64::MAX } else { until };
         let Some(Waiting { event, payload, .. }) = arrivals.order.pop(until) else { return false };
         let at = event.at.saturating_add(self.clock_offset);
-        arrivals.connections.segments(&event, payload.len(), at, &mut self.made);
+        arrivals.connections.segments(&event, &payload, at, &mut self.made);
         self.ready.extend(self.made.drain(..));
         let old = std::mem::replace(&mut self.payload, payload);
         arrivals.order.recycle(old);
@@ -137,8 +200,9 @@ impl TraceSource {
 
     fn mute(&mut self) {
         let arrivals = self.arrivals.borrow();
+        let now = now(ClockId::Realtime);
         for (a, b) in self.given_up.try_iter() {
-            arrivals.connections.sockets(a, b).for_each(|socket| self.kernel.mute(socket));
+            arrivals.connections.sockets(a, b, now).for_each(|socket| self.kernel.mute(socket));
         }
     }
 }
@@ -148,9 +212,13 @@ impl CaptureSource for TraceSource {
         loop {
             if let Some(made) = self.ready.pop_front() {
                 self.stats.packets += 1;
-                self.stats.bytes += if made.has_payload { self.payload.len() as u64 } else { 0 };
                 let made = self.current.insert(made);
-                let payload: &[u8] = if made.has_payload { &self.payload } else { &[] };
+                let payload: &[u8] = match (&made.kept, made.has_payload) {
+                    (Some(kept), _) => kept,
+                    (None, true) => &self.payload,
+                    (None, false) => &[],
+                };
+                self.stats.bytes += payload.len() as u64;
                 let segment = Segment { packet: self.stats.packets, payload, ..made.segment };
                 return Ok(CaptureEvent::Socket(SocketEvent { segment, processes: &made.processes }));
             }
@@ -167,6 +235,9 @@ impl CaptureSource for TraceSource {
             }
             self.kernel.consume()?;
             self.mute();
+            while let Some(news) = self.news.as_ref().and_then(|news| news.try_recv().ok()) {
+                self.learn(news);
+            }
             if self.rested.elapsed() >= REST {
                 self.rested = Instant::now();
                 let is_empty = self.arrivals.borrow().order.is_empty();
@@ -178,6 +249,9 @@ impl CaptureSource for TraceSource {
 
     fn stats(&mut self) -> CaptureStats {
         self.stats.sockets = self.kernel.losses();
+        let (ciphertext, datagrams) = self.arrivals.borrow().connections.counts();
+        self.stats.sockets.ciphertext_bytes += ciphertext;
+        self.stats.sockets.datagrams = datagrams;
         self.stats
     }
 

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,8 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use crossbeam_channel::{Receiver, bounded};
 use protap::capture::{
-    CaptureError, CaptureSource, CaptureStats, FileSource, LiveOptions, LiveSource, PcapngWriter, TraceOptions,
-    TraceSource, check_trace, list_interfaces,
+    CaptureError, CaptureSource, CaptureStats, FileSource, FrontEnd, LiveOptions, LiveSource, PcapngWriter,
+    TraceOptions, TraceSource, check_trace, list_interfaces,
 };
 use protap::emit::{JsonSink, Sink, TextSink, TextStyle};
 use protap::packet::{RawPacket, Transport};
@@ -90,6 +90,15 @@ pub(super) struct TraceArguments {
     /// Most bytes copied of one system call
     #[arg(long, default_value_t = 16 << 20, value_name = "BYTES")]
     call_cap: u64,
+    /// Also read what OpenSSL and BoringSSL encrypt and decrypt, in the processes that use them (uprobes)
+    #[arg(long)]
+    tls: bool,
+    /// How system calls are hooked [default: tp-btf where the kernel has BTF and takes it, else tracepoint]
+    #[arg(long, value_enum)]
+    front_end: Option<FrontEndName>,
+    /// The kernel's type information (BTF), where the kernel does not give it itself
+    #[arg(long, value_name = "FILE")]
+    btf: Option<PathBuf>,
     /// Stop after so many seconds
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
@@ -144,6 +153,23 @@ enum OutputForm {
     Text,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FrontEndName {
+    /// Typed raw tracepoints on all system calls
+    TpBtf,
+    /// The tracepoints of single system calls, through tracefs
+    Tracepoint,
+}
+
+impl From<FrontEndName> for FrontEnd {
+    fn from(name: FrontEndName) -> Self {
+        match name {
+            FrontEndName::TpBtf => Self::TpBtf,
+            FrontEndName::Tracepoint => Self::Tracepoint,
+        }
+    }
+}
+
 pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let common = &arguments.common;
     let plugins = Arc::new(common.plugins.load(Deadline::Fuel)?);
@@ -186,7 +212,7 @@ const GIVEN_UP: usize = 4096;
 
 pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     if arguments.check {
-        return print_check();
+        return print_check(arguments.btf.as_deref());
     }
     let common = &arguments.common;
     if common.write.is_some() {
@@ -204,11 +230,15 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
         excluded_ports: arguments.exclude_port.clone(),
         buffer_bytes: arguments.buffer << 10,
         call_cap: arguments.call_cap,
+        tls: arguments.tls,
+        front_end: arguments.front_end.map(FrontEnd::from),
+        btf: arguments.btf.clone(),
     };
     let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
     attend(watch, &stop, &mut options)?;
     if !common.quiet {
-        eprintln!("tracing system calls; Ctrl-C ends");
+        let tls = if traced.tls { format!(" and {} TLS libraries", source.libraries()) } else { String::new() };
+        eprintln!("tracing system calls ({}){tls}; Ctrl-C ends", source.front_end().name());
     }
     common.run(&mut source, "ebpf", plugins, &options, None)
 }
@@ -349,7 +379,7 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     }
     for (key, count) in unclaimed {
         let advice = match key.reason {
-            "tls" => "encrypted; a packet capture cannot see inside",
+            "tls" => "encrypted; `protap trace --tls` sees what OpenSSL and BoringSSL encrypt",
             "tls after a handover" => "its plugin read on until the flow turned to TLS",
             "no data" => "only connection attempts or empty segments; was the server reachable?",
             "too short to tell" => "the plugins wanted more bytes than came",
@@ -362,9 +392,9 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     Ok(())
 }
 
-fn print_check() -> Result<ExitCode, Failure> {
+fn print_check(btf: Option<&Path>) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
-    let checks = check_trace();
+    let checks = check_trace(btf);
     for check in &checks {
         let verdict = match check.is_ok {
             Some(true) => "ok",
@@ -373,7 +403,7 @@ fn print_check() -> Result<ExitCode, Failure> {
         };
         writeln!(out, "{verdict:<8} {:<17} {}", check.subject, check.finding)?;
     }
-    let is_ok = checks.last().is_some_and(|check| check.is_ok == Some(true));
+    let is_ok = checks.iter().all(|check| check.is_ok != Some(false));
     Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -404,7 +434,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(file: Option<&std::path::Path>, progress: Option<Option<u64>>) -> Result<Self, Failure> {
+    fn new(file: Option<&Path>, progress: Option<Option<u64>>) -> Result<Self, Failure> {
         let writer = match file {
             Some(path) => {
                 let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

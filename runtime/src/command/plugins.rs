@@ -1,5 +1,7 @@
 //! `protap plugins`, and where plugins are looked for.
 
+mod list;
+
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -84,6 +86,12 @@ impl PluginArguments {
             }
         }
         set.check()?;
+        for plugin in set.iter() {
+            let others = list::protocols_beside(set.iter().map(AsRef::as_ref), &plugin.identity.name);
+            if let Some(note) = list::note(plugin, &others) {
+                tracing::warn!("plugin {}: {note}", plugin.identity.name);
+            }
+        }
         Ok(set)
     }
 
@@ -167,25 +175,18 @@ fn user_folder() -> Option<PathBuf> {
 }
 
 fn list(plugins: &PluginArguments, is_json: bool) -> Result<ExitCode, Failure> {
-    let set = plugins.load(Deadline::Fuel)?;
+    let files = plugins.files()?;
+    let loaded = load_all(&engine(Deadline::Fuel)?, &files);
+    let start = |plugin: Plugin| plugin.check().map(|()| plugin);
+    let loaded = files.into_iter().zip(loaded).map(|(file, plugin)| (file, plugin.and_then(start)));
+    let rows = list::rows(loaded.collect());
     let mut out = std::io::stdout().lock();
     if is_json {
-        let rows: Vec<serde_json::Value> =
-            set.iter().map(|plugin| serde_json::json!({"file": plugin.path, "manifest": plugin.manifest})).collect();
-        writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
-        return Ok(ExitCode::SUCCESS);
+        writeln!(out, "{}", serde_json::to_string_pretty(&list::to_json(&rows))?)?;
+    } else {
+        list::write_text(&rows, &mut out)?;
     }
-    for plugin in set.iter() {
-        let manifest = &plugin.manifest;
-        let (name, version, file) = (&manifest.name, &manifest.version, plugin.path.display());
-        writeln!(
-            out,
-            "{name:<12} {version:<8} contract {}  {:<20} {file}",
-            manifest.contract,
-            manifest.protocols.join(",")
-        )?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(if list::is_sound(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn show(file: &Path) -> Result<ExitCode, Failure> {
@@ -194,7 +195,13 @@ fn show(file: &Path) -> Result<ExitCode, Failure> {
     let plugin = Plugin::load(&WasmEngine::new(Deadline::Fuel)?, file)?;
     let manifest = &plugin.manifest;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} {} (contract {})", manifest.name, manifest.version, manifest.contract)?;
+    match plugin.deepflow() {
+        None => writeln!(out, "{} {} (contract {})", manifest.name, manifest.version, manifest.contract)?,
+        Some(module) => {
+            writeln!(out, "{} (DeepFlow's ABI, era {})", manifest.name, module.era_hint())?;
+            writeln!(out, "  {:<11} {}", "hooks", module.hooks())?;
+        }
+    }
     let ports: Vec<String> = manifest.ports.iter().map(ToString::to_string).collect();
     let imports: Vec<String> = inspected.imports.iter().map(|(module, field)| format!("{module}.{field}")).collect();
     let transports: Vec<String> = manifest.transports.iter().map(|t| format!("{t:?}").to_lowercase()).collect();

@@ -18,7 +18,7 @@ use crate::emit::json::scalar::{put_digits, put_float, put_signed, put_string};
 use crate::emit::time::put_rfc3339;
 use crate::emit::{FactTable, Sink, outcome};
 use crate::packet::{Endpoint, Transport};
-use crate::record::{Completeness, Content, Part, PluginIdentity, Record, Text, Value};
+use crate::record::{Completeness, Content, Part, PluginIdentity, Record, Text, Value, Via};
 
 /// Version of the output's schema; counts up when a key changes its meaning or goes away.
 const SCHEMA: u64 = 0;
@@ -164,6 +164,12 @@ fn put_process(line: &mut Object<'_>, record: &Record) {
             let mut of_end = ends.object(end);
             of_end.unsigned("pid", process.pid.into());
             of_end.string("comm", &process.comm);
+            if process.via != Via::Socket {
+                of_end.key("tls").extend_from_slice(b"true");
+            }
+            if process.via == Via::LikelyTls {
+                of_end.word("addresses", "likely");
+            }
             of_end.close();
         }
     }

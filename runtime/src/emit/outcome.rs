@@ -3,8 +3,12 @@
 
 use crate::record::{Completeness, Content, Part, Record, RecordKind, Status};
 
-/// Name of the protocol: the plugin's own name, should the index be out of range.
+/// Name of the protocol: what the messages say, or the manifest; the plugin's own name, should the index be out of range.
 pub(crate) fn protocol(record: &Record) -> &str {
+    let said = contents(record).find_map(|content| content.extra.as_deref()?.protocol.as_deref());
+    if let Some(protocol) = said {
+        return protocol;
+    }
     record.plugin.protocols.get(usize::from(record.protocol)).unwrap_or(&record.plugin.name)
 }
 

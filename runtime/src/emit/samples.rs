@@ -184,6 +184,7 @@ fn any_content() -> impl Strategy<Value = Content> {
                 reason: string(),
                 is_long_poll,
                 attributes,
+                extra: None,
             }
         },
     )

@@ -138,9 +138,13 @@ impl Side {
         displaced
     }
 
-    pub(super) fn response_begins(&mut self, id: u64) {
-        let id = if self.by_id.contains_key(&id) { Some(id) } else { self.aliases.get(&id).copied() };
-        if let Some(pending) = id.and_then(|id| self.by_id.get_mut(&id)) {
+    pub(super) fn response_begins(&mut self, id: Option<u64>) {
+        let pending = match id {
+            None => self.in_order.front_mut(),
+            Some(id) if self.by_id.contains_key(&id) => self.by_id.get_mut(&id),
+            Some(id) => self.aliases.get(&id).and_then(|id| self.by_id.get_mut(id)),
+        };
+        if let Some(pending) = pending {
             pending.is_being_answered = true;
         }
     }
@@ -290,9 +294,12 @@ mod tests {
         let mut side = Side::default();
         side.insert(request(1, Some(7)));
         side.insert(request(2, Some(8)));
-        side.response_begins(7);
+        side.insert(request(3, None));
+        side.insert(request(4, None));
+        side.response_begins(Some(7));
+        side.response_begins(None);
         let expired: Vec<u64> = side.expire(1_000, 100).iter().map(|pending| pending.sequence).collect();
-        assert_eq!((expired, side.oldest()), (vec![2], None));
+        assert_eq!((expired, side.oldest()), (vec![2, 4], None));
     }
 
     #[test]

@@ -81,6 +81,9 @@ impl ShardTotals {
             ("muted_calls", "calls on sockets that nobody claimed", capture.sockets.muted_calls),
             ("compat_calls", "32-bit system calls, which are not decoded", capture.sockets.compat_calls),
             ("untracked_calls", "calls the kernel had no memory for", capture.sockets.untracked_calls),
+            ("ciphertext_bytes", "socket bytes whose plaintext was read instead", capture.sockets.ciphertext_bytes),
+            ("unplaced_bytes", "plaintext or datagrams of which no peer is known", capture.sockets.unplaced_bytes),
+            ("datagrams", "datagrams that the trace's ring had no room for", capture.sockets.datagrams),
             ("gaps", "places where captured streams miss bytes", r.gaps),
             ("gap_bytes", "bytes missing there", r.gap_bytes),
             ("absorbed_bytes", "of them, bytes that no plugin wanted to see", s.absorbed_bytes),
@@ -158,6 +161,8 @@ fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginS
         .map(|(plugin, stats)| PluginSummary {
             name: plugin.identity.name.clone(),
             version: plugin.identity.version.clone(),
+            abi: plugin.abi(stats.era),
+            errors: stats.errors,
             calls: stats.calls,
             call_time: stats.call_time,
             claims: stats.claims,

@@ -169,6 +169,7 @@ impl<'a> ContentReader<'a> {
             reason: self.text("reason", message.reason)?,
             is_long_poll: is(message::LONG_POLL),
             attributes: self.attributes(message)?,
+            extra: None,
         })
     }
 

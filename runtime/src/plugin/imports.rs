@@ -4,13 +4,14 @@
 //! plugin must not have, and whose `poll_oneoff` really sleeps.
 
 use protap_plugin::contract::{self, name};
+use thiserror::Error;
 use wasmtime::{Caller, Extern, Linker, Memory};
 
 use crate::packet::Timestamp;
 use crate::pair::Pairing;
 
 /// Module name of WASI preview 1.
-const WASI: &str = "wasi_snapshot_preview1";
+pub(super) const WASI: &str = "wasi_snapshot_preview1";
 /// Functions of WASI preview 1 that are offered.
 const WASI_FUNCTIONS: [&str; 18] = [
     "args_get",
@@ -40,15 +41,15 @@ const MAX_LOG_LINES: u64 = 100;
 const MAX_RANDOM: u32 = 64 << 10;
 
 /// Fuel that a call which writes or asks costs, beside the instruction itself: about what it takes the host.
-const CALL_COST: u64 = 100;
+pub(super) const CALL_COST: u64 = 100;
 
 /// WASI error numbers.
-mod errno {
-    pub(super) const SUCCESS: i32 = 0;
-    pub(super) const BADF: i32 = 8;
-    pub(super) const FAULT: i32 = 21;
-    pub(super) const INVAL: i32 = 28;
-    pub(super) const NOSYS: i32 = 52;
+pub(super) mod errno {
+    pub(in crate::plugin) const SUCCESS: i32 = 0;
+    pub(in crate::plugin) const BADF: i32 = 8;
+    pub(in crate::plugin) const FAULT: i32 = 21;
+    pub(in crate::plugin) const INVAL: i32 = 28;
+    pub(in crate::plugin) const NOSYS: i32 = 52;
 }
 
 /// Whether a plugin may import this function.
@@ -82,6 +83,8 @@ pub struct HostState {
     pub deadline_cpu: std::time::Duration,
     /// How many calls' worth of CPU time the running call has.
     pub deadline_calls: u32,
+    /// What the imports of a DeepFlow plugin work on.
+    pub(super) deepflow: Option<Box<super::deepflow::Exchange>>,
     log_lines: u64,
     random: u64,
 }
@@ -100,6 +103,7 @@ impl HostState {
             log_lines_dropped: 0,
             deadline_cpu: std::time::Duration::MAX,
             deadline_calls: 1,
+            deepflow: None,
             log_lines: 0,
             random: 0x9e37_79b9_7f4a_7c15,
         }
@@ -161,11 +165,21 @@ pub fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         let line = slice(bytes, ptr, len.cast_unsigned().min(MAX_LOG_LINE as u32) as usize);
         host.log(level, line.unwrap_or(b"(a log line out of bounds)"));
     })?;
+    define_wasi(linker)
+}
+
+/// Defines what there is of WASI preview 1.
+pub(super) fn define_wasi(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     define_wasi_data(linker)?;
     define_wasi_refusals(linker)
 }
 
-type Guest<'a> = Caller<'a, HostState>;
+/// How a guest's `proc_exit` ends its call.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the guest called proc_exit({0})")]
+pub(super) struct Exit(pub(super) i32);
+
+pub(super) type Guest<'a> = Caller<'a, HostState>;
 
 /// WASI functions that give something: time, random numbers, the log.
 fn define_wasi_data(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
@@ -225,7 +239,7 @@ fn define_wasi_refusals(linker: &mut Linker<HostState>) -> wasmtime::Result<()> 
     linker.func_wrap(WASI, "poll_oneoff", |_: Guest<'_>, _: i32, _: i32, _: i32, _: i32| errno::NOSYS)?;
     linker.func_wrap(WASI, "sched_yield", |_: Guest<'_>| errno::SUCCESS)?;
     linker.func_wrap(WASI, "proc_exit", |_: Guest<'_>, code: i32| -> wasmtime::Result<()> {
-        Err(wasmtime::Error::msg(format!("the guest called proc_exit({code})")))
+        Err(wasmtime::Error::new(Exit(code)))
     })?;
     Ok(())
 }
@@ -246,13 +260,13 @@ fn write_to_log(bytes: &[u8], host: &mut HostState, iovs: i32, count: i32) -> Op
 
 /// Takes fuel for work that the host does for the guest, which would be free otherwise. Where calls are bounded by time
 /// there is no fuel, and nothing to do: the host's work is in the thread's time.
-fn charge(caller: &mut Guest<'_>, units: u64) {
+pub(super) fn charge(caller: &mut Guest<'_>, units: u64) {
     if let Ok(fuel) = caller.get_fuel() {
         let _ = caller.set_fuel(fuel.saturating_sub(units));
     }
 }
 
-fn memory(caller: &mut Guest<'_>) -> Option<Memory> {
+pub(super) fn memory(caller: &mut Guest<'_>) -> Option<Memory> {
     if let Some(memory) = caller.data().memory {
         return Some(memory);
     }
@@ -267,12 +281,12 @@ fn write(caller: &mut Guest<'_>, ptr: i32, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn slice(bytes: &[u8], ptr: i32, len: usize) -> Option<&[u8]> {
+pub(super) fn slice(bytes: &[u8], ptr: i32, len: usize) -> Option<&[u8]> {
     let start = ptr.cast_unsigned() as usize;
     bytes.get(start..start.checked_add(len)?)
 }
 
-fn slice_mut(bytes: &mut [u8], ptr: i32, len: usize) -> Option<&mut [u8]> {
+pub(super) fn slice_mut(bytes: &mut [u8], ptr: i32, len: usize) -> Option<&mut [u8]> {
     let start = ptr.cast_unsigned() as usize;
     bytes.get_mut(start..start.checked_add(len)?)
 }

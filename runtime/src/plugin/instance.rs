@@ -4,10 +4,12 @@
 use protap_plugin::contract::memory::{Fault, Memory};
 use thiserror::Error;
 
+use super::deepflow::{Checked, DeepFlowInstance, FlowView, HookedMessage};
 use super::native::NativeInstance;
 use super::wasm::WasmInstance;
 use crate::packet::Timestamp;
 use crate::pair::Pairing;
+use crate::record::Content;
 
 /// A warm instance of a plugin.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub enum Instance {
     Wasm(Box<WasmInstance>),
     /// Linked into this program.
     Native(NativeInstance),
+    /// In the sandbox, built for DeepFlow.
+    DeepFlow(Box<DeepFlowInstance>),
 }
 
 /// Arguments of `parse` and `resync`.
@@ -45,6 +49,9 @@ pub struct ProbeCall<'a> {
     /// A's port, and B's port in the upper half.
     pub ports: u32,
 }
+
+/// Such a plugin has no result in its memory.
+const NOT_OF_THE_CONTRACT: CallError = CallError::Violation("a DeepFlow plugin has no such call");
 
 /// What went wrong with a plugin, for the counters.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -90,6 +97,7 @@ impl Instance {
         let refused = match self {
             Self::Wasm(instance) => instance.configure(&bytes)?,
             Self::Native(instance) => instance.configure(&bytes),
+            Self::DeepFlow(instance) => return Ok(instance.configure(options)),
         };
         Ok(refused.checked_sub(1).map(|index| index as usize))
     }
@@ -99,12 +107,34 @@ impl Instance {
         match self {
             Self::Wasm(instance) => instance.probe(call),
             Self::Native(instance) => Ok(instance.probe(call)),
+            Self::DeepFlow(_) => Ok(u64::from(protap_plugin::contract::probe::NO)),
+        }
+    }
+
+    /// Whether a payload is of the protocol of a plugin that is asked payload by payload.
+    pub fn check(&mut self, payload: &[u8], view: &FlowView<'_>) -> Result<Option<Checked>, CallError> {
+        match self {
+            Self::DeepFlow(instance) => instance.check(payload, view),
+            Self::Wasm(_) | Self::Native(_) => Ok(None),
+        }
+    }
+
+    /// What the plugin adds to a message that another one parsed.
+    pub fn on_message(
+        &mut self,
+        message: &HookedMessage<'_>,
+        view: &FlowView<'_>,
+    ) -> Result<Option<Content>, CallError> {
+        match self {
+            Self::DeepFlow(instance) => instance.on_message(message, view),
+            Self::Wasm(_) | Self::Native(_) => Ok(None),
         }
     }
 
     /// The contract's `protap_open`; 0 is "no room".
     pub fn open(&mut self, flags: u32, ports: u32) -> Result<u32, CallError> {
         match self {
+            Self::DeepFlow(instance) => Ok(instance.open(None)),
             Self::Wasm(instance) => instance.open(flags, ports),
             Self::Native(instance) => Ok(instance.open()),
         }
@@ -118,6 +148,10 @@ impl Instance {
                 instance.close(handle);
                 Ok(())
             }
+            Self::DeepFlow(instance) => {
+                instance.close(handle);
+                Ok(())
+            }
         }
     }
 
@@ -126,6 +160,7 @@ impl Instance {
         match self {
             Self::Wasm(instance) => instance.parse(call, window, pairing),
             Self::Native(instance) => Ok(instance.parse(call, window, pairing)),
+            Self::DeepFlow(_) => Err(NOT_OF_THE_CONTRACT),
         }
     }
 
@@ -134,6 +169,7 @@ impl Instance {
         match self {
             Self::Wasm(instance) => instance.resync(call, window, pairing),
             Self::Native(instance) => Ok(instance.resync(call, window, pairing)),
+            Self::DeepFlow(_) => Err(NOT_OF_THE_CONTRACT),
         }
     }
 
@@ -143,6 +179,7 @@ impl Instance {
         match self {
             Self::Wasm(instance) => Memory(instance.memory()),
             Self::Native(instance) => Memory(instance.memory()),
+            Self::DeepFlow(_) => Memory(&[]),
         }
     }
 
@@ -151,6 +188,7 @@ impl Instance {
         match self {
             Self::Wasm(instance) => instance.take_log_lines_dropped(),
             Self::Native(_) => 0,
+            Self::DeepFlow(instance) => instance.take_log_lines_dropped(),
         }
     }
 
@@ -160,12 +198,16 @@ impl Instance {
         match self {
             Self::Wasm(instance) => instance.fuel_used(),
             Self::Native(_) => None,
+            Self::DeepFlow(instance) => instance.fuel_used(),
         }
     }
 
     /// Bytes of memory that the guest has.
     #[must_use]
     pub fn memory_len(&self) -> u64 {
-        self.memory().0.len() as u64
+        match self {
+            Self::DeepFlow(instance) => instance.memory_len(),
+            _ => self.memory().0.len() as u64,
+        }
     }
 }

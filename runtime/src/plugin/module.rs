@@ -8,6 +8,7 @@ use protap_plugin::contract::{self, name};
 use thiserror::Error;
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
+use super::deepflow::{self, is_deepflow};
 use super::imports::is_allowed;
 
 /// Largest module file, in bytes: a compiler's time and memory grow with it.
@@ -34,6 +35,17 @@ pub enum ModuleError {
     /// An export is missing.
     #[error("it does not export `{0}`, which contract {version} requires", version = contract::VERSION)]
     MissingExport(String),
+    /// An import is not of DeepFlow's ABI.
+    #[error("a DeepFlow plugin, but it imports `{module}.{field}`, which neither that ABI nor WASI preview 1 has")]
+    NotOffered {
+        /// Module of the import.
+        module: String,
+        /// Name of the import.
+        field: String,
+    },
+    /// An export of DeepFlow's ABI is missing.
+    #[error("a DeepFlow plugin, but it does not export `{0}`")]
+    NoDeepFlowExport(&'static str),
     /// An import is not of the contract.
     #[error("it imports `{module}.{field}`, which contract {} does not offer", contract::VERSION)]
     ForbiddenImport {
@@ -67,6 +79,17 @@ pub struct Inspected {
     pub functions: u32,
     /// Size of the file.
     pub bytes: u64,
+    /// It has a manifest.
+    pub has_manifest: bool,
+}
+
+/// What a module keeps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abi {
+    /// Our contract.
+    Protap,
+    /// That of DeepFlow's agent.
+    DeepFlow,
 }
 
 /// Reads a module file, but never more than a module may be long.
@@ -82,7 +105,6 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, ModuleError> {
         ModuleError::NotWasm(error.message().lines().next().unwrap_or_default().to_owned())
     };
     let mut found = Inspected { bytes: bytes.len() as u64, ..Inspected::default() };
-    let mut has_manifest = false;
     if found.bytes > MAX_MODULE {
         return Err(ModuleError::TooLarge { what: "size", found: found.bytes, limit: MAX_MODULE });
     }
@@ -95,7 +117,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, ModuleError> {
             Payload::CustomSection(section) if section.name() == contract::MANIFEST_SECTION => {
                 // A linker may put several pieces into one section, never several sections of one name.
                 found.manifest = section.data().to_vec();
-                has_manifest = true;
+                found.has_manifest = true;
             }
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
@@ -116,16 +138,30 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, ModuleError> {
             _ => {}
         }
     }
-    if has_manifest { Ok(found) } else { Err(ModuleError::NoManifest) }
+    if found.has_manifest || is_deepflow(&found) { Ok(found) } else { Err(ModuleError::NoManifest) }
 }
 
 impl Inspected {
-    /// Checks imports, exports and size against the contract.
-    pub fn check(&self) -> Result<(), ModuleError> {
+    /// What the module keeps to: its manifest says so; without one, it was found to be DeepFlow's.
+    #[must_use]
+    pub fn abi(&self) -> Abi {
+        if self.has_manifest { Abi::Protap } else { Abi::DeepFlow }
+    }
+
+    pub(super) fn check_size(&self) -> Result<(), ModuleError> {
         if self.functions > MAX_FUNCTIONS {
             let (found, limit) = (u64::from(self.functions), u64::from(MAX_FUNCTIONS));
             return Err(ModuleError::TooLarge { what: "number of functions", found, limit });
         }
+        Ok(())
+    }
+
+    /// Checks imports, exports and size against the contract, or DeepFlow's ABI.
+    pub fn check(&self) -> Result<(), ModuleError> {
+        if self.abi() == Abi::DeepFlow {
+            return deepflow::check(self);
+        }
+        self.check_size()?;
         if let Some((module, field)) = self.imports.iter().find(|(module, field)| !is_allowed(module, field)) {
             return Err(ModuleError::ForbiddenImport { module: module.clone(), field: field.clone() });
         }

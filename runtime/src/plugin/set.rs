@@ -176,6 +176,11 @@ impl PluginSet {
 }
 
 impl Plugin {
+    /// Makes an instance without options, so that what is wrong with the plugin shows.
+    pub fn check(&self) -> Result<(), LoadError> {
+        self.instantiate(&[]).map(drop)
+    }
+
     /// A new instance with these options.
     pub(super) fn instantiate(&self, options: &[(String, String)]) -> Result<Instance, LoadError> {
         let refused = |source| LoadError::Wasm { path: self.path.clone(), source };
@@ -184,6 +189,9 @@ impl Plugin {
                 .instantiate(self.manifest.input_len())
                 .map(|instance| Instance::Wasm(Box::new(instance)))
                 .map_err(refused)?,
+            Code::DeepFlow(module) => {
+                module.instantiate().map(|instance| Instance::DeepFlow(Box::new(instance))).map_err(refused)?
+            }
             Code::Native(factory) => Instance::Native(factory.instantiate()),
         };
         match instance.configure(options) {

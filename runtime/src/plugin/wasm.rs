@@ -12,9 +12,10 @@ use wasmtime::{
 };
 
 use super::cache::ModuleCache;
+use super::deepflow;
 use super::imports::{self, HostState};
 use super::instance::{Call, CallError, ProbeCall};
-use super::module::Inspected;
+use super::module::{Abi, Inspected};
 use crate::pair::Pairing;
 
 /// Memory that a guest may have, in bytes.
@@ -24,11 +25,11 @@ const MAX_TABLE: usize = 100_000;
 /// Stack that a guest may use, in bytes.
 const MAX_STACK: usize = 512 << 10;
 /// Fuel that one call may burn: about 10 ms of plain instructions, and no call of a sound plugin needs a tenth of it.
-const CALL_FUEL: u64 = 20_000_000;
+pub(super) const CALL_FUEL: u64 = 20_000_000;
 /// CPU time that one call may take.
 pub const CALL_DEADLINE: Duration = Duration::from_millis(10);
 /// CPU time that instantiation may take, in calls' worth: a garbage-collected guest sets up its heap here.
-const START_CALLS: u32 = 50;
+pub(super) const START_CALLS: u32 = 50;
 /// How often a running guest's CPU time is looked at.
 const EPOCH: Duration = Duration::from_millis(1);
 
@@ -75,6 +76,9 @@ pub enum WasmError {
     /// It fails before the first call.
     #[error("its start fails: {0}")]
     Start(String),
+    /// An export is missing, or is not what DeepFlow's ABI has it to be.
+    #[error("its export `{0}` is not that of DeepFlow's ABI")]
+    Export(&'static str),
 }
 
 impl WasmEngine {
@@ -102,7 +106,7 @@ impl WasmEngine {
     }
 
     /// Compiles a module whose outline was checked.
-    pub fn compile(&self, bytes: &[u8], _checked: &Inspected) -> Result<CompiledModule, WasmError> {
+    pub fn compile(&self, bytes: &[u8], checked: &Inspected) -> Result<CompiledModule, WasmError> {
         let compile = |error: wasmtime::Error| WasmError::Compile(root_cause(&error));
         let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, bytes));
         tracing::debug!(is_cached = cached.is_some(), bytes = bytes.len(), "module");
@@ -117,7 +121,10 @@ impl WasmEngine {
             }
         };
         let mut linker = Linker::new(&self.engine);
-        imports::define(&mut linker).map_err(compile)?;
+        match checked.abi() {
+            Abi::Protap => imports::define(&mut linker).map_err(compile)?,
+            Abi::DeepFlow => deepflow::define(&mut linker).map_err(compile)?,
+        }
         let pre = linker.instantiate_pre(&module).map_err(compile)?;
         let name = module.name().unwrap_or("plugin").to_owned();
         Ok(CompiledModule { pre, deadline: self.deadline, name })
@@ -159,8 +166,13 @@ impl std::fmt::Debug for WasmInstance {
 }
 
 impl CompiledModule {
-    /// A new instance whose input buffer holds `input_len` bytes.
-    pub fn instantiate(&self, input_len: usize) -> Result<WasmInstance, WasmError> {
+    /// How long its calls may take.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// A store with the sandbox's limits, and the module instantiated in it, of which nothing was called.
+    pub(super) fn start(&self) -> Result<(Store<HostState>, wasmtime::Instance), WasmError> {
         let limits = StoreLimitsBuilder::new()
             .memory_size(MAX_MEMORY)
             .table_elements(MAX_TABLE)
@@ -182,6 +194,13 @@ impl CompiledModule {
         arm(&mut store, self.deadline, START_CALLS).map_err(|e| WasmError::Start(e.to_string()))?;
         let start = |error: wasmtime::Error| WasmError::Start(root_cause(&error));
         let instance = self.pre.instantiate(&mut store).map_err(start)?;
+        Ok((store, instance))
+    }
+
+    /// A new instance whose input buffer holds `input_len` bytes.
+    pub fn instantiate(&self, input_len: usize) -> Result<WasmInstance, WasmError> {
+        let start = |error: wasmtime::Error| WasmError::Start(root_cause(&error));
+        let (mut store, instance) = self.start()?;
         if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut store, "_initialize") {
             initialize.call(&mut store, ()).map_err(start)?;
         }
@@ -309,7 +328,7 @@ impl WasmInstance {
 }
 
 /// Gives the next call its fuel or its time.
-fn arm(store: &mut Store<HostState>, deadline: Deadline, calls: u32) -> Result<(), CallError> {
+pub(super) fn arm(store: &mut Store<HostState>, deadline: Deadline, calls: u32) -> Result<(), CallError> {
     match deadline {
         Deadline::Fuel => store
             .set_fuel(CALL_FUEL.saturating_mul(u64::from(calls)))
@@ -330,14 +349,14 @@ fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-fn fault(error: &wasmtime::Error) -> CallError {
+pub(super) fn fault(error: &wasmtime::Error) -> CallError {
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel | Trap::Interrupt) => CallError::Deadline,
         _ => CallError::Trap(root_cause(error)),
     }
 }
 
-fn root_cause(error: &wasmtime::Error) -> String {
+pub(super) fn root_cause(error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
     cause.lines().next().unwrap_or("unknown").to_owned()
 }

@@ -54,7 +54,14 @@ impl Session {
 
     /// What inference may know.
     fn facts(&self, cx: &SessionContext<'_>) -> FlowFacts {
-        FlowFacts { transport: self.transport, ends: self.ends, is_opened: self.is_opened, now: cx.now }
+        FlowFacts {
+            id: self.id,
+            transport: self.transport,
+            ends: self.ends,
+            is_opened: self.is_opened,
+            processes: self.processes.as_deref().cloned(),
+            now: cx.now,
+        }
     }
 
     pub(super) fn infer(&mut self, is_complete: bool, cx: &mut SessionContext<'_>) {
@@ -88,7 +95,7 @@ impl Session {
 
     /// A plugin claims the flow: it gets all the bytes so far, in the order in which they came.
     pub(super) fn take_claim(&mut self, claim: Claim, cx: &mut SessionContext<'_>) {
-        let handle = match cx.plugins.open(claim.plugin, self.open_flags(), self.ports()) {
+        let handle = match cx.plugins.open(claim.plugin, self.open_flags(), self.ports(), claim.tag) {
             Ok(handle) => handle,
             Err(error) => {
                 cx.plugins.fault(claim.plugin, &error, &self.facts(cx).scene());

@@ -3,9 +3,11 @@
 
 use protap_plugin::contract::{ParseResult, flag, verb};
 
+use super::hooks::Hooked;
 use super::{MAX_FRUITLESS_RESYNCS, MAX_HANDOVERS, Session, SessionContext, State};
 use crate::infer::Piece;
 use crate::packet::Transport;
+use crate::plugin::deepflow::FlowView;
 use crate::plugin::instance::CallError;
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
@@ -94,7 +96,7 @@ impl Session {
 
     /// Opens the flow in the running instance.
     pub(super) fn reopen(&mut self, plugin: usize, cx: &mut SessionContext<'_>) -> Option<Handle> {
-        match cx.plugins.open(plugin, self.open_flags(), self.ports()) {
+        match cx.plugins.open(plugin, self.open_flags(), self.ports(), 0) {
             Ok(handle) => {
                 self.state = State::Claimed { plugin, handle };
                 Some(handle)
@@ -367,9 +369,23 @@ impl Session {
         let flags = call_flags(kind, round, stream, direction);
         let gap = if let Tail::Gap(len) = stream.tail { len } else { 0 };
         let (offset, window) = (stream.base(), stream.window(round.max));
-        let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now };
-        let answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
+        let flow = FlowView {
+            id: self.id,
+            transport: self.transport,
+            ends: self.ends,
+            processes: self.processes.as_deref(),
+            is_from_first: round.direction == Direction::ToServer,
+            is_response: flags & flag::TO_CLIENT != 0,
+            now: cx.now,
+        };
+        let piece_at = stream.piece_at;
+        let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now, piece_at, flow };
+        let mut answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
         check(kind, round, &answer)?;
+        if !cx.plugins.hooked().is_empty() {
+            let hooked = Hooked { plugin: round.plugin, handle, offset, window, flow, banned: &mut self.banned };
+            hooked.call(&mut answer.messages, cx);
+        }
         if let Some(plugin) = cx.plugins.plugin_of(round.plugin, handle) {
             let facts = answer.facts.into_iter();
             cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));

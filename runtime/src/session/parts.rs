@@ -1,6 +1,6 @@
 //! Messages that come in parts: put together here until the last part has come, or until it is certain that it will not.
-//! A request that bears an id waits for its response from its first part on, so that it can be answered before it is
-//! finished; of all others, nobody learns before they are whole.
+//! A request waits for its response from its first part on, so that it can be answered before it is finished; of all
+//! other messages, nobody learns before they are whole.
 
 use std::collections::BTreeMap;
 
@@ -69,14 +69,14 @@ impl Session {
         cx: &mut SessionContext<'_>,
     ) {
         let is_from_server = self.is_from_server(direction);
-        let open = match (message.kind, message.content.id) {
-            (Kind::Request, Some(_)) => {
+        let open = match message.kind {
+            Kind::Request if message.content.id.is_some() || !self.is_out_of_step => {
                 let Some(key) = self.add_request(is_from_server, message, first, cx) else { return };
                 Open::Pending(key)
             }
-            (kind, id) => {
-                if let (Kind::Response, Some(id), Some(pairing)) = (kind, id, &mut self.pairing) {
-                    pairing.response_begins(!is_from_server, id);
+            kind => {
+                if let (Kind::Response, Some(pairing)) = (kind, &mut self.pairing) {
+                    pairing.response_begins(!is_from_server, message.content.id);
                 }
                 Open::Message(Box::new(message), first)
             }

@@ -101,6 +101,7 @@ fn plugin(plugin: &PluginSummary, records: &RecordSummary) -> Value {
     json!({
         "name": plugin.name,
         "version": plugin.version,
+        "abi": plugin.abi,
         "calls": plugin.calls,
         "call_time_ns": times(&plugin.call_time),
         "claims": plugin.claims,
@@ -109,6 +110,8 @@ fn plugin(plugin: &PluginSummary, records: &RecordSummary) -> Value {
         "gaps": plugin.gaps,
         "truncated_bytes": plugin.truncated_bytes,
         "resyncs": plugin.resyncs,
+        "errors": plugin.bad_answers(),
+        "traps": plugin.traps(),
         "faults": counts(plugin.faults.iter().copied()),
         "fault_examples": plugin.fault_examples.iter().map(fault_example).collect::<Vec<_>>(),
         "quarantines": plugin.quarantines,

@@ -34,6 +34,7 @@ fn sample() -> Summary {
         Loss { name: "flows_evicted", explanation: "flows forgotten because the table was full", count: 0 },
     ];
     let mut kafka = PluginSummary { name: "kafka".into(), version: "0.1.0".into(), ..PluginSummary::default() };
+    kafka.abi = "protap 1.0".into();
     kafka.calls = 9_000;
     kafka.claims = 100;
     kafka.faults = vec![("trap", 2), ("deadline", 0)];
@@ -67,8 +68,8 @@ fn report_is_short_and_aligned() {
     lost       count  what it means
     gap_bytes  4,096  bytes that the capture did not see; a larger -s or buffer may help
 
-    plugin       flows  calls    p50    p99  memory  faults
-    kafka 0.1.0    100  9,000  4.5µs  8.8µs   1.2MB  2 trap
+    plugin       abi         claims  calls    p50    p99  errors  traps  memory  faults
+    kafka 0.1.0  protap 1.0     100  9,000  4.5µs  8.8µs       -      2   1.2MB  2 trap
     "#);
 }
 
@@ -148,6 +149,7 @@ fn tree_has_everything() {
       },
       "plugins": [
         {
+          "abi": "protap 1.0",
           "call_time_ns": {
             "count": 9000,
             "max": 9000,
@@ -166,6 +168,7 @@ fn tree_has_everything() {
               "truncated": 2
             }
           },
+          "errors": 0,
           "fault_examples": [],
           "faults": {
             "deadline": 0,
@@ -183,6 +186,7 @@ fn tree_has_everything() {
             "session": 4
           },
           "resyncs": 0,
+          "traps": 2,
           "truncated_bytes": 0,
           "version": "0.1.0"
         }

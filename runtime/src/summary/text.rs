@@ -157,14 +157,20 @@ impl Report<'_> {
         if plugins.is_empty() {
             return Ok(());
         }
-        let mut table = Table::new(&["plugin", "flows", "calls", "p50", "p99", "memory", "faults"], 1..6);
+        let mut table = Table::new(
+            &["plugin", "abi", "claims", "calls", "p50", "p99", "errors", "traps", "memory", "faults"],
+            2..9,
+        );
         for plugin in plugins {
             table.add(vec![
                 format!("{} {}", plugin.name, plugin.version),
+                plugin.abi.clone(),
                 dashed(plugin.claims),
                 dashed(plugin.calls),
                 time(plugin.call_time.p50()),
                 time(plugin.call_time.p99()),
+                dashed(plugin.bad_answers()),
+                dashed(plugin.traps()),
                 format!("{}B", size(plugin.memory_bytes)),
                 counted(plugin.faults.iter().copied()).join(", "),
             ]);

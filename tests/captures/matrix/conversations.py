@@ -374,7 +374,7 @@ def serve_nginx(server):
     server.start("nginx", "-p", str(server.folder), "-c", conf, port=8443)
 
 
-@protocol("http1", 8080, serve_nginx)
+@protocol("http", 8080, serve_nginx)
 def http1(random: Random, number: int):
     import http.client
     import subprocess
@@ -439,7 +439,7 @@ def serve_websocket(server):
     threading.Thread(target=server.websocket.serve_forever, daemon=True).start()
 
 
-@protocol("http1-websocket", 8765, serve_websocket)
+@protocol("http-websocket", 8765, serve_websocket)
 def websocket(random: Random, number: int):
     from websockets.sync.client import connect
     compression = random.choice([None, "deflate"])

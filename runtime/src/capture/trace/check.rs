@@ -1,11 +1,14 @@
-//! What this kernel and this user can do, and what would give what is missing. The last line is the proof: the programs
-//! are loaded and attached, and let go at once.
+//! What this kernel and this user can do, and what would give what is missing. The last lines are the proof: each front
+//! end's programs are loaded and attached, and let go at once.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use super::TraceOptions;
-use super::kernel::Kernel;
+use super::front_end::FrontEnd;
+use super::kernel::{Kernel, Probes};
+use super::libraries::{Libraries, News};
+use crate::capture::CaptureError;
 
 /// One thing that tracing needs, or may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,16 +22,17 @@ pub struct TraceCheck {
 }
 
 /// linux/capability.h
+const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 /// Where a cgroup (v2) hierarchy is usually mounted.
 const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/// Looks at everything.
-pub fn check_trace() -> Vec<TraceCheck> {
-    let lines = [kernel(), btf(), capabilities(), lockdown(), cgroup()];
-    lines.into_iter().chain([trial()]).collect()
+/// Looks at everything; `btf` stands for the kernel's own type information.
+pub fn check_trace(btf: Option<&Path>) -> Vec<TraceCheck> {
+    let lines = [kernel(), type_information(), capabilities(), tracefs(), lockdown(), cgroup()];
+    lines.into_iter().chain([tls_probes(btf), tls_libraries()]).chain(trials(btf)).collect()
 }
 
 fn line(is_ok: impl Into<Option<bool>>, subject: &'static str, finding: impl Into<String>) -> TraceCheck {
@@ -48,10 +52,49 @@ fn kernel() -> TraceCheck {
     line(is_ok, "kernel", says)
 }
 
-fn btf() -> TraceCheck {
-    let is_ok = Path::new("/sys/kernel/btf/vmlinux").exists();
-    let says = if is_ok { "/sys/kernel/btf/vmlinux" } else { "none: the kernel needs CONFIG_DEBUG_INFO_BTF=y" };
-    line(is_ok, "type information", says)
+/// Where the kernel keeps its BTF.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Whether this kernel tells where its fields lie.
+pub(super) fn has_btf() -> bool {
+    Path::new(BTF).exists()
+}
+
+fn type_information() -> TraceCheck {
+    match has_btf() {
+        true => line(true, "type information", BTF),
+        false => line(
+            None,
+            "type information",
+            "none (CONFIG_DEBUG_INFO_BTF): only the tracepoint front end, with --btf FILE",
+        ),
+    }
+}
+
+/// Where tracefs is looked for, in the order in which libbpf does.
+const TRACEFS: [&str; 2] = ["/sys/kernel/debug/tracing", "/sys/kernel/tracing"];
+
+/// Why single tracepoints cannot be used; `None` if nothing is known that stands in the way.
+pub(super) fn tracefs_problem() -> Option<&'static str> {
+    let folder = TRACEFS.into_iter().find(|folder| Path::new(folder).exists()).unwrap_or("/sys/kernel/tracing");
+    match fs::read_dir(Path::new(folder).join("events/syscalls")) {
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Some("tracefs may be read by root only: add CAP_DAC_READ_SEARCH, or use --front-end tp-btf")
+        }
+        Err(_) if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none()) => {
+            Some("tracefs is not mounted: `mount -t tracefs nodev /sys/kernel/tracing`")
+        }
+        Err(_) => Some("this kernel has no tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)"),
+    }
+}
+
+/// Only the second front end needs it.
+fn tracefs() -> TraceCheck {
+    match tracefs_problem() {
+        None => line(true, "tracefs", "tracepoints of system calls can be found"),
+        Some(problem) => line(None, "tracefs", problem),
+    }
 }
 
 fn capabilities() -> TraceCheck {
@@ -66,11 +109,19 @@ fn capabilities() -> TraceCheck {
 
 /// Whether this process may load and attach the programs, as far as capabilities go.
 pub(super) fn has_capabilities() -> bool {
+    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
+}
+
+/// Whether this process may look into those of other users.
+pub(super) fn may_look() -> bool {
+    has(CAP_SYS_PTRACE)
+}
+
+fn has(capability: u32) -> bool {
     let status = read("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    let has = |capability: u32| effective >> capability & 1 == 1;
-    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
+    effective >> capability & 1 == 1
 }
 
 fn lockdown() -> TraceCheck {
@@ -93,10 +144,36 @@ fn is_v2(folder: &str) -> bool {
     Path::new(folder).join("cgroup.controllers").exists()
 }
 
-fn trial() -> TraceCheck {
-    let options = TraceOptions { buffer_bytes: 4096, ..TraceOptions::default() };
-    match Kernel::attach(&options, |_| {}) {
-        Ok(_) => line(true, "tracing", "loaded, attached and detached again"),
-        Err(error) => line(false, "tracing", error.to_string()),
+/// `--tls`: nothing else depends on it.
+fn tls_probes(btf: Option<&Path>) -> TraceCheck {
+    let options =
+        TraceOptions { buffer_bytes: 4096, tls: true, btf: btf.map(Path::to_owned), ..TraceOptions::default() };
+    match Kernel::attach(&options, |_| {}).map(|kernel| kernel.probes()) {
+        Ok(Some(Probes::Multi)) => line(None, "--tls: probes", "uprobe.multi: possible, with CAP_BPF and CAP_PERFMON"),
+        Ok(_) => line(None, "--tls: probes", "possible, one by one, with CAP_SYS_ADMIN (uprobe.multi comes with 6.6)"),
+        Err(error) => line(None, "--tls: probes", format!("not possible: {error}")),
     }
+}
+
+fn tls_libraries() -> TraceCheck {
+    let libraries = Libraries::new(&[]).look(true);
+    let count = libraries.iter().filter(|news| matches!(news, News::Library(_))).count();
+    let of = if may_look() { "of all processes" } else { "of this user's processes alone: CAP_SYS_PTRACE is missing" };
+    line(None, "--tls: libraries", format!("{count} files with OpenSSL's or BoringSSL's functions, {of}"))
+}
+
+/// One front end that works is enough.
+fn trials(btf: Option<&Path>) -> [TraceCheck; 2] {
+    let trials = [FrontEnd::TpBtf, FrontEnd::Tracepoint].map(|front_end| (front_end.name(), trial(front_end, btf)));
+    let works = trials.iter().any(|(_, trial)| trial.is_ok());
+    trials.map(|(name, trial)| match trial {
+        Ok(()) => line(true, name, "loaded, attached and detached again"),
+        Err(error) => line(if works { None } else { Some(false) }, name, error.to_string()),
+    })
+}
+
+fn trial(front_end: FrontEnd, btf: Option<&Path>) -> Result<(), CaptureError> {
+    let (front_end, btf) = (Some(front_end), btf.map(Path::to_owned));
+    let options = TraceOptions { buffer_bytes: 4096, front_end, btf, ..TraceOptions::default() };
+    Kernel::attach(&options, |_| {}).map(drop)
 }

@@ -13,13 +13,19 @@
 //! A connection's beginning is told when its first bytes are: those of other programs, which the kernel side cannot tell
 //! apart, leave nothing but an entry here.
 
-use std::collections::HashMap;
+mod plaintext;
+mod sealed;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::event::{Event, Kind};
+use self::plaintext::Plaintext;
+use self::sealed::{Seal, Sealed};
+use super::datagrams::Datagrams;
+use super::event::{Event, Kind, layout};
+use super::processes::Processes;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use crate::record::Process;
 
@@ -29,10 +35,11 @@ const SERVER_DELAY: u64 = 20_000_000;
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
 /// So many bytes that were not seen cannot be waited for: they are out of reach for reassembly.
 const FAR: u32 = 16 << 20;
-/// Processes known by name; beyond, all are forgotten and learned anew.
-const PROCESSES: usize = 65_536;
+/// What a TLS library tells of a connection is not muted so soon after it began, in nanoseconds: what nobody claimed
+/// was the ciphertext before it.
+const UNMUTED: u64 = 200_000_000;
 
-type Key = (Endpoint, Endpoint);
+pub(super) type Key = (Endpoint, Endpoint);
 
 /// How a connection began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,10 @@ struct End {
 struct Connection {
     opening: Option<Opening>,
     is_announced: bool,
+    /// A TLS library tells of it.
+    plaintext: Option<Plaintext>,
+    /// One may yet.
+    sealed: Option<Box<Sealed>>,
     low: End,
     high: End,
 }
@@ -78,6 +89,44 @@ impl Connection {
 
     fn end_mut(&mut self, is_low: bool) -> &mut End {
         if is_low { &mut self.low } else { &mut self.high }
+    }
+
+    /// Whose the ends are, beginning with the lower one or with the other one.
+    fn processes(&self, is_low: bool) -> [Option<Arc<Process>>; 2] {
+        let (low, high) = (self.low.process.clone(), self.high.process.clone());
+        if is_low { [low, high] } else { [high, low] }
+    }
+
+    /// The segments of an event, as its socket tells it.
+    fn segments(&mut self, event: &Event, payload_len: usize, at: Timestamp, into: &mut Vec<Made>) {
+        let (is_data, key) = (event.is_data(), key(event.local, event.remote));
+        let is_both = self.low.is_traced && self.high.is_traced;
+        if !self.low.is_traced && !self.high.is_traced {
+            return;
+        }
+        if !self.is_announced && is_data {
+            self.is_announced = true;
+            if let Some(opening) = self.opening {
+                self.begin(&opening, opening.client == key.0);
+                into.extend(handshake(&opening, at));
+            }
+        }
+        let end = self.end_mut(event.local == key.0);
+        if matches!(event.kind, Kind::Reset | Kind::Gone) {
+            end.socket = None;
+        }
+        if event.kind == Kind::Gone {
+            return;
+        }
+        let segment = segment(event, payload_len, at);
+        let lost = if is_data { end.follow(&segment, event.kind) } else { 0 };
+        let processes = self.processes(segment.source == key.0);
+        if lost > 0 && (!is_both || lost > FAR) {
+            let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
+            let segment = Segment { tcp, payload_len: lost, ..segment };
+            into.push(Made { segment, processes: processes.clone(), has_payload: false, kept: None });
+        }
+        into.push(Made { segment, processes, has_payload: is_data, kept: None });
     }
 }
 
@@ -104,22 +153,30 @@ pub(super) struct Made {
     /// Whose source and destination are.
     pub(super) processes: [Option<Arc<Process>>; 2],
     pub(super) has_payload: bool,
+    /// Payload that is not the event's own.
+    pub(super) kept: Option<Vec<u8>>,
 }
 
 /// The connections whose sockets are traced.
 #[derive(Debug)]
 pub(super) struct Connections {
     table: LruCache<Key, Connection>,
-    processes: HashMap<(u32, [u8; 16]), Arc<Process>>,
+    datagrams: Datagrams,
+    processes: Processes,
+    ciphertext_bytes: u64,
+    /// TLS libraries are traced.
+    has_tls: bool,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { table: LruCache::new(CONNECTIONS), processes: HashMap::new() }
+        let table = LruCache::new(CONNECTIONS);
+        let (datagrams, processes) = (Datagrams::default(), Processes::default());
+        Self { table, datagrams, processes, ciphertext_bytes: 0, has_tls: false }
     }
 }
 
-fn key(a: Endpoint, b: Endpoint) -> Key {
+pub(super) fn key(a: Endpoint, b: Endpoint) -> Key {
     if a <= b { (a, b) } else { (b, a) }
 }
 
@@ -133,64 +190,95 @@ fn opening(event: &Event) -> Option<Opening> {
 }
 
 impl Connections {
+    /// TLS libraries tell too.
+    pub(super) fn expect_tls(&mut self) {
+        self.has_tls = true;
+    }
+
     /// Sees an event as it comes from the ring; how long it waits for its turn.
     pub(super) fn arrive(&mut self, event: &Event) -> u64 {
-        let key = key(event.local, event.remote);
-        let is_low = event.local == key.0;
-        if !matches!(event.kind, Kind::Sent | Kind::Received) {
-            return self.table.peek(&key).map_or(0, |connection| delay(connection, event));
+        if event.has(layout::EVENT_DATAGRAM) {
+            self.datagrams.arrive(event, &mut self.processes);
+            return 0;
         }
-        let process = self.process(event);
+        let key = key(event.local, event.remote);
+        if event.is_data() || event.kind == Kind::Tied {
+            self.note(key, event);
+        }
+        self.table.peek(&key).map_or(0, |connection| delay(connection, event))
+    }
+
+    /// Whose event it is. Of ciphertext nobody needs to know.
+    fn note(&mut self, key: Key, event: &Event) {
+        let process = self.processes.of(event);
         let connection = self.table.get_or_insert_mut(key, Connection::default);
+        let is_low = event.local == key.0;
+        let is_tls = event.has(layout::EVENT_TLS);
+        if is_tls {
+            connection.plaintext.get_or_insert_default().tie(is_low);
+        } else if connection.plaintext.is_some() {
+            return;
+        }
         let end = connection.end_mut(is_low);
         (end.socket, end.is_traced, end.process) = (Some(event.socket), true, Some(process));
-        delay(connection, event)
+    }
+
+    fn is_noted(&self, key: Key, event: &Event) -> bool {
+        self.table.peek(&key).is_some_and(|connection| {
+            let end = if event.local == key.0 { &connection.low } else { &connection.high };
+            connection.plaintext.is_some() || (end.is_traced && !event.has(layout::EVENT_TLS))
+        })
     }
 
     /// The segments that an event amounts to.
-    pub(super) fn segments(&mut self, event: &Event, payload_len: usize, at: Timestamp, into: &mut Vec<Made>) {
+    pub(super) fn segments(&mut self, event: &Event, payload: &[u8], at: Timestamp, into: &mut Vec<Made>) {
+        if event.has(layout::EVENT_DATAGRAM) {
+            return into.extend(self.datagrams.segment(event, payload.len(), at));
+        }
         let key = key(event.local, event.remote);
         if let Some(opening) = opening(event) {
             return self.open(key, opening);
         }
-        let is_data = matches!(event.kind, Kind::Sent | Kind::Received);
-        if is_data {
-            self.table.get_or_insert_mut(key, Connection::default);
+        let is_data = event.is_data();
+        if (is_data || event.kind == Kind::Tied) && !self.is_noted(key, event) {
+            // It was forgotten since, with an older connection of these ports.
+            self.note(key, event);
         }
         let Some(connection) = self.table.get_mut(&key) else { return };
-        let is_both = connection.low.is_traced && connection.high.is_traced;
-        if !connection.low.is_traced && !connection.high.is_traced {
+        let bytes = payload.len() as u64 + u64::from(event.missing);
+        if connection.plaintext.is_some() {
+            if is_data && !event.has(layout::EVENT_TLS) {
+                self.ciphertext_bytes += bytes;
+            } else {
+                connection.plaintext_segments(event, payload.len(), at, into);
+            }
             return;
         }
-        if !connection.is_announced && is_data {
-            connection.is_announced = true;
-            if let Some(opening) = connection.opening {
-                connection.begin(&opening, opening.client == key.0);
-                into.extend(handshake(&opening, at));
+        if self.has_tls {
+            match connection.seal(event, payload, at) {
+                Seal::Held => return self.ciphertext_bytes += bytes,
+                Seal::Open(None) => {}
+                Seal::Open(Some(sealed)) => {
+                    self.ciphertext_bytes = self.ciphertext_bytes.saturating_sub(sealed.head.len() as u64);
+                    connection.segments(&sealed.event, sealed.head.len(), sealed.at, into);
+                    into.last_mut().into_iter().for_each(|made| made.kept = Some(sealed.head.clone()));
+                }
             }
         }
-        if matches!(event.kind, Kind::Reset | Kind::Gone) {
-            connection.end_mut(event.local == key.0).socket = None;
-        }
-        if event.kind == Kind::Gone {
-            return;
-        }
-        let segment = segment(event, payload_len, at);
-        let lost = if is_data { connection.end_mut(event.local == key.0).follow(&segment, event.kind) } else { 0 };
-        let (low, high) = (connection.low.process.clone(), connection.high.process.clone());
-        let processes = if segment.source == key.0 { [low, high] } else { [high, low] };
-        if lost > 0 && (!is_both || lost > FAR) {
-            let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
-            let segment = Segment { tcp, payload_len: lost, ..segment };
-            into.push(Made { segment, processes: processes.clone(), has_payload: false });
-        }
-        into.push(Made { segment, processes, has_payload: is_data });
+        connection.segments(event, payload.len(), at, into);
     }
 
-    /// The sockets of a connection, as far as they live.
-    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint) -> impl Iterator<Item = u64> {
-        let ends = self.table.peek(&key(a, b)).map(|connection| [connection.low.socket, connection.high.socket]);
-        ends.into_iter().flatten().flatten()
+    /// The sockets of a connection, as far as they live; for TLS, the libraries' streams.
+    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint, now: Timestamp) -> impl Iterator<Item = u64> {
+        let connection = self.table.peek(&key(a, b)).filter(|connection| {
+            connection.plaintext.as_ref().is_none_or(|plaintext| plaintext.started_at.saturating_add(UNMUTED) < now)
+        });
+        connection.map(|connection| [connection.low.socket, connection.high.socket]).into_iter().flatten().flatten()
+    }
+
+    /// Bytes of ciphertext that came here, and datagrams that did not.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.ciphertext_bytes, self.datagrams.lost())
     }
 
     /// Both ends tell of the opening; a different one is that of another connection with the same ports.
@@ -204,20 +292,12 @@ impl Connections {
         }
         connection.opening = Some(opening);
     }
-
-    fn process(&mut self, event: &Event) -> Arc<Process> {
-        if self.processes.len() >= PROCESSES {
-            self.processes.clear();
-        }
-        let make = || Arc::new(Process { pid: event.tgid, comm: event.comm() });
-        self.processes.entry((event.tgid, event.comm)).or_insert_with(make).clone()
-    }
 }
 
 /// Who is the client is known from the opening; of older connections, the lower port is taken for the server's.
 fn delay(connection: &Connection, event: &Event) -> u64 {
     let is_inbound = matches!(event.kind, Kind::Received | Kind::FinReceived);
-    if is_inbound || !connection.low.is_traced || !connection.high.is_traced {
+    if is_inbound || connection.plaintext.is_some() || !connection.low.is_traced || !connection.high.is_traced {
         return 0;
     }
     let is_server = match connection.opening {
@@ -237,6 +317,7 @@ fn handshake(opening: &Opening, at: Timestamp) -> [Made; 2] {
         segment: empty(source, destination, tcp, at),
         processes: [None, None],
         has_payload: false,
+        kept: None,
     })
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     FinReceived,
     Reset,
     Gone,
+    /// A TLS library's stream belongs to this connection.
+    Tied,
 }
 
 /// The header of an event.
@@ -40,18 +42,21 @@ pub(super) struct Event {
     /// Bytes of the stream behind the payload that were not copied.
     pub(super) missing: u32,
     pub(super) kind: Kind,
+    /// `EVENT_TLS` and the like.
+    pub(super) flags: u8,
     pub(super) local: Endpoint,
     pub(super) remote: Endpoint,
 }
 
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 
 impl Event {
     /// The event and its payload.
     pub(super) fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         use layout as l;
-        let family = u16::from_ne_bytes(field(bytes, l::EVENT_FIELD_FAMILY)?);
+        let [family] = field(bytes, l::EVENT_FIELD_FAMILY)?;
+        let [flags] = field(bytes, l::EVENT_FIELD_FLAGS)?;
         let end = |address, port| {
             let ip = address_of(family, field(bytes, address)?)?;
             Some(Endpoint { ip, port: u16::from_ne_bytes(field(bytes, port)?) })
@@ -65,11 +70,22 @@ impl Event {
             ack: u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_ACK)?),
             missing: u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_MISSING)?),
             kind: kind_of(u16::from_ne_bytes(field(bytes, l::EVENT_FIELD_KIND)?))?,
+            flags,
             local: end(l::EVENT_FIELD_LOCAL, l::EVENT_FIELD_LOCAL_PORT)?,
             remote: end(l::EVENT_FIELD_REMOTE, l::EVENT_FIELD_REMOTE_PORT)?,
         };
         let len = u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_LEN)?) as usize;
         Some((event, bytes.get(l::EVENT_SIZE..)?.get(..len)?))
+    }
+
+    /// It has that flag of `enum event_flag`.
+    pub(super) fn has(&self, flag: u64) -> bool {
+        u64::from(self.flags) & flag != 0
+    }
+
+    /// Bytes were moved.
+    pub(super) fn is_data(&self) -> bool {
+        matches!(self.kind, Kind::Sent | Kind::Received)
     }
 
     /// Name of the process.
@@ -84,7 +100,7 @@ fn field<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
 }
 
 /// A v4-mapped address stands for the IPv4 address that is on the wire.
-fn address_of(family: u16, bytes: [u8; 16]) -> Option<IpAddr> {
+fn address_of(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
     match family {
         AF_INET => {
             let [a, b, c, d, ..] = bytes;
@@ -105,6 +121,7 @@ fn kind_of(kind: u16) -> Option<Kind> {
         layout::EVENT_FIN_RECEIVED => Kind::FinReceived,
         layout::EVENT_RESET => Kind::Reset,
         layout::EVENT_GONE => Kind::Gone,
+        layout::EVENT_TIED => Kind::Tied,
         _ => return None,
     })
 }
@@ -121,7 +138,7 @@ mod tests {
         put(layout::EVENT_FIELD_SEQ, &1000u32.to_ne_bytes());
         put(layout::EVENT_FIELD_LEN, &2u32.to_ne_bytes());
         put(layout::EVENT_FIELD_KIND, &1u16.to_ne_bytes());
-        put(layout::EVENT_FIELD_FAMILY, &2u16.to_ne_bytes());
+        put(layout::EVENT_FIELD_FAMILY, &[2]);
         put(layout::EVENT_FIELD_LOCAL, &[127, 0, 0, 1]);
         put(layout::EVENT_FIELD_REMOTE, &[127, 0, 0, 1]);
         put(layout::EVENT_FIELD_LOCAL_PORT, &6379u16.to_ne_bytes());
@@ -143,7 +160,7 @@ mod tests {
     #[test]
     fn mapped_addresses_are_those_on_the_wire() {
         let mut bytes = written();
-        bytes[layout::EVENT_FIELD_FAMILY..layout::EVENT_FIELD_FAMILY + 2].copy_from_slice(&10u16.to_ne_bytes());
+        bytes[layout::EVENT_FIELD_FAMILY] = 10;
         bytes[layout::EVENT_FIELD_LOCAL..layout::EVENT_FIELD_LOCAL + 16]
             .copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3]);
         assert_eq!(Event::parse(&bytes).unwrap().0.local.to_string(), "10.1.2.3:6379");

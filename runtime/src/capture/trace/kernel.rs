@@ -3,36 +3,78 @@
 
 use std::ffi::OsStr;
 
-use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, Map, MapCore, MapFlags, Object, OpenObject, RingBuffer, RingBufferBuilder};
 
+mod probes;
+
+pub(super) use self::probes::{Probes, is_probe};
 use super::TraceOptions;
 use super::event::layout;
+use super::front_end::{FrontEnd, explain};
+use super::libraries::Library;
 use crate::capture::{CaptureError, SocketLoss};
-
-/// The programs, compiled by the build script.
-static PROGRAMS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace.bpf.o"));
 
 /// The programs, attached.
 pub(super) struct Kernel {
+    front_end: FrontEnd,
     links: Vec<Link>,
     object: Object,
     ring: RingBuffer<'static>,
     is_muting: bool,
+    probes: Option<Probes>,
 }
 
 impl Kernel {
-    /// Loads and attaches; events go to `take`.
-    pub(super) fn attach(options: &TraceOptions, take: impl FnMut(&[u8]) + 'static) -> Result<Self, CaptureError> {
+    /// Loads and attaches the front end that was asked for, else the first one that this kernel takes; events go to `take`.
+    pub(super) fn attach(
+        options: &TraceOptions,
+        take: impl FnMut(&[u8]) + Clone + 'static,
+    ) -> Result<Self, CaptureError> {
         quiet();
-        let mut open = ObjectBuilder::default().open_memory(PROGRAMS).map_err(|error| explain("open", &error))?;
-        configure(&mut open, options).map_err(|error| explain("set up", &error))?;
-        let object = open.load().map_err(|error| explain("load", &error))?;
-        set_filters(&object, options).map_err(|error| explain("filter", &error))?;
-        let ring = ring(&object, take).map_err(|error| explain("map the ring of", &error))?;
-        let attach = |program: libbpf_rs::ProgramMut<'_>| program.attach();
-        let links =
-            object.progs_mut().map(attach).collect::<Result<_, _>>().map_err(|error| explain("attach", &error))?;
-        Ok(Self { links, object, ring, is_muting: false })
+        let Some(front_end) = options.front_end else {
+            return Self::attach_as(FrontEnd::TpBtf, options, take.clone()).or_else(|first| {
+                tracing::info!(%first, "the next front end is tried");
+                // The first reason counts: the second front end needs all that the first one needs, but for BTF.
+                Self::attach_as(FrontEnd::Tracepoint, options, take).map_err(|_| first)
+            });
+        };
+        Self::attach_as(front_end, options, take)
+    }
+
+    fn attach_as(
+        front_end: FrontEnd,
+        options: &TraceOptions,
+        take: impl FnMut(&[u8]) + 'static,
+    ) -> Result<Self, CaptureError> {
+        let explain = |step| move |error: libbpf_rs::Error| explain(front_end, step, &error);
+        let (object, probes) = if options.tls {
+            let (object, probes) = probes::load(front_end, options)?;
+            (object, Some(probes))
+        } else {
+            (load(front_end, options, None)?, None)
+        };
+        set_filters(&object, options).map_err(explain("filter"))?;
+        let ring = ring(&object, take).map_err(explain("map the ring of"))?;
+        let links = front_end.attach(&object).map_err(explain("attach"))?;
+        Ok(Self { front_end, links, object, ring, is_muting: false, probes })
+    }
+
+    /// How TLS libraries are probed, if they are.
+    pub(super) fn probes(&self) -> Option<Probes> {
+        self.probes
+    }
+
+    /// Probes the functions of a TLS library from now on.
+    pub(super) fn probe(&mut self, library: &Library) -> Result<(), CaptureError> {
+        let Some(probes) = self.probes else { return Ok(()) };
+        let links = probes.attach(&self.object, library);
+        self.links.extend(links.map_err(|error| probes.explain(&error))?);
+        Ok(())
+    }
+
+    /// How the programs are attached.
+    pub(super) fn front_end(&self) -> FrontEnd {
+        self.front_end
     }
 
     /// Sees no more calls; false if that was so before.
@@ -44,7 +86,7 @@ impl Kernel {
 
     /// Takes what is in the ring.
     pub(super) fn consume(&self) -> Result<(), CaptureError> {
-        self.ring.consume().map_err(|error| explain("read the ring of", &error))
+        self.ring.consume().map_err(|error| explain(self.front_end, "read the ring of", &error))
     }
 
     /// What was not seen so far.
@@ -59,6 +101,9 @@ impl Kernel {
             muted_calls: count(layout::COUNTER_MUTED_CALLS),
             compat_calls: count(layout::COUNTER_COMPAT_CALLS),
             untracked_calls: count(layout::COUNTER_TASK_STORAGE),
+            ciphertext_bytes: count(layout::COUNTER_CIPHERTEXT_BYTES),
+            unplaced_bytes: count(layout::COUNTER_UNPLACED_BYTES),
+            datagrams: 0,
         }
     }
 
@@ -107,12 +152,22 @@ fn map<'a>(object: &'a Object, name: &str) -> Option<Map<'a>> {
     object.maps().find(|map| map.name() == OsStr::new(name))
 }
 
+fn load(front_end: FrontEnd, options: &TraceOptions, probes: Option<Probes>) -> Result<Object, CaptureError> {
+    let explain = |step| move |error: libbpf_rs::Error| explain(front_end, step, &error);
+    let mut open = front_end.open(options.btf.as_deref()).map_err(explain("open"))?;
+    configure(&mut open, options).map_err(explain("set up"))?;
+    probes::prepare(&mut open, probes);
+    open.load().map_err(explain("load"))
+}
+
 /// Sets the constants, which the verifier takes into account, and the ring's size.
 fn configure(open: &mut OpenObject, options: &TraceOptions) -> libbpf_rs::Result<()> {
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if name == "events" {
             map.set_max_entries(options.buffer_bytes.next_power_of_two())?;
+        } else if name.starts_with("tls_") && !options.tls {
+            map.set_max_entries(1)?;
         } else if name.ends_with(".rodata") {
             set(map.initial_value_mut().unwrap_or_default(), options);
         }
@@ -139,6 +194,7 @@ fn set(settings: &mut [u8], options: &TraceOptions) {
     put(layout::SETTINGS_FIELD_OWN_TGID, &std::process::id().to_ne_bytes());
     let has_excluded_ports = u32::from(!options.excluded_ports.is_empty());
     put(layout::SETTINGS_FIELD_HAS_EXCLUDED_PORTS, &has_excluded_ports.to_ne_bytes());
+    put(layout::SETTINGS_FIELD_HAS_TLS, &u32::from(options.tls).to_ne_bytes());
 }
 
 fn set_filters(object: &Object, options: &TraceOptions) -> libbpf_rs::Result<()> {
@@ -179,20 +235,4 @@ fn ring(object: &Object, mut take: impl FnMut(&[u8]) + 'static) -> libbpf_rs::Re
         0
     })?;
     builder.build()
-}
-
-fn explain(step: &str, error: &libbpf_rs::Error) -> CaptureError {
-    use libbpf_rs::ErrorKind;
-    // What the verifier refuses is EACCES too, and comes with its log.
-    let has_capabilities = step == "load" && super::check::has_capabilities();
-    let advice = match error.kind() {
-        ErrorKind::PermissionDenied if has_capabilities => {
-            "this kernel's verifier or policy refuses them; PROTAP_LOG=debug shows what it said"
-        }
-        ErrorKind::PermissionDenied => "run as root, or once `setcap cap_bpf,cap_perfmon+ep` on the program",
-        ErrorKind::NotFound => "does this kernel have BTF (CONFIG_DEBUG_INFO_BTF)?",
-        ErrorKind::OutOfMemory => "lower --buffer",
-        _ => "see what `protap trace --check` says of this kernel",
-    };
-    CaptureError::Trace { step: step.to_owned(), message: error.to_string(), advice }
 }

@@ -15,6 +15,10 @@ impl AttributeMerge {
     /// The names and values to write. What the schema does not name is left out. Names are taken to be unique within
     /// the schema: a manifest that repeats one is refused when the plugin is loaded.
     pub(super) fn merged<'m>(&'m mut self, record: &'m Record) -> impl Iterator<Item = (&'m str, &'m Value)> {
+        self.declared(record).chain(extra(record))
+    }
+
+    fn declared<'m>(&'m mut self, record: &'m Record) -> impl Iterator<Item = (&'m str, &'m Value)> {
         let schema = record.plugin.attributes.as_slice();
         self.last.clear();
         self.last.resize(schema.len(), 0);
@@ -29,6 +33,20 @@ impl AttributeMerge {
             Some((schema.get(usize::from(*index))?.as_str(), value))
         })
     }
+}
+
+/// What no manifest declares, behind what one does; a name that is declared, too, is left out.
+fn extra(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
+    let all = || outcome::contents(record).filter_map(|content| content.extra.as_deref()).flat_map(|e| &e.attributes);
+    let is_declared = |name: &String| {
+        let index = record.plugin.attributes.iter().position(|declared| declared == name);
+        index.is_some_and(|index| occurrences(record).any(|(other, _)| usize::from(*other) == index))
+    };
+    all().enumerate().filter_map(move |(place, (name, _))| {
+        let is_first = !all().take(place).any(|(before, _)| before == name);
+        let (_, last) = all().filter(|(other, _)| other == name).last()?;
+        (is_first && !is_declared(name)).then_some((name.as_str(), last))
+    })
 }
 
 fn occurrences(record: &Record) -> impl Iterator<Item = &(u16, Value)> {

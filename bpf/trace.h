@@ -1,27 +1,48 @@
-// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Socket bytes as programs read and write them. At a call's entry the descriptor is resolved to its socket and the
  * stream's position is noted; at its exit the bytes that the call did move are copied into the ring. Which bytes those
  * are, copy.h knows; what they mean, nobody here does. No descriptor table is kept, so connections that are older than
  * the trace, duplicated and inherited descriptors are no special cases.
+ *
+ * This is the core of both front ends, tp_btf.bpf.c and tracepoint.bpf.c, which are compiled by themselves. Besides the
+ * hooks, each says how a kernel pointer is followed (GET), where a task's descriptors are (own_files) and where its call is
+ * kept between entry and exit (begin_call, find_call).
  */
-#include "kernel.h"
-#include "event.h"
-
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_tracing.h>
+#ifndef PROTAP_TRACE_H
+#define PROTAP_TRACE_H
 
 const volatile struct settings settings = { .call_cap = 1 << 20 };
+
+/* A call into a TLS library, between its entry and its return. */
+struct tls_call {
+	__u64 ssl;
+	__u64 buffer;
+	/* Where it says how many bytes it moved. */
+	__u64 moved;
+	__u64 stack;
+	__u64 began;
+	/* enum tls_function; 0 if there is none. */
+	__u32 function;
+	__u32 unused;
+};
 
 /* A call between its entry and its exit. */
 struct call {
 	__u64 buffer;
+	/* Bytes at `buffer`, if they are plain. */
+	__u64 size;
 	/* iovecs or messages at `buffer`; 0 for plain bytes. */
 	__u64 vecs;
+	/* The address of a datagram's peer, if the call has one. */
+	__u64 name;
 	__u32 is_messages;
+	__u32 is_muted;
+	/* Kind of the last call, if it moved TLS records that the thread itself handed to the kernel or took from it. */
+	__u32 last;
+	__u32 unused;
 	struct event event;
+	struct tls_call tls;
 };
 
 #include "copy.h"
@@ -35,13 +56,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 << 20);
 } events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct call);
-} calls SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -93,7 +107,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, __u8);
 } muted SEC(".maps");
@@ -106,16 +119,27 @@ struct {
 	__type(value, __u32);
 } is_muting SEC(".maps");
 
-/* Since 6.2. Makes a pointer that can be followed without a helper call for each step. */
-extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+/* What went over a UDP socket so far. */
+struct datagrams {
+	__u32 sent;
+	__u32 received;
+};
 
-#define GET(type, pointer, field)                                                                                      \
-	({                                                                                                             \
-		type *__pointer = (pointer);                                                                           \
-		bpf_ksym_exists(bpf_rdonly_cast)                                                                       \
-			? ((type *)bpf_rdonly_cast(__pointer, bpf_core_type_id_kernel(type)))->field                   \
-			: BPF_CORE_READ(__pointer, field);                                                             \
-	})
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct datagrams);
+} datagrams SEC(".maps");
+
+/* Of the task that makes the call. */
+static struct files_struct *own_files(void);
+/* Room for a call of this task; null if there is none. */
+static struct call *begin_call(void);
+/* What this task's last call left there, if it ever made one. */
+static struct call *find_call(void);
+/* The task's stack pointer in user space; 0 if that is not known. */
+static __u64 user_stack(void);
 
 static __always_inline void count(__u32 counter, __u64 by)
 {
@@ -128,20 +152,6 @@ static __always_inline void count(__u32 counter, __u64 by)
 static long read_user(void *to, __u32 len, __u64 from)
 {
 	return bpf_probe_read_user(to, len, (void *)from);
-}
-
-static void put_chunk(struct chunk *chunk, __u32 payload)
-{
-	__u64 size = payload;
-
-	if (size > EVENT_CHUNK)
-		return;
-	if (bpf_ringbuf_output(&events, chunk, sizeof(struct event) + size, BPF_RB_NO_WAKEUP)) {
-		count(COUNTER_RING_EVENTS, 1);
-		count(COUNTER_RING_BYTES, size);
-	} else {
-		count(COUNTER_EVENTS, 1);
-	}
 }
 
 static __always_inline bool is_wanted_process(__u32 tgid)
@@ -175,9 +185,44 @@ static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
 	return !(settings.filters & FILTER_PORT) || of_local || of_remote;
 }
 
-static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd)
+static void name_peer(struct event *event, __u64 name)
 {
-	struct fdtable *fdt = GET(struct files_struct, task->files, fdt);
+	struct sockaddr_any address = {};
+
+	if (!name || bpf_probe_read_user(&address, event->family == AF_INET ? 8 : sizeof(address), (void *)name))
+		return;
+	if (address.family != event->family)
+		return;
+	event->remote_port = bpf_ntohs(address.port);
+	if (address.family == AF_INET)
+		*(__u32 *)event->remote = address.ipv4_or_flow_info;
+	else
+		__builtin_memcpy(event->remote, address.ipv6, 16);
+}
+
+static void put_chunk(struct chunk *chunk, __u32 payload)
+{
+	__u64 size = payload;
+
+	if (size > EVENT_CHUNK)
+		return;
+	if (chunk->event.flags & EVENT_DATAGRAM) {
+		if (!chunk->event.remote_port)
+			count(COUNTER_UNPLACED_BYTES, size);
+		if (!chunk->event.remote_port || !is_wanted_port(chunk->event.local_port, chunk->event.remote_port))
+			return;
+	}
+	if (bpf_ringbuf_output(&events, chunk, sizeof(struct event) + size, BPF_RB_NO_WAKEUP)) {
+		count(COUNTER_RING_EVENTS, 1);
+		count(COUNTER_RING_BYTES, size);
+	} else {
+		count(COUNTER_EVENTS, 1);
+	}
+}
+
+static __always_inline struct sock *socket_of(__u32 fd)
+{
+	struct fdtable *fdt = GET(struct files_struct, own_files(), fdt);
 	struct file **files, *file = 0;
 	struct inode *inode;
 	struct socket *socket;
@@ -194,20 +239,26 @@ static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd
 	return GET(struct socket, socket, sk);
 }
 
-/* The ends and the position of a TCP socket; false if it is none, or its port is not wanted. */
+/* The ends of a TCP or UDP socket, and the position of the former; false if it is neither, or its port is not wanted. */
 static __always_inline bool describe(struct sock *sk, struct event *event)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	__u32 protocol;
 
 	event->family = GET(struct sock, sk, __sk_common.skc_family);
 	if (event->family != AF_INET && event->family != AF_INET6)
 		return 0;
-	if (GET(struct sock, sk, sk_protocol) != IPPROTO_TCP)
+	protocol = GET(struct sock, sk, sk_protocol);
+	if (protocol == IPPROTO_UDP)
+		event->flags = EVENT_DATAGRAM;
+	else if (protocol != IPPROTO_TCP)
 		return 0;
 	event->local_port = GET(struct sock, sk, __sk_common.skc_num);
 	event->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
-	if (!event->remote_port || !is_wanted_port(event->local_port, event->remote_port))
-		return 0;
+	/* The peers of a UDP socket that is not connected are named by each call. */
+	if (protocol == IPPROTO_TCP || event->remote_port)
+		if (!event->remote_port || !is_wanted_port(event->local_port, event->remote_port))
+			return 0;
 	if (event->family == AF_INET) {
 		*(__u32 *)event->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
 		*(__u32 *)event->remote = GET(struct sock, sk, __sk_common.skc_daddr);
@@ -216,6 +267,8 @@ static __always_inline bool describe(struct sock *sk, struct event *event)
 		bpf_probe_read_kernel(event->remote, 16, &sk->__sk_common.skc_v6_daddr);
 	}
 	event->socket = (__u64)sk;
+	if (protocol != IPPROTO_TCP)
+		return 1;
 	event->seq = GET(struct tcp_sock, tcp, write_seq);
 	event->ack = GET(struct tcp_sock, tcp, copied_seq);
 	return 1;
@@ -228,91 +281,91 @@ static __always_inline bool is_muted(__u64 socket)
 	return muting && *muting && bpf_map_lookup_elem(&muted, &socket);
 }
 
-/* The arguments of a call. */
+#include "tls.h"
+
+/* The arguments of a call, and what they mean. */
 struct arguments {
 	__u32 kind;
 	__u32 is_messages;
 	__u32 is_vector;
 	__u32 is_header;
-	__u64 flags;
+	/* Which argument holds flags; 0 if none does. */
+	__u32 flags_at;
+	/* The fifth one is a socket address. */
+	__u32 has_name;
+	__u32 fd;
+	__u64 second;
+	__u64 third;
+	__u64 fourth;
+	__u64 fifth;
 };
 
 /* What a system call does with its descriptor; false if it is none of ours. */
-static __always_inline bool classify(struct pt_regs *regs, long nr, struct arguments *arguments)
+static __always_inline bool classify(long nr, struct arguments *arguments)
 {
 	switch (nr) {
 	case NR_read: arguments->kind = EVENT_RECEIVED; return 1;
 	case NR_write: arguments->kind = EVENT_SENT; return 1;
 	case NR_readv: arguments->kind = EVENT_RECEIVED; arguments->is_vector = 1; return 1;
 	case NR_writev: arguments->kind = EVENT_SENT; arguments->is_vector = 1; return 1;
-	case NR_recvfrom: arguments->kind = EVENT_RECEIVED; arguments->flags = PT_REGS_PARM4_SYSCALL(regs); return 1;
-	case NR_sendto: arguments->kind = EVENT_SENT; return 1;
+	case NR_recvfrom:
+		arguments->kind = EVENT_RECEIVED;
+		arguments->flags_at = 4;
+		arguments->has_name = 1;
+		return 1;
+	case NR_sendto: arguments->kind = EVENT_SENT; arguments->has_name = 1; return 1;
 	case NR_recvmsg:
 		arguments->kind = EVENT_RECEIVED;
 		arguments->is_header = 1;
-		arguments->flags = PT_REGS_PARM3_SYSCALL(regs);
+		arguments->flags_at = 3;
 		return 1;
 	case NR_sendmsg: arguments->kind = EVENT_SENT; arguments->is_header = 1; return 1;
 	case NR_recvmmsg:
 		arguments->kind = EVENT_RECEIVED;
 		arguments->is_messages = 1;
-		arguments->flags = PT_REGS_PARM4_SYSCALL(regs);
+		arguments->flags_at = 4;
 		return 1;
 	case NR_sendmmsg: arguments->kind = EVENT_SENT; arguments->is_messages = 1; return 1;
 	}
 	return 0;
 }
 
-static __always_inline bool is_compat(struct task_struct *task)
+/* A call begins. */
+static __always_inline int on_entry(struct arguments *arguments)
 {
-#if defined(__TARGET_ARCH_x86)
-	return task->thread_info.status & TS_COMPAT;
-#else
-	return 0;
-#endif
-}
-
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
-{
-	struct arguments arguments = {};
-	struct task_struct *task;
+	__u64 id = bpf_get_current_pid_tgid(), flags = 0;
 	struct event event;
 	struct call *call;
 	struct sock *sk;
-	__u64 id;
+	bool muted;
 
-	if (!classify(regs, nr, &arguments))
-		return 0;
-	id = bpf_get_current_pid_tgid();
-	if (!is_wanted_process(id >> 32))
-		return 0;
-	task = bpf_get_current_task_btf();
-	if (is_compat(task)) {
-		count(COUNTER_COMPAT_CALLS, 1);
-		return 0;
-	}
-	sk = socket_of(task, PT_REGS_PARM1_SYSCALL(regs));
+	if (arguments->flags_at)
+		flags = arguments->flags_at == 3 ? arguments->third : arguments->fourth;
+	sk = socket_of(arguments->fd);
 	if (!sk)
 		return 0;
-	if (arguments.flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
 		return 0;
 	__builtin_memset(&event, 0, sizeof(event));
-	if (!describe(sk, &event))
+	if (!describe(sk, &event)) {
+		if (settings.has_tls)
+			forget_last();
 		return 0;
-	if (is_muted(event.socket)) {
+	}
+	muted = is_muted(event.socket);
+	if (muted && !settings.has_tls) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
 	}
-	call = bpf_task_storage_get(&calls, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	call = begin_call();
 	if (!call) {
 		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
 	}
-	event.kind = arguments.kind;
+	event.kind = arguments->kind;
 	event.tgid = id >> 32;
 	event.tid = id;
-	if (arguments.kind == EVENT_RECEIVED) {
+	if (arguments->kind == EVENT_RECEIVED) {
 		__u32 sent = event.seq;
 
 		event.seq = event.ack;
@@ -321,12 +374,15 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 		event.at = bpf_ktime_get_ns();
 	}
 	call->event = event;
-	call->buffer = PT_REGS_PARM2_SYSCALL(regs);
+	call->is_muted = muted;
+	call->buffer = arguments->second;
+	call->size = arguments->third;
+	call->name = arguments->has_name ? arguments->fifth : 0;
 	call->vecs = 0;
-	call->is_messages = arguments.is_messages;
-	if (arguments.is_vector)
-		call->vecs = PT_REGS_PARM3_SYSCALL(regs);
-	if (arguments.is_header) {
+	call->is_messages = arguments->is_messages;
+	if (arguments->is_vector)
+		call->vecs = arguments->third;
+	if (arguments->is_header) {
 		struct user_msghdr header;
 
 		if (bpf_probe_read_user(&header, sizeof(header), (void *)call->buffer)) {
@@ -335,10 +391,11 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 		} else {
 			call->buffer = header.iov;
 			call->vecs = header.iovlen;
+			call->name = header.name;
 		}
 	}
 	/* Discarded by the kernel: the bytes are read, but go nowhere. */
-	if (arguments.flags & MSG_TRUNC)
+	if ((flags & MSG_TRUNC) && !(event.flags & EVENT_DATAGRAM))
 		call->buffer = 0;
 	return 0;
 }
@@ -383,6 +440,33 @@ static __always_inline bool is_certain(struct event *event, __u64 bytes)
 	return moved == (__u32)bytes || moved == (__u32)bytes + 1;
 }
 
+/* The number of the first of these datagrams; counts them. */
+static __always_inline __u32 number_datagrams(const struct event *event, __u32 messages)
+{
+	struct datagrams *known = bpf_map_lookup_elem(&datagrams, &event->socket), fresh = {};
+
+	if (!known) {
+		bpf_map_update_elem(&datagrams, &event->socket, &fresh, 0);
+		known = bpf_map_lookup_elem(&datagrams, &event->socket);
+		if (!known)
+			return 0;
+	}
+	return __sync_fetch_and_add(event->kind == EVENT_SENT ? &known->sent : &known->received, messages);
+}
+
+static __always_inline void begin_datagrams(struct walk *walk, struct call *call, struct event *event, __u64 ret)
+{
+	walk->is_datagrams = 1;
+	walk->has_datagram = call->is_messages != 1;
+	walk->budget = EVENT_CHUNK;
+	walk->number = number_datagrams(event, walk->has_datagram ? 1 : ret);
+	if (walk->has_datagram)
+		name_peer(event, call->name);
+	/* With MSG_TRUNC, a call says how long a datagram was, not how much it took of it. */
+	if (walk->piece > call->size)
+		walk->piece = call->size;
+}
+
 static __always_inline void begin_walk(struct walk *walk, struct call *call, __u64 bytes, __u64 ret)
 {
 	__builtin_memset(walk, 0, sizeof(*walk));
@@ -397,6 +481,7 @@ static __always_inline void begin_walk(struct walk *walk, struct call *call, __u
 		walk->left = bytes;
 		walk->vec = header.iov;
 		walk->vecs = header.iovlen;
+		call->name = header.name;
 	} else if (call->vecs) {
 		walk->left = bytes;
 		walk->vec = call->buffer;
@@ -408,11 +493,10 @@ static __always_inline void begin_walk(struct walk *walk, struct call *call, __u
 	}
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
+/* A call ends. */
+static __always_inline int on_return(long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct call *call = bpf_task_storage_get(&calls, task, 0, 0);
+	struct call *call = find_call();
 	struct event *event;
 	struct work *work;
 	__u64 bytes = ret;
@@ -426,15 +510,21 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 	event = &work->chunk.event;
 	*event = call->event;
 	call->event.kind = 0;
+	if (settings.has_tls && is_ciphertext(call, event, ret))
+		return 0;
 	if (ret <= 0)
 		return 0;
+	if (call->is_muted) {
+		count(COUNTER_MUTED_CALLS, 1);
+		return 0;
+	}
 	if (call->is_messages == 1) {
 		struct sum sum = { .messages = call->buffer };
 
 		bpf_loop(ret > 1024 ? 1024 : ret, sum_next, &sum, 0);
 		bytes = sum.bytes;
 	}
-	if (!is_certain(event, bytes)) {
+	if (!(event->flags & EVENT_DATAGRAM) && !is_certain(event, bytes)) {
 		count(COUNTER_CONCURRENT_BYTES, bytes);
 		return 0;
 	}
@@ -442,6 +532,8 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 		event->at = bpf_ktime_get_ns();
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	begin_walk(&work->walk, call, bytes, ret);
+	if (event->flags & EVENT_DATAGRAM)
+		begin_datagrams(&work->walk, call, event, ret);
 	/* One buffer that fits in one chunk takes two steps; only what does not needs the loop. */
 	if (!copy_step(&work->walk, &work->chunk) && !copy_step(&work->walk, &work->chunk))
 		bpf_loop(1 << 17, copy_next, 0, 0);
@@ -475,16 +567,19 @@ static __always_inline __u32 kind_of_change(int old, int new)
 	return 0;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_state, struct sock *sk, int old, int new)
+/* A TCP connection begins, goes on or ends. */
+static __always_inline int on_change(struct sock *sk, int old, int new)
 {
 	__u32 kind = kind_of_change(old, new);
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	__u64 socket = (__u64)sk;
 	struct event event;
 
-	if (new == TCP_CLOSE || new == TCP_ESTABLISHED)
+	if (new == TCP_CLOSE || new == TCP_ESTABLISHED) {
 		bpf_map_delete_elem(&muted, &socket);
+		if (settings.has_tls)
+			bpf_map_delete_elem(&tls_sockets, &socket);
+	}
 	if (!kind)
 		return 0;
 	__builtin_memset(&event, 0, sizeof(event));
@@ -506,3 +601,5 @@ int BPF_PROG(on_state, struct sock *sk, int old, int new)
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Plaintext from TLS libraries (OpenSSL, BoringSSL and what has their functions). A uprobe at a function's entry notes
+ * its arguments; one at its return copies what it moved. No struct of a library is looked into: which socket an SSL
+ * belongs to shows when the library itself calls the kernel within SSL_read, SSL_write or SSL_do_handshake. Where the
+ * program moves the ciphertext and hands it over in memory (BIO pairs), an SSL_read that follows the receipt of TLS
+ * records in the same thread is taken to be about those, and events say that this is only likely.
+ *
+ * Uprobes can be preempted, by others of them too, so no per-CPU memory is used here: chunks go straight into the ring.
+ */
+#ifndef PROTAP_TLS_H
+#define PROTAP_TLS_H
+
+/* User space's name of a stream. */
+struct tls_key {
+	__u64 ssl;
+	__u64 tgid;
+};
+
+/* In place of a kind: the thread's last call was about a socket that is not looked at. */
+#define LAST_UNWANTED 255
+
+struct tls_stream {
+	/* The socket that carries it. */
+	__u64 socket;
+	/* All that is the same for each event; seq and ack are the bytes sent and received. */
+	struct event event;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct tls_key);
+	__type(value, struct tls_stream);
+} tls_streams SEC(".maps");
+
+/* Sockets that carry ciphertext, and whose. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct tls_key);
+} tls_sockets SEC(".maps");
+
+/* The thread is in a TLS library; a call that never returned (longjmp) is not taken for one. */
+static __always_inline bool is_within_tls(const struct call *call)
+{
+	return call->tls.function && user_stack() <= call->tls.stack;
+}
+
+/* Makes `from` the socket of a stream, unless it is already. */
+static __always_inline struct tls_stream *tie(const struct tls_key *key, const struct event *from, __u64 began,
+					      __u32 flags)
+{
+	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), fresh;
+	__u32 sent = from->seq, received = from->ack;
+
+	if (stream && stream->socket == from->socket && stream->event.local_port == from->local_port &&
+	    stream->event.remote_port == from->remote_port) {
+		if (!flags)
+			stream->event.flags = EVENT_TLS;
+		return stream;
+	}
+	if (from->kind == EVENT_RECEIVED) {
+		sent = from->ack;
+		received = from->seq;
+	}
+	fresh.socket = from->socket;
+	fresh.event = *from;
+	fresh.event.kind = EVENT_TIED;
+	/* When the library was called: not later than the bytes that this call moves. */
+	fresh.event.at = began;
+	fresh.event.socket = bpf_ktime_get_ns();
+	fresh.event.flags = EVENT_TLS | flags;
+	fresh.event.seq = sent;
+	fresh.event.ack = received;
+	bpf_get_current_comm(fresh.event.comm, sizeof(fresh.event.comm));
+	if (bpf_ringbuf_output(&events, &fresh.event, sizeof(fresh.event), BPF_RB_NO_WAKEUP))
+		count(COUNTER_RING_EVENTS, 1);
+	else
+		count(COUNTER_EVENTS, 1);
+	fresh.event.seq = 0;
+	fresh.event.ack = 0;
+	bpf_map_update_elem(&tls_streams, key, &fresh, 0);
+	bpf_map_update_elem(&tls_sockets, &fresh.socket, key, 0);
+	return bpf_map_lookup_elem(&tls_streams, key);
+}
+
+/* Whether what a call moved begins as a TLS record does (RFC 8446, section 5.1). */
+static __always_inline bool begins_with_record(const struct call *call)
+{
+	__u64 from = call->buffer;
+	__u8 head[3] = {};
+
+	if (call->is_messages)
+		return 0;
+	if (call->vecs) {
+		struct iovec vec = {};
+
+		bpf_probe_read_user(&vec, sizeof(vec), (void *)from);
+		from = vec.base;
+	}
+	bpf_probe_read_user(head, sizeof(head), (void *)from);
+	return head[0] >= 20 && head[0] <= 23 && head[1] == 3 && head[2] <= 4;
+}
+
+/* At the exit of a system call: true if what it moved is ciphertext, whose plaintext the library's calls tell. */
+static __always_inline bool is_ciphertext(struct call *call, const struct event *event, long ret)
+{
+	if (event->flags & EVENT_DATAGRAM)
+		return 0;
+	if (is_within_tls(call)) {
+		struct tls_key key = { call->tls.ssl, event->tgid };
+
+		tie(&key, event, call->tls.began, 0);
+	} else if (ret <= 0) {
+		return 0;
+	} else if (bpf_map_lookup_elem(&tls_sockets, &event->socket)) {
+		call->last = event->kind;
+	} else {
+		call->last = begins_with_record(call) ? event->kind : 0;
+		return 0;
+	}
+	if (ret > 0)
+		count(COUNTER_CIPHERTEXT_BYTES, ret);
+	return 1;
+}
+
+/* At the entry of a call on a socket that is not looked at: it is not what the next SSL_read is about. */
+static __always_inline void forget_last(void)
+{
+	struct call *call = find_call();
+
+	if (call)
+		call->last = LAST_UNWANTED;
+}
+
+/*
+ * The stream of an SSL that made no call itself: what the thread received last, if those were TLS records that no
+ * other SSL has asked for. An SSL_write says nothing, since its records are sent after it.
+ */
+static __always_inline struct tls_stream *find_stream(struct call *call, const struct tls_key *key, bool is_reading)
+{
+	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), *other;
+	struct tls_key *owner;
+
+	if (!is_reading || call->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
+		return stream;
+	if (stream && stream->socket == call->event.socket)
+		return stream;
+	owner = bpf_map_lookup_elem(&tls_sockets, &call->event.socket);
+	if (owner && (owner->ssl != key->ssl || owner->tgid != key->tgid)) {
+		other = bpf_map_lookup_elem(&tls_streams, owner);
+		if (other && other->socket == call->event.socket)
+			return stream;
+	}
+	call->event.kind = EVENT_RECEIVED;
+	stream = tie(key, &call->event, call->tls.began, EVENT_LIKELY);
+	call->event.kind = 0;
+	call->last = 0;
+	return stream;
+}
+
+SEC("uprobe")
+int on_tls_enter(struct pt_regs *regs)
+{
+	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs);
+	struct call *call;
+
+	if (!is_wanted_process(id >> 32))
+		return 0;
+	if (function == TLS_FREE) {
+		struct tls_key key = { PT_REGS_PARM1(regs), id >> 32 };
+		struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, &key);
+
+		if (stream) {
+			bpf_map_delete_elem(&muted, &stream->event.socket);
+			bpf_map_delete_elem(&tls_streams, &key);
+		}
+		return 0;
+	}
+	call = begin_call();
+	if (!call) {
+		count(COUNTER_TASK_STORAGE, 1);
+		return 0;
+	}
+	/* The outer one counts: TLS within TLS, a read that does the handshake first. */
+	if (call->tls.function && PT_REGS_SP(regs) < call->tls.stack)
+		return 0;
+	call->tls.ssl = PT_REGS_PARM1(regs);
+	call->tls.buffer = PT_REGS_PARM2(regs);
+	call->tls.moved = PT_REGS_PARM4(regs);
+	call->tls.stack = PT_REGS_SP(regs);
+	call->tls.began = bpf_ktime_get_ns();
+	call->tls.function = function;
+	call->tls.unused = 0;
+	return 0;
+}
+
+/* What is to be copied of a call. It stays as it is: a loop whose state changed would be verified step by step. */
+struct tls_copy {
+	struct event event;
+	__u64 from;
+	__u64 bytes;
+	__u64 over_cap;
+};
+
+/* One chunk through a record of that size in the ring; false if it did not come to that. */
+#define PUT_TLS_CHUNK(copy, begin, len, size)                                                                          \
+	({                                                                                                             \
+		struct {                                                                                               \
+			struct event event;                                                                            \
+			__u8 payload[size];                                                                            \
+		} *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);                                          \
+		if (record) {                                                                                          \
+			record->event = (copy)->event;                                                                 \
+			record->event.seq += begin;                                                                    \
+			record->event.len = len;                                                                       \
+			record->event.missing = begin + len < (copy)->bytes ? 0 : (copy)->over_cap;                    \
+			if (bpf_probe_read_user(record->payload, len, (void *)((copy)->from + begin))) {               \
+				record->event.len = 0;                                                                 \
+				record->event.missing += len;                                                          \
+				count(COUNTER_FAULT_BYTES, len);                                                       \
+			}                                                                                              \
+			bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);                                                  \
+		}                                                                                                      \
+		!!record;                                                                                              \
+	})
+
+static int copy_tls(__u32 index, void *context)
+{
+	struct tls_copy *copy = context;
+	__u64 begin = (__u64)index * EVENT_CHUNK, len = copy->bytes - begin;
+	bool is_put;
+
+	if (begin >= copy->bytes)
+		return 1;
+	if (len > EVENT_CHUNK)
+		len = EVENT_CHUNK;
+	asm volatile("" : "+r"(len));
+	if (len > EVENT_CHUNK)
+		return 1;
+	if (len <= 400)
+		is_put = PUT_TLS_CHUNK(copy, begin, len, 400);
+	else if (len <= 2000)
+		is_put = PUT_TLS_CHUNK(copy, begin, len, 2000);
+	else
+		is_put = PUT_TLS_CHUNK(copy, begin, len, EVENT_CHUNK);
+	count(is_put ? COUNTER_EVENTS : COUNTER_RING_EVENTS, 1);
+	if (!is_put)
+		count(COUNTER_RING_BYTES, len);
+	return 0;
+}
+
+/* How many bytes a function moved. */
+static __always_inline __u64 bytes_moved(const struct tls_call *tls, __s32 ret)
+{
+	__u64 bytes = 0;
+
+	if (tls->function == TLS_READ || tls->function == TLS_WRITE)
+		return ret > 0 ? ret : 0;
+	if (ret == 1)
+		bpf_probe_read_user(&bytes, sizeof(bytes), (void *)tls->moved);
+	return bytes;
+}
+
+/* Fills in which bytes of the stream an event is about, and counts them. */
+static __always_inline void place(struct tls_copy *copy, struct tls_stream *stream, bool is_reading, __u64 bytes)
+{
+	copy->event = stream->event;
+	if (is_reading) {
+		copy->event.kind = EVENT_RECEIVED;
+		copy->event.seq = stream->event.ack;
+		copy->event.ack = stream->event.seq;
+		stream->event.ack += bytes;
+	} else {
+		copy->event.kind = EVENT_SENT;
+		stream->event.seq += bytes;
+	}
+}
+
+SEC("uretprobe")
+int on_tls_exit(struct pt_regs *regs)
+{
+	struct call *call = find_call();
+	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs), bytes;
+	struct tls_stream *stream;
+	struct tls_copy copy = {};
+	struct tls_call tls;
+	struct tls_key key;
+	bool is_reading;
+
+	if (!call || call->tls.function != function || PT_REGS_SP(regs) < call->tls.stack)
+		return 0;
+	tls = call->tls;
+	call->tls.function = 0;
+	/* Of an inner call that returned, and was not noted. */
+	if (PT_REGS_SP(regs) > tls.stack + 8)
+		return 0;
+	key.ssl = tls.ssl;
+	key.tgid = id >> 32;
+	is_reading = function == TLS_READ || function == TLS_READ_EX;
+	stream = find_stream(call, &key, is_reading || function == TLS_HANDSHAKE);
+	if (function == TLS_HANDSHAKE)
+		return 0;
+	bytes = bytes_moved(&tls, PT_REGS_RC(regs));
+	if (!bytes)
+		return 0;
+	if (!stream) {
+		if (call->last != LAST_UNWANTED)
+			count(COUNTER_UNPLACED_BYTES, bytes);
+		return 0;
+	}
+	place(&copy, stream, is_reading, bytes);
+	if (is_muted(copy.event.socket)) {
+		count(COUNTER_MUTED_CALLS, 1);
+		return 0;
+	}
+	copy.event.at = is_reading ? bpf_ktime_get_ns() : tls.began;
+	copy.event.tid = id;
+	bpf_get_current_comm(copy.event.comm, sizeof(copy.event.comm));
+	copy.from = tls.buffer;
+	copy.bytes = bytes;
+	if (bytes > settings.call_cap) {
+		copy.bytes = settings.call_cap;
+		copy.over_cap = bytes - settings.call_cap;
+		count(COUNTER_CAP_BYTES, copy.over_cap);
+	}
+	bpf_loop(1 << 18, copy_tls, &copy, 0);
+	return 0;
+}
+
+#endif

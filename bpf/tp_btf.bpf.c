@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The front end for kernels with type information (BTF): two programs see all system calls and pick theirs by number. A call
+ * is kept in its task's own storage, and pointers of the kernel are followed without a helper call where that is possible.
+ */
+#include "kernel.h"
+#include "event.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+/* Since 6.2. Makes a pointer that can be followed without a helper call for each step. */
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+
+#define GET(type, pointer, field)                                                                                      \
+	({                                                                                                             \
+		type *__pointer = (pointer);                                                                           \
+		bpf_ksym_exists(bpf_rdonly_cast)                                                                       \
+			? ((type *)bpf_rdonly_cast(__pointer, bpf_core_type_id_kernel(type)))->field                   \
+			: BPF_CORE_READ(__pointer, field);                                                             \
+	})
+
+#include "trace.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+static __always_inline struct files_struct *own_files(void)
+{
+	return bpf_get_current_task_btf()->files;
+}
+
+static __always_inline struct call *begin_call(void)
+{
+	return bpf_task_storage_get(&calls, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+static __always_inline struct call *find_call(void)
+{
+	return bpf_task_storage_get(&calls, bpf_get_current_task_btf(), 0, 0);
+}
+
+static __always_inline __u64 user_stack(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(regs, sp);
+#else
+	return BPF_CORE_READ(regs, user_regs.sp);
+#endif
+}
+
+/* Numbers of 32-bit system calls mean something else. */
+static __always_inline bool is_compat(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	return bpf_get_current_task_btf()->thread_info.status & TS_COMPAT;
+#else
+	return 0;
+#endif
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
+{
+	struct arguments arguments = {};
+
+	if (!classify(nr, &arguments))
+		return 0;
+	if (!is_wanted_process(bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	if (is_compat()) {
+		count(COUNTER_COMPAT_CALLS, 1);
+		return 0;
+	}
+	arguments.fd = PT_REGS_PARM1_SYSCALL(regs);
+	arguments.second = PT_REGS_PARM2_SYSCALL(regs);
+	arguments.third = PT_REGS_PARM3_SYSCALL(regs);
+	arguments.fourth = PT_REGS_PARM4_SYSCALL(regs);
+	arguments.fifth = PT_REGS_PARM5_SYSCALL(regs);
+	return on_entry(&arguments);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
+{
+	return on_return(ret);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int old, int new)
+{
+	return on_change(sk, old, new);
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The front end for kernels without type information (BTF), or that refuse tp_btf: one program at the entry tracepoints of
+ * the system calls that count and one at their exits; others are not slowed down by it. Nothing here or in the core asks the
+ * running kernel for its types; where fields lie in it, user space must know from elsewhere. 32-bit calls are not seen.
+ */
+#include "kernel.h"
+#include "event.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#define GET(type, pointer, field)                                                                                      \
+	({                                                                                                             \
+		type *__pointer = (pointer);                                                                           \
+		BPF_CORE_READ(__pointer, field);                                                                       \
+	})
+
+#include "trace.h"
+
+/* Calls by the task that makes them. A task's room is used again for its next call, and given back when it ends. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+/* What the tracepoints of syscalls/ hand over, as their `format` files tell. */
+struct entry {
+	__u64 common;
+	__s32 nr;
+	__u32 pad;
+	__u64 arguments[6];
+};
+
+struct exit {
+	__u64 common;
+	__s32 nr;
+	__u32 pad;
+	long ret;
+};
+
+static __always_inline struct files_struct *own_files(void)
+{
+	return GET(struct task_struct, (struct task_struct *)bpf_get_current_task(), files);
+}
+
+static __always_inline struct call *find_call(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	return bpf_map_lookup_elem(&calls, &id);
+}
+
+static __always_inline struct call *begin_call(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct call *call = bpf_map_lookup_elem(&calls, &id);
+	struct call none;
+
+	if (call)
+		return call;
+	__builtin_memset(&none, 0, sizeof(none));
+	bpf_map_update_elem(&calls, &id, &none, 0);
+	return bpf_map_lookup_elem(&calls, &id);
+}
+
+/* The helper that knows wants the kernel's type information. */
+static __always_inline __u64 user_stack(void)
+{
+	return 0;
+}
+
+SEC("tracepoint")
+int on_enter(struct entry *entry)
+{
+	struct arguments arguments = {};
+
+	if (!classify(entry->nr, &arguments))
+		return 0;
+	if (!is_wanted_process(bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	arguments.fd = entry->arguments[0];
+	arguments.second = entry->arguments[1];
+	arguments.third = entry->arguments[2];
+	/* Not directly: a program that does is refused at calls that have no fourth argument. */
+	if (arguments.flags_at == 4)
+		bpf_probe_read_kernel(&arguments.fourth, sizeof(arguments.fourth), &entry->arguments[3]);
+	if (arguments.has_name)
+		bpf_probe_read_kernel(&arguments.fifth, sizeof(arguments.fifth), &entry->arguments[4]);
+	return on_entry(&arguments);
+}
+
+SEC("tracepoint")
+int on_exit(struct exit *exit)
+{
+	return on_return(exit->ret);
+}
+
+SEC("raw_tracepoint/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int old, int new)
+{
+	return on_change(sk, old, new);
+}
+
+SEC("raw_tracepoint/sched_process_exit")
+int on_task_end(void *context)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&calls, &id);
+	return 0;
+}

@@ -1,0 +1,156 @@
+//! A connection whose plaintext comes from a TLS library. Its bytes are numbered from 0 by the kernel side, for each SSL
+//! of a process; here those numbers become the ones of a TCP stream. Where the libraries of both ends are probed, one
+//! end tells and the other only says whose it is: their counts begin at different bytes if a trace begins in between.
+//!
+//! The socket's own end marks do not say where in the plaintext they belong, so the stream ends when the end that tells
+//! closes the socket, and so has read what it wanted.
+
+use super::{Connection, FAR, Made, Opening, empty, handshake, segment};
+use crate::capture::trace::event::{Event, Kind};
+use crate::packet::{Endpoint, TcpFields, Timestamp};
+
+/// A library that is met after more bytes than a TLS handshake has, in either direction, is met in the middle.
+const HANDSHAKE: u32 = 16 << 10;
+/// A SYN begins another flow only if its numbers are far from those before.
+const FAR_AWAY: u32 = 1 << 30;
+
+/// What is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Plaintext {
+    /// The end that tells: whether it is the lower one.
+    teller: Option<bool>,
+    /// Ends whose library is probed.
+    is_low_tied: bool,
+    is_high_tied: bool,
+    /// Seen from its first byte.
+    is_fresh: bool,
+    /// The stream whose numbers count, and where they begin, sent and received.
+    stream: u64,
+    base: (u32, u32),
+    is_started: bool,
+    pub(super) started_at: Timestamp,
+    is_fin_sent: bool,
+    is_fin_received: bool,
+}
+
+impl Plaintext {
+    pub(super) fn tie(&mut self, is_low: bool) {
+        if is_low {
+            self.is_low_tied = true;
+        } else {
+            self.is_high_tied = true;
+        }
+    }
+
+    /// The first event decides, but for the client if both ends could.
+    fn choose(&mut self, is_low: bool, is_client_low: bool) -> bool {
+        let is_both = self.is_low_tied && self.is_high_tied;
+        *self.teller.get_or_insert(if is_both { is_client_low } else { is_low })
+    }
+}
+
+impl Connection {
+    /// A library's stream was met at that point of the socket's streams.
+    fn tied(&mut self, event: &Event) {
+        let opening = self.opening;
+        let plaintext = self.plaintext.get_or_insert_default();
+        let Some(opening) = opening else { return };
+        let (own, other) = match opening.client == event.local {
+            true => (opening.client_seq, opening.server_seq),
+            false => (opening.server_seq, opening.client_seq),
+        };
+        let is_near = |at: u32, begin: u32| at.wrapping_sub(begin) < HANDSHAKE;
+        plaintext.is_fresh |= is_near(event.seq, own) && is_near(event.ack, other);
+    }
+
+    /// The segments of an event on a connection with TLS.
+    pub(super) fn plaintext_segments(&mut self, event: &Event, len: usize, at: Timestamp, into: &mut Vec<Made>) {
+        let key = super::key(event.local, event.remote);
+        let is_low = event.local == key.0;
+        let is_client_low = match self.opening {
+            Some(opening) => opening.client == key.0,
+            None => key.0.port >= key.1.port,
+        };
+        let Some(plaintext) = &mut self.plaintext else { return };
+        if event.kind == Kind::Tied {
+            return self.tied(event);
+        }
+        if !event.is_data() {
+            return self.close_plaintext(event, is_low, at, into);
+        }
+        plaintext.tie(is_low);
+        if plaintext.choose(is_low, is_client_low) != is_low {
+            return;
+        }
+        if !plaintext.is_started {
+            self.start(key, (is_low, is_client_low), at, into);
+        }
+        let event = self.renumber(event, is_low);
+        let segment = segment(&event, len, at);
+        let lost = self.end_mut(is_low).follow(&segment, event.kind);
+        let processes = self.processes(segment.source == key.0);
+        if lost > 0 && lost < FAR {
+            let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
+            let segment = crate::packet::Segment { tcp, payload_len: lost, ..segment };
+            into.push(Made { segment, processes: processes.clone(), has_payload: false, kept: None });
+        }
+        into.push(Made { segment, processes, has_payload: true, kept: None });
+    }
+
+    /// Before the first bytes: what the socket carried until now was another flow.
+    fn start(&mut self, key: (Endpoint, Endpoint), ends: (bool, bool), at: Timestamp, into: &mut Vec<Made>) {
+        let (is_low, is_client_low) = ends;
+        let Some(plaintext) = &mut self.plaintext else { return };
+        (plaintext.is_started, plaintext.started_at) = (true, at);
+        let begins_anew = plaintext.is_fresh || self.is_announced;
+        self.is_announced = true;
+        let end = self.end_mut(is_low);
+        let begin = end.sent.unwrap_or(0).wrapping_add(FAR_AWAY);
+        (end.sent, end.received) = (Some(begin), Some(begin));
+        if begins_anew {
+            let (client, server) = if is_client_low { key } else { (key.1, key.0) };
+            into.extend(handshake(&Opening { client, server, client_seq: begin, server_seq: begin }, at));
+        }
+    }
+
+    /// The same event with numbers of the TCP stream. Another SSL on the same socket goes on where the last one was.
+    fn renumber(&mut self, event: &Event, is_low: bool) -> Event {
+        let end = self.end_mut(is_low);
+        let next = (end.sent.unwrap_or(0), end.received.unwrap_or(0));
+        let Some(plaintext) = &mut self.plaintext else { return *event };
+        if plaintext.stream != event.socket {
+            (plaintext.stream, plaintext.base) = (event.socket, next);
+        }
+        let base = if event.kind == Kind::Sent { plaintext.base.0 } else { plaintext.base.1 };
+        Event { seq: base.wrapping_add(event.seq), ..*event }
+    }
+
+    fn close_plaintext(&mut self, event: &Event, is_low: bool, at: Timestamp, into: &mut Vec<Made>) {
+        let end = self.end_mut(is_low);
+        let next = (end.sent.unwrap_or(0), end.received.unwrap_or(0));
+        let processes = self.processes(is_low);
+        let Some(plaintext) = &mut self.plaintext else { return };
+        if !plaintext.is_started || plaintext.teller != Some(is_low) {
+            return;
+        }
+        let (local, remote) = (event.local, event.remote);
+        let mark = |source, destination, seq, rst| {
+            let tcp = TcpFields { seq, rst, fin: !rst, ..TcpFields::default() };
+            let segment = empty(source, destination, tcp, at);
+            Made { segment, processes: processes.clone(), has_payload: false, kept: None }
+        };
+        match event.kind {
+            Kind::FinSent => {
+                plaintext.is_fin_sent = true;
+                into.push(mark(local, remote, next.0, false));
+            }
+            Kind::FinReceived => plaintext.is_fin_received = true,
+            Kind::Reset => into.push(mark(local, remote, next.0, true)),
+            _ => return,
+        }
+        if plaintext.is_fin_sent && std::mem::take(&mut plaintext.is_fin_received) {
+            let [low, high] = processes.clone();
+            into.push(Made { processes: [high, low], ..mark(remote, local, next.1, false) });
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! HTTP/1: the records of each capture are what tshark decodes of it. `tests/captures/http/drive.py` recorded and decoded
+//! them. tshark does not follow what is behind CONNECT on the same connection, and shows no message that is cut.
+
+use std::collections::BTreeMap;
+
+use protap_e2e::artifacts::{Fixture, fixture, fixtures};
+use protap_e2e::engine::{self, read_with, shipped_plugins};
+use protap_e2e::link::Link;
+use protap_e2e::pcap::Capture;
+use protap_e2e::records::ports;
+use protap_e2e::segment::{Segment, segments, to_file};
+use protap_e2e::shape::{by_port, decode, records_by_port};
+use protap_plugin::testing::Random;
+use serde_json::Value;
+
+#[test]
+fn records_are_what_tshark_decodes() {
+    let mut report = String::new();
+    for fixture in fixtures("http") {
+        let outcome = engine::read(fixture.bytes());
+        assert_eq!((outcome.errors.len(), outcome.faults("http")), (0, 0), "{}", fixture.name);
+        let seen = records_by_port(&outcome);
+        for (port, told) in by_port(decode(&fixture, "tshark.jsonl")) {
+            let seen = seen.get(&port).map(Vec::as_slice).unwrap_or_default();
+            let is_tunnel = told.len() == 1 && told[0]["method"] == "CONNECT" && told[0]["code"] == 200;
+            // A server that refuses what is no request at all does not speak HTTP with anybody.
+            let is_other = seen.is_empty() && told.iter().all(|told| told["method"].is_null());
+            if seen.len() != told.len() && !is_tunnel && !is_other {
+                report += &format!("{}, port {port}: {} instead of {}\n", fixture.name, seen.len(), told.len());
+            }
+            for (seen, told) in seen.iter().zip(&told) {
+                report += &difference(&fixture, seen, told);
+            }
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+/// What of an exchange is not as tshark has it; of what tshark does not say, nothing is asked.
+fn difference(fixture: &Fixture, seen: &Value, told: &Value) -> String {
+    let attributes = &seen["attributes"];
+    let known = |value: &Value| (!value.is_null()).then(|| value.to_string());
+    let mut pairs = vec![
+        ("code", known(&told["code"]), known(&seen["response"]["code"])),
+        ("method", known(&told["method"]), known(&seen["request"]["type"])),
+        ("sent", known(&told["sent"]), known(&attributes["http.request.body.size"])),
+    ];
+    let empty = |size: Option<String>| size.filter(|size| size != "0");
+    if told["code"].is_number() {
+        let (received, size) = (known(&told["received"]), known(&attributes["http.response.body.size"]));
+        pairs.push(("received", empty(received), empty(size)));
+        pairs.push(("interim", empty(known(&told["interim"])), empty(known(&attributes["http1.interim_responses"]))));
+    }
+    if let Some(uri) = told["uri"].as_str().filter(|_| told["method"] != "CONNECT") {
+        let path = uri.strip_prefix("http://").map_or(uri, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
+        let path = path.split(['?', ';']).next().unwrap_or_default();
+        pairs.push(("path", Some(format!("{path:?}")), known(&attributes["url.path"])));
+        pairs.push(("agent", known(&told["agent"]), known(&attributes["user_agent.original"])));
+    }
+    let is_same = |what: &str, told: &Option<String>, seen: &Option<String>| {
+        let seems_folded = what == "agent" && fixture.name == "oddities";
+        told == seen || told.is_none() && what != "received" || seems_folded && seen.is_some()
+    };
+    let is_compressed = fixture.name == "nginx_curl" && told["received"].is_null();
+    let differ = pairs.iter().filter(|(what, told, seen)| !is_same(what, told, seen));
+    differ
+        .filter(|(what, ..)| !(is_compressed && *what == "received"))
+        .filter(|(what, ..)| !(*what == "sent" && is_cut_short(seen)))
+        .map(|(what, told, seen)| format!("{}: {what} is {seen:?} instead of {told:?}\n", fixture.name))
+        .collect()
+}
+
+/// Whether a request was answered before its body's size was known, or never had one that all agree upon.
+fn is_cut_short(record: &Value) -> bool {
+    record["attributes"]["http1.ambiguity"].is_string() || record["request"]["resource"] == "/early"
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_told_and_what_is_cut_is_partial() {
+    let told = |name: &str| {
+        let records = engine::read(fixture(name).bytes()).records.parsed();
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let of = |record: &Value| (text(&record["attributes"]["http1.ambiguity"]), text(&record["completeness"]));
+        records.iter().map(of).filter(|(ambiguity, how)| ambiguity != "-" || how != "full").collect::<Vec<_>>()
+    };
+    let expected = [
+        ("several Content-Length that differ", "partial"),
+        ("Transfer-Encoding and Content-Length", "full"),
+        ("a Transfer-Encoding that does not end in chunked", "partial"),
+        ("a Content-Length that is no number", "partial"),
+        ("a Transfer-Encoding that does not end in chunked", "partial"),
+    ];
+    assert_eq!(told("http/oddities"), expected.map(|(ambiguity, how)| (ambiguity.to_owned(), how.to_owned())));
+    assert_eq!(told("http/node_streams"), [("-".to_owned(), "partial".to_owned())]);
+    for whole in ["http/nginx_curl", "http/nginx_pipelined", "http/python_server", "http/node_upgrade"] {
+        assert_eq!(told(whole), [], "{whole}");
+    }
+}
+
+#[test]
+fn behind_an_upgrade_the_flow_is_not_http_and_behind_connect_it_is_what_it_is() {
+    let outcome = engine::read(fixture("http/node_upgrade").bytes());
+    let records = outcome.records.parsed();
+    let of = |path: &str| records.iter().filter(|record| record["request"]["resource"] == path).count();
+    // Through the tunnel, and from the proxy to the server.
+    assert_eq!((of("/chat"), of("127.0.0.1:8080"), of("/small.txt")), (1, 1, 2));
+    assert!(records.iter().all(|record| record["completeness"] == "full"));
+}
+
+#[test]
+fn no_secret_is_emitted() {
+    for fixture in fixtures("http") {
+        let text = engine::read(fixture.bytes()).records.text;
+        let without_agent = text.replace("secret agent", "");
+        assert!(!without_agent.contains("secret"), "{}: {:?}", fixture.name, without_agent.find("secret"));
+    }
+}
+
+#[test]
+fn every_byte_of_a_connection_belongs_to_a_record() {
+    for name in ["http/nginx_pipelined", "http/python_server"] {
+        let fixture = fixture(name);
+        let segments = segments(&Capture::read(&fixture.path));
+        let sent: u64 = segments.iter().map(|segment| segment.payload.len() as u64).sum();
+        let records = read_with(shipped_plugins(), fixture.bytes(), 1).records.parsed();
+        let bytes = |part: &Value| part["bytes"].as_u64().unwrap_or_default();
+        let told: u64 = records.iter().map(|record| bytes(&record["request"]) + bytes(&record["response"])).sum();
+        assert_eq!(told, sent, "{name}");
+    }
+}
+
+/// Whatever packets a capture lacks, no response is taken for another one's, and most of the connection is still told.
+#[test]
+fn lost_packets_cost_records_and_falsify_none() {
+    let (mut report, mut kept_records, mut all_records) = (String::new(), 0, 0);
+    for fixture in fixtures("http").into_iter().filter(|fixture| fixture.name != "midstream") {
+        let all = segments(&Capture::read(&fixture.path));
+        let whole = exchanges(&engine::read(fixture.bytes()).records.parsed());
+        for seed in 0..24 {
+            let mut random = Random::new(seed);
+            let percent = [1, 3, 10][seed as usize % 3];
+            let is_kept = |segment: &&Segment| segment.payload.is_empty() || random.below(100) >= percent;
+            let kept: Vec<Segment> = all.iter().filter(is_kept).cloned().collect();
+            let left = exchanges(&engine::read(to_file(&kept, Link::Ethernet)).records.parsed());
+            for (exchange, count) in &left {
+                if whole.get(exchange).is_none_or(|there| there < count) {
+                    report += &format!("{}, seed {seed}: {count} of {exchange}\n", fixture.name);
+                }
+            }
+            kept_records += left.values().sum::<usize>();
+            all_records += whole.values().sum::<usize>();
+        }
+    }
+    println!("{kept_records} of {all_records} records are left");
+    assert!(kept_records * 4 > all_records * 3, "{kept_records} of {all_records} records are left");
+    assert!(report.is_empty(), "false records, as\n{}", report.lines().take(12).collect::<Vec<_>>().join("\n"));
+}
+
+/// What was asked and answered, and how often.
+fn exchanges(records: &[Value]) -> BTreeMap<String, usize> {
+    let mut exchanges = BTreeMap::new();
+    for record in records.iter().filter(|record| record["kind"] == "session" && record["completeness"] == "full") {
+        let (request, response) = (&record["request"], &record["response"]);
+        let asked = (ports(record).0, &request["type"], &request["resource"]);
+        let size = &record["attributes"]["http.response.body.size"];
+        *exchanges.entry(format!("{asked:?} {} {size}", response["code"])).or_default() += 1;
+    }
+    exchanges
+}
