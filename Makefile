@@ -6,6 +6,7 @@ CHECKED := --release --config tests/checked.toml
 # Packages outside the workspace.
 EXAMPLES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 EXAMPLE_PLUGINS := $(foreach e,$(EXAMPLES),$(if $(shell grep -l cdylib $(e)/Cargo.toml),$(e)))
+OUTSIDE := $(EXAMPLES) tests/guests/deepflow
 # The plugins that prove the contract's shapes.
 TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml))
 CAPTURES = $(foreach p,$(notdir $(wildcard plugins/*)),$(wildcard tests/captures/$(p)/*.pcap))
@@ -31,9 +32,10 @@ test-plugins: setup ## Build the plugins of tests/plugins/ to target/test-plugin
 header: setup ## Write the contract for plugins in C to target/include/protap_plugin.h
 	@.ci/header.sh target/include
 
-guests: ## Build the plugins in plain C of tests/guests/ and tests/frozen/
+guests: setup ## Build the plugins of tests/guests/ and tests/frozen/
 	@.ci/setup.sh guests
 	@.ci/guests.sh tests/guests/c target/guests
+	@.ci/deepflow-guests.sh target/deepflow-guests
 	@for v in $(notdir $(wildcard tests/frozen/*.*[0-9])); do \
 		.ci/guests.sh tests/frozen/$$v target/frozen/$$v || exit; done
 
@@ -51,6 +53,7 @@ demo: build plugins ## Replay the recorded traffic in tests/captures/ through th
 test: plugins example-plugins test-plugins guests ## Run all tests
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --no-fail-fast
+	$(CARGO) test --manifest-path tests/guests/deepflow/Cargo.toml --target-dir target/outside
 
 matrix: plugins example-plugins test-plugins ## Hold every plugin's probe against other protocols and random heads
 	$(CARGO) build --release --workspace --all-features --bin matrix
@@ -76,15 +79,15 @@ bench: build plugins ## Run the benchmarks
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all
-	@for e in $(EXAMPLES); do $(CARGO) fmt --manifest-path $$e/Cargo.toml || exit; done
+	@for e in $(OUTSIDE); do $(CARGO) fmt --manifest-path $$e/Cargo.toml || exit; done
 
 fmt-check: ## Check the format of the sources
 	$(CARGO) fmt --all --check
-	@for e in $(EXAMPLES); do $(CARGO) fmt --check --manifest-path $$e/Cargo.toml || exit; done
+	@for e in $(OUTSIDE); do $(CARGO) fmt --check --manifest-path $$e/Cargo.toml || exit; done
 
 clippy: setup ## Lint everything; warnings are errors
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
-	@for e in $(EXAMPLES); do \
+	@for e in $(OUTSIDE); do \
 		$(CARGO) clippy --manifest-path $$e/Cargo.toml --target-dir target/outside --all-targets -- -D warnings || exit; done
 
 doc: setup ## Build the API documentation; warnings are errors

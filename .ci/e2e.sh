@@ -57,7 +57,7 @@ rm -rf "$fetched"
 failed=0 lacking="" summary=""
 for protocol in "$@"; do
     printf '\n=== e2e: %s\n' "$protocol"
-    WORK=$(mktemp -d)
+    WORK=$(mktemp -d "$CACHE/work.XXXXXX")
     export WORK
     bash "tests/live/$protocol.sh"
     case $? in

@@ -4,7 +4,8 @@
 # The answer is left in target/setup.env for the other scripts: the command that builds a plugin here.
 #
 # `setup.sh bpf` also looks for what the tests of `protap trace` run.
-# `setup.sh guests` also looks for what only the tests' plugins in C need: clang and lld.
+# `setup.sh guests` also looks for what only the tests' plugins need: clang and lld, and the target wasm32-wasip1, which
+# they can do without.
 #
 # It lives in .ci/ because CI must prepare a bare machine by the same steps as a newcomer: one script, two callers.
 #
@@ -63,6 +64,12 @@ fi
 if [ "${1:-}" = guests ]; then
     echo 'int x;' | clang --target=wasm32 -x c - -c -o /dev/null 2>/dev/null || apt_install "clang (test plugins in C)" clang
     command -v wasm-ld >/dev/null || apt_install "wasm-ld (test plugins in C)" lld
+fi
+
+wasi_target() { [ -d "$("${RUSTC:-rustc}" --print target-libdir --target wasm32-wasip1 2>/dev/null)" ]; }
+if [ "${1:-}" = guests ] && ! wasi_target && command -v rustup >/dev/null; then
+    say "target wasm32-wasip1 is missing: adding it with rustup"
+    timeout 600 rustup target add wasm32-wasip1 || say "rustup could not add it; going on without"
 fi
 
 if [ "${1:-}" = bpf ]; then

@@ -96,6 +96,26 @@ def conversations(target, ports, room):
             seed(target, bytes([2]) + gap + script + tail if middle < 0 else bytes([0]) + script + gap + script + tail)
 
 
+def http_seeds():
+    """What the captures lack: ends that could be read in two ways, chunks of every form, folded lines, tunnels."""
+    get = b"GET /a?b HTTP/1.1\r\nHost: h:1\r\n\r\n"
+    post = b"POST http://u:p@h/x;y=z HTTP/1.1\r\n"
+    ok = b"HTTP/1.1 200 OK\r\n"
+    chunks = b"5;a=\"b\"\r\nhello\r\n1\nx\n0\r\nT: u\r\n\r\n"
+    for asked, answered in (
+        (post + b"Transfer-Encoding: gzip, chunked\r\nContent-Length: 3\r\n\r\n" + chunks + get, ok + b"transfer-encoding:chunked\n\n" + chunks),
+        (post + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", b"HTTP/1.1 400 x\r\nContent-Length : 1\r\n\r\n"),
+        (post + b"User-Agent: a\r\n b\r\n\tc\r\nTransfer-Encoding: x\r\n\r\n" + get, b"HTTP/1.0 200\n\nup to the end"),
+        (b"HEAD * HTTP/1.0\n\n" + get, ok + b"Content-Length: 9\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + ok + b"Content-Length: 70000\r\n\r\n"),
+        (b"CONNECT h:443 HTTP/1.1\r\n\r\n\x16\x03\x01", b"HTTP/1.1 200 E\r\n\r\n\x16\x03\x03"),
+        (get[:-2] + b"Upgrade: websocket\r\n\r\n", b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n\x81\x00"),
+        (b"\r\nPUT /" + b"x" * 300 + b" HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello", b"HTTP/1.1 417 N\r\n\r\n"),
+        (get, b"ICY 200 OK\r\n\r\n"),
+    ):
+        for flags in (0, 1, 2):
+            seed("http", bytes([flags]) + step(0, asked) + step(1, answered, piece=flags * 3) + step(0, get) + step(1, ok + b"\r\n"))
+
+
 def redis_seeds():
     """What the captures lack: streamed values, long and nested ones, a snapshot of known length."""
 
@@ -327,6 +347,28 @@ def module_seeds():
         seed("module", built.read_bytes())
 
 
+# Records and contexts of DeepFlow's ABI.
+
+
+def golden(name):
+    text = (FUZZ.parent / "tests/goldens/deepflow" / (name + ".hex")).read_text()
+    return bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
+
+
+def deepflow_seeds():
+    for flags in range(4):
+        for era in ["l0", "l1", "l3", "l4", "pb"]:
+            seed("deepflow_record", bytes([flags]) + golden(era + ("_response" if flags & 1 else "_request")))
+    seed("deepflow_record", b"\0" + golden("l4_batch") + golden("pb_request"))
+    for name in ["pb_no_status", "http_result"]:
+        seed("deepflow_record", b"\1" + golden(name))
+    for n in range(8):
+        rng = random.Random(n)
+        seed("deepflow_context", golden("hooks_all") + bytes(rng.randrange(256) for _ in range(60 * (n + 1))))
+
+
+conversations("http", {8080, 8000, 8001, 3000}, 20_000)
+http_seeds()
 conversations("kafka", {9092, 9093, 9094, 19092, 29092}, 45_000)
 conversations("mongodb", {27017, 27018, 27019}, 45_000)
 conversations("redis", {6379, 6380, 7000, 7001}, 45_000)
@@ -336,5 +378,6 @@ capture_seeds()
 reassembly_seeds()
 answer_seeds()
 manifest_seeds()
+deepflow_seeds()
 guest_seeds()
 module_seeds()

@@ -291,7 +291,7 @@ pub struct Layout {
 }
 
 /// A type that a field of a contract struct may have.
-trait Field: Sized {
+pub(crate) trait Field: Sized {
     fn read(bytes: &[u8]) -> Option<Self>;
     fn write(&self, bytes: &mut [u8]) -> Option<()>;
 }

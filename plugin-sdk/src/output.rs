@@ -20,7 +20,8 @@ const STRINGS: usize = 64 << 10;
 const REASONS: usize = 8 << 10;
 
 const MESSAGES_AT: usize = ParseResult::SIZE;
-const ATTRIBUTES_AT: usize = MESSAGES_AT + MESSAGES * Message::SIZE;
+/// Behind the messages there is a place for one that is put together though there is no room for it.
+const ATTRIBUTES_AT: usize = MESSAGES_AT + (MESSAGES + 1) * Message::SIZE;
 const FACTS_AT: usize = ATTRIBUTES_AT + ATTRIBUTES * Attribute::SIZE;
 const STRINGS_AT: usize = FACTS_AT + FACTS * Fact::SIZE;
 const ARENA: usize = STRINGS_AT + STRINGS + REASONS;
@@ -47,6 +48,18 @@ pub struct Output {
     overflows: u64,
     /// What is emitted now is partial, because of this.
     cut: Option<&'static str>,
+    draft: Draft,
+}
+
+/// What is not written at once of the message that is being put together, in the place behind those that are emitted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Draft {
+    flags: u32,
+    kind: u8,
+    completeness: u8,
+    attributes: u32,
+    /// There was no room for all of it.
+    is_cut: bool,
 }
 
 impl Default for Output {
@@ -85,19 +98,22 @@ pub enum Kind {
 impl Output {
     /// Begins a message of that kind. The SDK fills in where it starts and ends; [`MessageWriter::span`] overrides.
     pub fn message(&mut self, kind: Kind) -> MessageWriter<'_> {
+        let kind = match kind {
+            Kind::Request => kind::REQUEST,
+            Kind::Response => kind::RESPONSE,
+            Kind::OneWay => kind::ONE_WAY,
+        };
         let message = Message {
             start: self.start,
             end: self.end,
-            kind: match kind {
-                Kind::Request => kind::REQUEST,
-                Kind::Response => kind::RESPONSE,
-                Kind::OneWay => kind::ONE_WAY,
-            },
+            kind,
             attributes: Str { ptr: self.address(ATTRIBUTES_AT + self.attributes * Attribute::SIZE), len: 0 },
             attribute_stride: Attribute::SIZE as u32,
             ..Message::default()
         };
-        MessageWriter { output: self, message, is_cut: false }
+        self.put(self.draft_at(), |bytes| message.write(bytes));
+        self.draft = Draft { kind, ..Draft::default() };
+        MessageWriter { output: self }
     }
 
     /// Begins a request.
@@ -192,6 +208,7 @@ impl Output {
             answered: 0,
             overflows: 0,
             cut: None,
+            draft: Draft { flags: 0, kind: 0, completeness: 0, attributes: 0, is_cut: false },
         }
     }
 
@@ -228,6 +245,12 @@ impl Output {
         &self.arena
     }
 
+    /// Where the message is that is being put together.
+    fn draft_at(&self) -> usize {
+        MESSAGES_AT + self.messages * Message::SIZE
+    }
+
+    #[inline]
     fn put(&mut self, at: usize, write: impl FnOnce(&mut [u8]) -> Option<()>) -> bool {
         self.arena.get_mut(at..).and_then(write).is_some()
     }

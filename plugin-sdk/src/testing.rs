@@ -38,6 +38,7 @@ mod answer;
 mod host;
 mod instance;
 mod lane;
+mod random;
 mod requests;
 mod seen;
 mod sweep;
@@ -46,6 +47,7 @@ use core::fmt;
 
 use self::host::Host;
 use self::instance::{Plugin, fill};
+pub use self::random::Random;
 use self::requests::Requests;
 pub use self::seen::{Completeness, Ending, Loss, Part, Report, Seen, SeenFact, Value, Violation};
 use crate::contract::flag;
@@ -176,7 +178,35 @@ impl Replay {
     /// # Panics
     /// If it does.
     pub fn truncation_sweep(&self) {
-        sweep::truncation(self);
+        self.truncation_sweep_but_for(|_| ());
+    }
+
+    /// The same for a protocol in which messages say what others told before them, as the database that was selected:
+    /// `forget` takes out what a loss may cost them.
+    ///
+    /// # Panics
+    /// If the plugin does what it must not.
+    pub fn truncation_sweep_but_for(&self, forget: impl Fn(&mut Seen)) {
+        sweep::truncation(self, forget);
+    }
+
+    /// The conversation before its last step.
+    #[must_use]
+    pub fn without_last(mut self) -> Self {
+        self.steps.pop();
+        self
+    }
+
+    /// The conversation with bytes changed, dropped and added in up to four places.
+    #[must_use]
+    pub fn damaged(mut self, random: &mut Random) -> Self {
+        for _ in 0..=random.below(4) {
+            let step = random.below(self.steps.len());
+            if let Some(Step::Bytes(_, bytes) | Step::Datagram(_, bytes)) = self.steps.get_mut(step) {
+                *bytes = random.damaged(bytes);
+            }
+        }
+        self
     }
 
     fn step(mut self, step: Step) -> Self {

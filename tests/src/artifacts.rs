@@ -51,6 +51,12 @@ pub fn c_guest(name: &str) -> PathBuf {
     existing(root().join("target/guests").join(format!("{name}.wasm")))
 }
 
+/// A plugin for DeepFlow's ABI, by its era.
+#[must_use]
+pub fn deepflow_guest(era: &str) -> PathBuf {
+    existing(root().join("target/deepflow-guests").join(format!("{era}.wasm")))
+}
+
 /// The frozen versions of the contract: for each, its folder in `tests/frozen/` and the plugin built from it.
 #[must_use]
 pub fn frozen() -> Vec<(PathBuf, PathBuf)> {

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::random::Random;
 use crate::segment::{PSH, SYN, Segment, Stream};
+use protap_plugin::testing::Random;
 
 /// Payload of the longest segment that [`coalesced`] makes, in bytes.
 const LONGEST: usize = 60_000;

@@ -7,10 +7,10 @@ use protap_e2e::artifacts::{Fixture, fixture, fixtures};
 use protap_e2e::engine::{self, read_with, shipped_plugins};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
-use protap_e2e::random::Random;
 use protap_e2e::records::ports;
 use protap_e2e::segment::{Segment, segments, to_file};
 use protap_e2e::shape::{by_port, decode, records_by_port};
+use protap_plugin::testing::Random;
 use serde_json::Value;
 
 #[test]

@@ -7,9 +7,9 @@ use protap_e2e::engine;
 use protap_e2e::link::Link;
 use protap_e2e::oracle::Oracle;
 use protap_e2e::pcap::Capture;
-use protap_e2e::random::Random;
 use protap_e2e::records::Records;
 use protap_e2e::segment::{Segment, segments, to_file};
+use protap_plugin::testing::Random;
 
 /// A capture as it was recorded, to be damaged.
 struct Whole {

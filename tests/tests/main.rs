@@ -15,6 +15,7 @@ mod live;
 mod trace;
 mod memory;
 mod bad_input;
+mod deepflow;
 mod hostile;
 mod loss;
 mod workers;

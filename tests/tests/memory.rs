@@ -19,7 +19,7 @@ fn is_flat(plugin: &str, file: &[u8]) {
 
 #[test]
 fn http_stays_as_large_as_it_is() {
-    is_flat("http/node_streams", "http");
+    is_flat("http", &corpus("http"));
 }
 
 #[test]

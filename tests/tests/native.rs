@@ -7,12 +7,13 @@ use protap::plugin::{Plugin, PluginSet};
 use protap_e2e::artifacts::{Fixture, fixtures, further_captures};
 use protap_e2e::engine::{read, read_with};
 
-/// Kafka, MongoDB and Redis, without the sandbox.
+/// HTTP, Kafka, MongoDB and Redis, without the sandbox.
 fn native_plugins() -> &'static Arc<PluginSet> {
     static PLUGINS: OnceLock<Arc<PluginSet>> = OnceLock::new();
     PLUGINS.get_or_init(|| {
         let mut set = PluginSet::default();
         for factory in [
+            NativeFactory::of::<http::Plugin>(),
             NativeFactory::of::<kafka::Plugin>(),
             NativeFactory::of::<mongodb::Plugin>(),
             NativeFactory::of::<redis::Plugin>(),
@@ -34,7 +35,8 @@ fn differing(captures: &[Fixture]) -> Vec<String> {
 
 #[test]
 fn native_plugins_and_sandboxed_ones_give_the_same_bytes() {
-    let protocols = ["kafka", "mongodb", "redis", "variants", "mysql", "dns", "http2", "mqtt", "matrix", "guests"];
+    let protocols =
+        ["http", "kafka", "mongodb", "redis", "variants", "mysql", "dns", "http2", "mqtt", "matrix", "guests"];
     let captures: Vec<Fixture> = protocols.iter().flat_map(|protocol| fixtures(protocol)).collect();
     println!("{} captures", captures.len());
     assert_eq!(differing(&captures), Vec::<String>::new());

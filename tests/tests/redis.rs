@@ -8,9 +8,9 @@ use protap_e2e::artifacts::{Fixture, fixture, fixtures};
 use protap_e2e::engine;
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
-use protap_e2e::random::Random;
 use protap_e2e::records::ports;
 use protap_e2e::segment::{Segment, segments, to_file};
+use protap_plugin::testing::Random;
 use serde_json::Value;
 
 /// What happened on one connection, by kind, each in order.

@@ -10,7 +10,7 @@ use protap_e2e::engine::{Outcome, read_with};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::segment::{Segment, segments, to_file};
-use protap_e2e::shape::{beside_the_shipped, by_port, decode, differences_by_cut, records_by_port};
+use protap_e2e::shape::{beside_the_shipped, by_port, decode, differences, records_by_port};
 use serde_json::Value;
 
 fn plugins() -> &'static Arc<PluginSet> {
@@ -145,7 +145,7 @@ fn a_latency_is_that_of_the_query_that_was_answered() {
 
 #[test]
 fn how_streams_are_cut_does_not_show() {
-    let report: String = fixtures("dns").iter().map(|fixture| differences_by_cut(plugins(), fixture)).collect();
+    let report: String = fixtures("dns").iter().map(|fixture| differences(plugins(), fixture)).collect();
     assert!(report.is_empty(), "{report}");
 }
 

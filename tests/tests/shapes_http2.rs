@@ -13,8 +13,8 @@ use protap_e2e::engine::{Outcome, load, read_with};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::ports;
-use protap_e2e::rewritten::{differences, oracle};
 use protap_e2e::segment::{Segment, segments, to_file};
+use protap_e2e::shape::{decode, differences};
 use serde_json::{Value, json};
 
 use self::streams::streams;
@@ -61,7 +61,7 @@ fn by_stream(records: &[Value]) -> (BTreeMap<(u64, u64), Value>, usize) {
 fn there_is_one_record_for_each_stream() {
     for fixture in fixtures("http2") {
         let (found, farewells) = by_stream(&outcome(&fixture).records.parsed());
-        let (streams, expected_farewells) = streams(&oracle(&fixture, "frames.jsonl.gz"));
+        let (streams, expected_farewells) = streams(&decode(&fixture, "frames.jsonl.gz"));
         assert_eq!(farewells, expected_farewells, "{}", fixture.name);
         assert!(found.keys().eq(streams.keys()), "{}: {:?} {:?}", fixture.name, found.keys(), streams.keys());
         for (key, stream) in &streams {
@@ -84,7 +84,7 @@ fn a_message_has_the_bytes_of_its_own_frames() {
     let mut checked = 0;
     for fixture in fixtures("http2") {
         let (found, _) = by_stream(&outcome(&fixture).records.parsed());
-        for (key, stream) in streams(&oracle(&fixture, "frames.jsonl.gz")).0 {
+        for (key, stream) in streams(&decode(&fixture, "frames.jsonl.gz")).0 {
             let is_usual = stream.request_ended.is_some() && stream.request_ended < stream.response_ended;
             if !is_usual || stream.reset.is_some() || stream.method.is_empty() {
                 continue;
@@ -108,7 +108,7 @@ fn a_message_has_the_bytes_of_its_own_frames() {
 fn the_records_agree_with_what_curl_and_nghttp_said() {
     let fixture = fixture("http2/nginx");
     let records = outcome(&fixture).records.parsed();
-    for said in oracle(&fixture, "log.jsonl.gz") {
+    for said in decode(&fixture, "log.jsonl.gz") {
         let is_found = if said["client"] == "curl" {
             let path =
                 said["url"].as_str().and_then(|url| url.split("8081").nth(1)?.split('?').next()).expect("a path");
@@ -141,7 +141,7 @@ fn the_records_agree_with_what_grpc_said() {
     let mut calls: HashMap<(String, Option<u64>), i32> = HashMap::new();
     // Of a call that the client itself gave up (1: cancelled, 4: out of time) no status needs to be sent.
     let sent = |code: &Value| code.as_u64().filter(|code| !matches!(code, 1 | 4));
-    for said in oracle(&fixture, "log.jsonl.gz") {
+    for said in decode(&fixture, "log.jsonl.gz") {
         *calls.entry((said["path"].as_str().expect("a path").to_owned(), sent(&said["code"]))).or_default() += 1;
     }
     let records = outcome(&fixture).records.parsed();

@@ -10,8 +10,8 @@ use protap_e2e::engine::{Outcome, load, read_with};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::ports;
-use protap_e2e::rewritten::{differences, oracle};
 use protap_e2e::segment::{segments, to_file};
+use protap_e2e::shape::{decode, differences};
 use serde_json::{Value, json};
 
 const BROKER: u64 = 1883;
@@ -134,7 +134,7 @@ fn line(record: &Value) -> Line {
 fn there_is_one_record_for_each_request_of_either_end() {
     for fixture in fixtures("mqtt") {
         let outcome = outcome(&fixture);
-        let expected = expected(&oracle(&fixture, "packets.jsonl.gz"));
+        let expected = expected(&decode(&fixture, "packets.jsonl.gz"));
         let found = found(&outcome);
         let missing: Vec<_> = expected.iter().filter(|line| !found.contains(line)).collect();
         let extra: Vec<_> = found.iter().filter(|line| !expected.contains(line)).collect();
@@ -170,7 +170,7 @@ fn the_records_agree_with_what_the_clients_said() {
             .iter()
             .filter_map(|r| Some((r["attributes"]["messaging.client.id"].as_str()?.to_owned(), ports(r).0)))
             .collect();
-        for said in oracle(&fixture, "log.jsonl.gz") {
+        for said in decode(&fixture, "log.jsonl.gz") {
             let Some(port) = said["client"].as_str().and_then(|name| of_client.get(name)) else { continue };
             let mine = |record: &&Value| ports(record).0 == *port && record["from"].is_null();
             let id = said["id"].as_u64();

@@ -11,7 +11,7 @@ use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::nanoseconds_of_day;
 use protap_e2e::segment::{SYN, Segment, segments, to_file};
-use protap_e2e::shape::{beside_the_shipped, by_port, decode, differences_by_cut, records_by_port};
+use protap_e2e::shape::{beside_the_shipped, by_port, decode, differences, records_by_port};
 use serde_json::Value;
 
 /// Captures with the client's log.
@@ -160,7 +160,7 @@ fn nothing_of_the_user_is_told() {
 
 #[test]
 fn how_packets_are_cut_does_not_show() {
-    let report: String = fixtures("mysql").iter().map(|fixture| differences_by_cut(plugins(), fixture)).collect();
+    let report: String = fixtures("mysql").iter().map(|fixture| differences(plugins(), fixture)).collect();
     assert!(report.is_empty(), "{report}");
 }
 

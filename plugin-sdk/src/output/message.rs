@@ -1,8 +1,11 @@
-//! One message on its way into the answer: setters for all that the contract lets a message say.
+//! One message on its way into the answer: setters for all that the contract lets a message say. What is set is written
+//! into the answer at once, where the host will read it.
 
-use super::{ATTRIBUTES, ATTRIBUTES_AT, MESSAGES, MESSAGES_AT, Output, Status};
+use core::mem::offset_of;
+
+use super::{ATTRIBUTES, ATTRIBUTES_AT, MESSAGES, Output, Status};
 use crate::contract::memory::{MAX_ATTRIBUTES, MAX_LIST};
-use crate::contract::{self, Attribute, Message, Str, completeness, kind, message, status, tag};
+use crate::contract::{self, Attribute, Field, Message, Str, completeness, kind, message, status, tag};
 use crate::manifest::{Facts, Key};
 
 /// Fills in one message. It is part of the answer once [`emit`](Self::emit) is called.
@@ -10,16 +13,14 @@ use crate::manifest::{Facts, Key};
 #[must_use = "a message counts only once it is emitted"]
 pub struct MessageWriter<'a> {
     pub(super) output: &'a mut Output,
-    pub(super) message: Message,
-    pub(super) is_cut: bool,
 }
 
 macro_rules! text_setters {
     ($($name:ident, $doc:literal;)*) => {$(
         #[doc = $doc]
-        pub fn $name(mut self, text: impl AsRef<[u8]>) -> Self {
-            self.message.$name = self.text(text.as_ref());
-            self
+        #[inline]
+        pub fn $name(self, text: impl AsRef<[u8]>) -> Self {
+            self.set_text(offset_of!(Message, $name), text.as_ref())
         }
     )*};
 }
@@ -36,61 +37,56 @@ impl MessageWriter<'_> {
     }
 
     /// Correlation id; without one, pairing is in order.
-    pub fn id(mut self, id: u64) -> Self {
-        self.message.id = id;
-        self.flag(message::HAS_ID)
+    pub fn id(self, id: u64) -> Self {
+        self.set(offset_of!(Message, id), id).flag(message::HAS_ID)
     }
 
     /// How the request ended.
-    pub fn status(mut self, status: Status) -> Self {
-        self.message.status = match status {
+    pub fn status(self, status: Status) -> Self {
+        let status = match status {
             Status::Unknown => status::UNKNOWN,
             Status::Ok => status::OK,
             Status::ClientError => status::CLIENT_ERROR,
             Status::ServerError => status::SERVER_ERROR,
             Status::Timeout => status::TIMEOUT,
         };
-        self
+        self.set(offset_of!(Message, status), status)
     }
 
     /// The protocol's own status or error number.
-    pub fn code(mut self, code: i64) -> Self {
-        self.message.code = code;
-        self.flag(message::HAS_CODE)
+    pub fn code(self, code: i64) -> Self {
+        self.set(offset_of!(Message, code), code).flag(message::HAS_CODE)
     }
 
     /// `resource` and `endpoint` are keys of facts in that namespace.
     pub fn resource_fact(mut self, facts: Facts, key: impl AsRef<[u8]>) -> Self {
-        self.message.resource = self.text(key.as_ref());
-        self.message.endpoint = self.message.resource;
-        self.message.resource_facts = facts.0.saturating_add(1);
-        self
+        let key = self.text(key.as_ref());
+        self.set(offset_of!(Message, resource), key)
+            .set(offset_of!(Message, endpoint), key)
+            .set(offset_of!(Message, resource_facts), facts.0.saturating_add(1))
     }
 
     /// Index into the manifest's protocols, if not 0.
-    pub fn protocol(mut self, index: u16) -> Self {
-        self.message.protocol = index;
-        self
+    pub fn protocol(self, index: u16) -> Self {
+        self.set(offset_of!(Message, protocol), index)
     }
 
     /// Bytes (at most 64) to be given back when the response is parsed.
-    pub fn context(mut self, context: &[u8]) -> Self {
+    pub fn context(self, context: &[u8]) -> Self {
         let context = context.get(..contract::MAX_CONTEXT).unwrap_or(context);
-        self.message.context = self.text(context);
-        self
+        self.set_text(offset_of!(Message, context), context)
     }
 
     /// Only part of the message was decoded; why.
     pub fn partial(mut self, reason: &str) -> Self {
-        self.message.completeness = self.message.completeness.max(completeness::PARTIAL);
-        self.message.reason = self.output.reason(reason).unwrap_or_default();
+        let completeness = self.output.draft.completeness.max(completeness::PARTIAL);
+        self.incomplete(completeness, reason);
         self
     }
 
     /// Only the header of the message was decoded; why.
     pub fn header_only(mut self, reason: &str) -> Self {
-        self.message.completeness = completeness::HEADER;
-        self.message.reason = self.output.reason(reason).unwrap_or_default();
+        self.incomplete(completeness::HEADER, reason);
         self
     }
 
@@ -100,9 +96,8 @@ impl MessageWriter<'_> {
     }
 
     /// More responses to the same request follow; the next one may bear `id` instead.
-    pub fn next_id(mut self, id: u64) -> Self {
-        self.message.next_id = id;
-        self.flag(message::MORE_REPLIES | message::HAS_NEXT_ID)
+    pub fn next_id(self, id: u64) -> Self {
+        self.set(offset_of!(Message, next_id), id).flag(message::MORE_REPLIES | message::HAS_NEXT_ID)
     }
 
     /// The server may hold the request back on purpose.
@@ -111,21 +106,18 @@ impl MessageWriter<'_> {
     }
 
     /// The message is built over several calls: its first part. Further parts bear the same handle.
-    pub fn begin(mut self, handle: u32) -> Self {
-        self.message.handle = handle;
-        self.flag(message::BEGIN)
+    pub fn begin(self, handle: u32) -> Self {
+        self.set(offset_of!(Message, handle), handle).flag(message::BEGIN)
     }
 
     /// A further part of the message with that handle.
-    pub fn amend(mut self, handle: u32) -> Self {
-        self.message.handle = handle;
-        self.flag(message::AMEND)
+    pub fn amend(self, handle: u32) -> Self {
+        self.set(offset_of!(Message, handle), handle).flag(message::AMEND)
     }
 
     /// The last part of the message with that handle.
-    pub fn finish(mut self, handle: u32) -> Self {
-        self.message.handle = handle;
-        self.flag(message::FINISH)
+    pub fn finish(self, handle: u32) -> Self {
+        self.set(offset_of!(Message, handle), handle).flag(message::FINISH)
     }
 
     /// No message: the side that sends this withdraws the request that bears its [`id`](Self::id).
@@ -134,9 +126,8 @@ impl MessageWriter<'_> {
     }
 
     /// Where the message lies in its stream.
-    pub fn span(mut self, start: u64, end: u64) -> Self {
-        (self.message.start, self.message.end) = (start, end);
-        self
+    pub fn span(self, start: u64, end: u64) -> Self {
+        self.set(offset_of!(Message, start), start).set(offset_of!(Message, end), end)
     }
 
     /// Adds an attribute with a string value.
@@ -181,34 +172,51 @@ impl MessageWriter<'_> {
 
     /// Makes the message part of the answer.
     pub fn emit(mut self) {
-        let cut = if self.is_cut { Some("no room in the answer") } else { self.output.cut };
-        if let Some(reason) = cut.filter(|_| self.message.completeness == completeness::FULL) {
+        let cut = if self.output.draft.is_cut { Some("no room in the answer") } else { self.output.cut };
+        if let Some(reason) = cut.filter(|_| self.output.draft.completeness == completeness::FULL) {
             self = self.partial(reason);
         }
-        let at = MESSAGES_AT + self.output.messages * Message::SIZE;
-        let message = self.message;
-        if self.output.messages < MESSAGES && self.output.put(at, |bytes| message.write(bytes)) {
-            self.output.messages += 1;
-            self.output.answered += u16::from(self.is_last_in_order());
+        let draft = self.output.draft;
+        let writer = self.set(offset_of!(Message, flags), draft.flags);
+        let Self { output } = writer.set(offset_of!(Message, attributes) + offset_of!(Str, len), draft.attributes);
+        if output.messages < MESSAGES {
+            output.messages += 1;
+            output.answered += u16::from(draft.is_last_in_order());
         } else {
-            self.output.overflows += 1;
+            output.overflows += 1;
         }
     }
 
-    /// Whether the message takes the oldest in-order request from those that are pending.
-    fn is_last_in_order(&self) -> bool {
-        let goes_on = message::HAS_ID | message::MORE_REPLIES | message::BEGIN | message::AMEND;
-        self.message.kind == kind::RESPONSE && self.message.flags & goes_on == 0
+    #[inline]
+    fn flag(self, bit: u32) -> Self {
+        self.output.draft.flags |= bit;
+        self
     }
 
-    fn flag(mut self, bit: u32) -> Self {
-        self.message.flags |= bit;
+    /// Writes one field.
+    #[inline]
+    fn set(self, offset: usize, value: impl Field) -> Self {
+        let at = self.output.draft_at() + offset;
+        self.output.put(at, |bytes| value.write(bytes));
         self
+    }
+
+    fn set_text(mut self, offset: usize, text: &[u8]) -> Self {
+        let text = self.text(text);
+        self.set(offset, text)
+    }
+
+    fn incomplete(&mut self, completeness: u8, reason: &str) {
+        let reason = self.output.reason(reason).unwrap_or_default();
+        self.output.draft.completeness = completeness;
+        let at = self.output.draft_at();
+        self.output.put(at + offset_of!(Message, completeness), |bytes| completeness.write(bytes));
+        self.output.put(at + offset_of!(Message, reason), |bytes| reason.write(bytes));
     }
 
     fn text(&mut self, text: &[u8]) -> Str {
         self.output.string(text).unwrap_or_else(|| {
-            self.is_cut = true;
+            self.output.draft.is_cut = true;
             Str::default()
         })
     }
@@ -221,11 +229,11 @@ impl MessageWriter<'_> {
         let mut len = 0;
         for value in values {
             let Some(slot) = slots.next() else {
-                self.is_cut = true;
+                self.output.draft.is_cut = true;
                 break;
             };
             if self.output.string(value.as_ref()).and_then(|text| text.write(slot)).is_none() {
-                self.is_cut = true;
+                self.output.draft.is_cut = true;
                 break;
             }
             len += 1;
@@ -234,16 +242,25 @@ impl MessageWriter<'_> {
         Str { ptr: array.ptr, len: if array.ptr == 0 { 0 } else { len as u32 } }
     }
 
-    fn attribute(mut self, key: Key, tag: u8, aux: u32, value: u64) -> Self {
+    fn attribute(self, key: Key, tag: u8, aux: u32, value: u64) -> Self {
         let attribute = Attribute { index: key.0, tag, reserved: 0, aux, value };
-        let at = ATTRIBUTES_AT + self.output.attributes * Attribute::SIZE;
-        let has_room = self.output.attributes < ATTRIBUTES && self.message.attributes.len < MAX_ATTRIBUTES;
-        if has_room && self.output.put(at, |bytes| attribute.write(bytes)) {
-            self.output.attributes += 1;
-            self.message.attributes.len += 1;
+        let output = &mut *self.output;
+        let at = ATTRIBUTES_AT + output.attributes * Attribute::SIZE;
+        let has_room = output.attributes < ATTRIBUTES && output.draft.attributes < MAX_ATTRIBUTES;
+        if has_room && output.put(at, |bytes| attribute.write(bytes)) {
+            output.attributes += 1;
+            output.draft.attributes += 1;
         } else {
-            self.is_cut = true;
+            output.draft.is_cut = true;
         }
         self
+    }
+}
+
+impl super::Draft {
+    /// Whether the message takes the oldest in-order request from those that are pending.
+    fn is_last_in_order(self) -> bool {
+        let goes_on = message::HAS_ID | message::MORE_REPLIES | message::BEGIN | message::AMEND;
+        self.kind == kind::RESPONSE && self.flags & goes_on == 0
     }
 }

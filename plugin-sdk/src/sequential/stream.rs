@@ -3,10 +3,11 @@
 
 use core::cell::{Cell, RefCell};
 use core::mem;
+use core::task::Poll;
 use std::rc::Rc;
 
 pub use self::texts::{Text, Texts};
-use self::waits::{Available, Begun, Room, Skipped};
+use self::waits::{Available, Begun, Room, Skipped, Taken};
 use super::{Stop, Wanted};
 use crate::host;
 use crate::output::Output;
@@ -37,6 +38,8 @@ struct State {
     len: Cell<usize>,
     tail: Cell<Tail>,
     cursor: Cell<usize>,
+    /// How far into the window may be read: to its end, or to the frame's.
+    reach: Cell<usize>,
     /// Bytes before the cursor that the host will give again.
     held: Cell<usize>,
     start: Cell<u64>,
@@ -60,8 +63,8 @@ macro_rules! integers {
     ($($name:ident: $ty:ident, $from:ident;)*) => {$(
         #[doc = concat!("Reads a `", stringify!($ty), "` (`", stringify!($from), "`).")]
         #[inline]
-        pub async fn $name(&self) -> Result<$ty, Stop> {
-            Ok($ty::$from(self.array().await?))
+        pub fn $name(&self) -> impl Future<Output = Result<$ty, Stop>> {
+            Taken { stream: self, read: $ty::$from }
         }
     )*};
 }
@@ -77,6 +80,7 @@ impl Stream {
             len: Cell::new(0),
             tail: Cell::new(Tail::More),
             cursor: Cell::new(0),
+            reach: Cell::new(0),
             held: Cell::new(0),
             start: Cell::new(0),
             frame_end: Cell::new(NO_END),
@@ -94,6 +98,7 @@ impl Stream {
         nested.0.len.set(bytes.len());
         nested.0.tail.set(Tail::End);
         nested.0.window.replace(bytes);
+        nested.set_reach();
         nested
     }
 
@@ -102,6 +107,7 @@ impl Stream {
         let stream = Self::new(direction, u32::MAX);
         *stream.0.window.borrow_mut() = bytes.to_vec();
         stream.0.len.set(bytes.len());
+        stream.set_reach();
         stream
     }
 
@@ -125,6 +131,7 @@ impl Stream {
             return Err(Stop::Malformed("a frame shorter than its header"));
         }
         self.0.frame_end.set(end);
+        self.set_reach();
         Ok(())
     }
 
@@ -154,17 +161,14 @@ impl Stream {
 
     /// Reads `N` bytes, at most the manifest's window.
     #[inline]
-    pub async fn array<const N: usize>(&self) -> Result<[u8; N], Stop> {
-        self.available(N).await?;
-        let array = self.peek(|bytes| bytes.first_chunk().copied());
-        self.advance(N);
-        array.ok_or(Stop::Malformed("a read beyond the window"))
+    pub fn array<const N: usize>(&self) -> impl Future<Output = Result<[u8; N], Stop>> {
+        Taken { stream: self, read: |array| array }
     }
 
     /// Waits until `len` bytes are there, without reading them. More than the manifest's window are malformed.
     #[inline]
-    pub fn available(&self, len: usize) -> impl Future<Output = Result<(), Stop>> + use<> {
-        Available { stream: self.clone(), len }
+    pub fn available(&self, len: usize) -> impl Future<Output = Result<(), Stop>> {
+        Available { stream: self, len }
     }
 
     /// Looks at the bytes that are there, up to the frame's end. How many those are depends on how the bytes were
@@ -172,37 +176,44 @@ impl Stream {
     #[inline]
     pub fn peek<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         let window = self.0.window.borrow();
-        let left = usize::try_from(self.frame_remaining()).map_or(self.left(), |len| len.min(self.left()));
-        let cursor = self.0.cursor.get();
-        look(window.get(cursor..cursor.saturating_add(left)).unwrap_or_default())
+        look(window.get(self.0.cursor.get()..self.0.reach.get()).unwrap_or_default())
+    }
+
+    /// Takes the next `N` bytes if they are there and `is_wanted` says so, without waiting: for code that knows a short
+    /// way for what is most common. Whatever it says, the bytes can be read in the ordinary way after a `None`, so what
+    /// comes of them must not depend on how they were cut.
+    #[inline]
+    pub fn take_if<const N: usize>(&self, is_wanted: impl FnOnce(&[u8; N]) -> bool) -> Option<[u8; N]> {
+        let array = self.peek(|bytes| bytes.first_chunk().filter(|array| is_wanted(array)).copied())?;
+        self.advance(N);
+        Some(array)
     }
 
     /// Passes over `len` bytes; those that have not come yet are never copied.
-    pub fn skip(&self, len: u64) -> impl Future<Output = Result<(), Stop>> + use<> {
-        Skipped { stream: self.clone(), target: self.offset().saturating_add(len), wakes_at_target: true }
+    #[inline]
+    pub fn skip(&self, len: u64) -> impl Future<Output = Result<(), Stop>> {
+        Skipped::new(self, len, true)
     }
 
     /// Passes over the rest of the frame, if its end is known.
-    pub fn skip_to_frame_end(&self) -> impl Future<Output = Result<(), Stop>> + use<> {
-        self.skipped_to_frame_end(true)
+    pub fn skip_to_frame_end(&self) -> impl Future<Output = Result<(), Stop>> {
+        Skipped::new(self, self.known_remaining(), true)
     }
 
     /// The same at the end of a message: what follows is the next one, for which the code is called when it comes.
-    pub(super) fn end_message(&self) -> impl Future<Output = Result<(), Stop>> + use<> {
-        self.skipped_to_frame_end(false)
+    pub(super) fn end_message(&self) -> impl Future<Output = Result<(), Stop>> {
+        Skipped::new(self, self.known_remaining(), false)
     }
 
-    fn skipped_to_frame_end(&self, wakes_at_target: bool) -> Skipped {
-        let end = self.0.frame_end.get();
-        let target = if end == NO_END { self.offset() } else { end.max(self.offset()) };
-        Skipped { stream: self.clone(), target, wakes_at_target }
+    fn known_remaining(&self) -> u64 {
+        if self.0.frame_end.get() == NO_END { 0 } else { self.frame_remaining() }
     }
 
     /// Waits until the answer has room for a message or fact of ordinary size. There is room when a message's code
     /// begins; this is for code that emits many facts, or several messages, while it reads. (It cannot wait where
     /// nothing was read since it last did: what then has no room is left out, and the last message says so.)
-    pub fn room(&self) -> impl Future<Output = ()> + use<> {
-        Room { stream: self.clone() }
+    pub fn room(&self) -> impl Future<Output = ()> {
+        Room { stream: self }
     }
 
     /// Emits messages and facts. A message starts where this message's code began and ends at the frame's end or,
@@ -226,9 +237,10 @@ impl Stream {
     /// Waits for the first byte of a message and for room in the answer; returns the message's start.
     pub(super) async fn begin_message(&self) -> u64 {
         self.0.frame_end.set(NO_END);
+        self.set_reach();
         self.0.texts.borrow_mut().clear();
         self.0.is_cut.set(false);
-        Begun { stream: self.clone() }.await
+        Begun { stream: self }.await
     }
 
     pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Output, call: Call) {
@@ -245,6 +257,7 @@ impl Stream {
         state.len.set(call.len);
         state.tail.set(tail);
         state.cursor.set(state.held.take().min(call.len));
+        self.set_reach();
     }
 
     /// Whether a byte that was read already is left to the host.
@@ -298,6 +311,35 @@ impl Stream {
                 _ => Progress::Lost,
             },
         }
+    }
+
+    /// To be called whenever the window or the frame's end is another one.
+    fn set_reach(&self) {
+        let state = &self.0;
+        let frame = usize::try_from(state.frame_end.get().saturating_sub(state.base.get())).unwrap_or(usize::MAX);
+        state.reach.set(state.len.get().min(frame));
+    }
+
+    /// Bytes that may be read at once.
+    #[inline]
+    fn ready(&self) -> usize {
+        self.0.reach.get().saturating_sub(self.0.cursor.get())
+    }
+
+    /// What it means that fewer than `len` bytes may be read.
+    #[cold]
+    fn want<T>(&self, len: usize) -> Poll<Result<T, Stop>> {
+        if self.frame_remaining() < len as u64 {
+            return Poll::Ready(Err(Stop::Malformed(BEYOND_FRAME)));
+        }
+        if len as u64 > self.0.window_len {
+            return Poll::Ready(Err(Stop::Malformed("a field longer than the window")));
+        }
+        if self.0.tail.get() != Tail::More {
+            return Poll::Ready(Err(Stop::Lost));
+        }
+        self.0.wanted.set(Wanted::Bytes(len));
+        Poll::Pending
     }
 
     #[inline]

@@ -11,7 +11,7 @@ const MAX_HEAD: usize = 8 << 10;
 
 /// Finds the next message.
 pub(crate) fn resync(input: &Input<'_>) -> Resync {
-    if input.is_likely_start && !input.bytes.is_empty() {
+    if input.is_likely_start && !input.is_boundary && !input.bytes.is_empty() {
         match front(input.direction, input.bytes) {
             Front::Line(_) => return Resync::Found(0),
             Front::Open if !input.is_last() => return Resync::Need { consumed: 0, amount: input.bytes.len() + 1 },

@@ -15,8 +15,18 @@ pub(crate) struct Wire<'a> {
 }
 
 impl Wire<'_> {
+    /// Takes an unsigned varint of one byte, if it is there: so are nearly all of them, and nothing has to wait.
+    #[inline]
+    fn short_varint(&self) -> Option<u32> {
+        let byte = self.stream.take_if(|[byte]: &[u8; 1]| byte & 0x80 == 0)?;
+        Some(u32::from_be_bytes([0, 0, 0, byte[0]]))
+    }
+
     /// Reads an unsigned varint.
     async fn varint(&self) -> Result<u32, Stop> {
+        if let Some(value) = self.short_varint() {
+            return Ok(value);
+        }
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.stream.u8().await?;
@@ -28,8 +38,20 @@ impl Wire<'_> {
         Err(Stop::Malformed("a varint of more than five bytes"))
     }
 
+    /// Takes the length of a string, bytes or an array in a flexible version, if it is there and short.
+    #[inline]
+    fn short_len(&self) -> Option<Option<u64>> {
+        if !self.is_flexible {
+            return None;
+        }
+        self.short_varint().map(|len| u64::from(len).checked_sub(1))
+    }
+
     /// Reads the length of a string; `None` is null.
     pub(crate) async fn string_len(&self) -> Result<Option<u64>, Stop> {
+        if let Some(len) = self.short_len() {
+            return Ok(len);
+        }
         if self.is_flexible {
             return Ok(u64::from(self.varint().await?).checked_sub(1));
         }
@@ -38,6 +60,9 @@ impl Wire<'_> {
 
     /// Reads the length of bytes, or the count of an array without a check; `None` is null.
     pub(crate) async fn bytes_len(&self) -> Result<Option<u64>, Stop> {
+        if let Some(len) = self.short_len() {
+            return Ok(len);
+        }
         if self.is_flexible {
             return Ok(u64::from(self.varint().await?).checked_sub(1));
         }
@@ -45,9 +70,12 @@ impl Wire<'_> {
     }
 
     /// Reads the count of an array whose elements take at least `least` bytes each; `None` is null.
-    pub(crate) async fn array_len(&self, least: u64) -> Result<Option<u64>, Stop> {
-        let count = self.bytes_len().await?;
-        if count.is_some_and(|count| count.saturating_mul(least) > self.stream.frame_remaining()) {
+    pub(crate) async fn array_len(&self, least: u32) -> Result<Option<u64>, Stop> {
+        let count = match self.short_len() {
+            Some(count) => count,
+            None => self.bytes_len().await?,
+        };
+        if count.is_some_and(|count| size_of_all(count, least) > self.stream.frame_remaining()) {
             return Err(Stop::Malformed("an array longer than its frame"));
         }
         Ok(count)
@@ -63,7 +91,11 @@ impl Wire<'_> {
 
     /// Passes over a string.
     pub(crate) async fn skip_string(&self) -> Result<(), Stop> {
-        let len = self.string_len().await?.unwrap_or(0);
+        let len = match self.short_len() {
+            Some(len) => len,
+            None => self.string_len().await?,
+        };
+        let len = len.unwrap_or(0);
         self.stream.skip(len).await
     }
 
@@ -74,9 +106,9 @@ impl Wire<'_> {
     }
 
     /// Passes over an array of elements of `size` bytes each; returns how many they were.
-    pub(crate) async fn skip_array(&self, size: u64) -> Result<u64, Stop> {
+    pub(crate) async fn skip_array(&self, size: u32) -> Result<u64, Stop> {
         let count = self.array_len(size).await?.unwrap_or(0);
-        self.stream.skip(count.saturating_mul(size)).await?;
+        self.stream.skip(size_of_all(count, size)).await?;
         Ok(count)
     }
 
@@ -85,7 +117,11 @@ impl Wire<'_> {
         if !self.is_flexible {
             return Ok(());
         }
-        for _ in 0..self.varint().await? {
+        let tags = match self.short_varint() {
+            Some(tags) => tags,
+            None => self.varint().await?,
+        };
+        for _ in 0..tags {
             self.varint().await?;
             let len = self.varint().await?;
             self.stream.skip(u64::from(len)).await?;
@@ -97,6 +133,12 @@ impl Wire<'_> {
     pub(crate) async fn skip_since(&self, from: i16, len: u64) -> Result<(), Stop> {
         if self.version >= from { self.stream.skip(len).await } else { Ok(()) }
     }
+}
+
+/// Bytes of so many elements. Counts take 32 bits, so that this cannot overflow; a multiplication that saturates would
+/// take 128, which Wasm has not.
+fn size_of_all(count: u64, size: u32) -> u64 {
+    u64::from(u32::try_from(count).unwrap_or(u32::MAX)) * u64::from(size)
 }
 
 fn nullable(len: i64) -> Result<Option<u64>, Stop> {

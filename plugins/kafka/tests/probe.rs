@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
-use protap_plugin::testing::{probe, probe_heads};
+use protap_plugin::testing::{Random, probe, probe_heads};
 use protap_plugin::{Client, Heads, Transport, Verdict};
 
 type Kafka = kafka::Plugin;
@@ -125,16 +125,10 @@ fn other_protocols_are_not_claimed() {
 
 #[test]
 fn random_bytes_are_not_claimed() {
-    let mut state = 1_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new(1);
     for round in 0..2000 {
         // Half of them with many zeros, as binary protocols have.
-        let mut byte = || match next() {
+        let mut byte = || match random.number() {
             bits if round % 2 == 0 && bits & 0x300 != 0 => 0,
             bits => u8::try_from(bits >> 32 & 0xff).unwrap(),
         };

@@ -186,8 +186,8 @@ fn tree_has_everything() {
             "session": 4
           },
           "resyncs": 0,
-          "truncated_bytes": 0,
           "traps": 2,
+          "truncated_bytes": 0,
           "version": "0.1.0"
         }
       ],

@@ -7,7 +7,7 @@ use super::driver::{Flow, WAYS, Way};
 use super::probing::bytes;
 use super::subject::Subject;
 use super::{Checked, Verdict, verdict};
-use crate::random::Random;
+use protap_plugin::testing::Random;
 
 /// Random conversations of a check.
 const CONVERSATIONS: u64 = 300;

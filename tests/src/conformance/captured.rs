@@ -10,10 +10,10 @@ use super::{Checked, Verdict, verdict};
 use crate::engine::{Outcome, read_with};
 use crate::link::Link;
 use crate::pcap::{Capture, read_plain};
-use crate::random::Random;
 use crate::records::{nanoseconds_of_day, ports};
 use crate::rewrite;
 use crate::segment::{Segment, segments, to_file};
+use protap_plugin::testing::Random;
 
 /// Captures with that many bytes of payload, at the most, are also cut into single bytes.
 const SMALL: usize = 200_000;

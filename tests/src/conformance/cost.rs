@@ -4,7 +4,7 @@ use super::Checked;
 use super::driver::{Flow, WAYS};
 use super::probing::bytes;
 use super::subject::Subject;
-use crate::random::Random;
+use protap_plugin::testing::Random;
 
 /// Fuel that a call may burn.
 const LIMIT: u64 = 20_000_000;

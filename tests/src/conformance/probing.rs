@@ -7,7 +7,7 @@ use protap_plugin::contract::{flag, probe};
 use super::Checked;
 use super::driver::{Flow, WAYS};
 use super::subject::Subject;
-use crate::random::Random;
+use protap_plugin::testing::Random;
 
 /// Heads of random bytes that are probed.
 const HEADS: usize = 10_000;

@@ -11,9 +11,9 @@ use super::driver::{Flow, WAYS, Way};
 use super::subject::Subject;
 use super::{Checked, Verdict, verdict};
 use crate::pcap::{Capture, read_plain};
-use crate::random::Random;
 use crate::records::ports;
 use crate::segment::SYN;
+use protap_plugin::testing::Random;
 
 /// Flows that are truncated, and places at which each is.
 const TRUNCATED: (usize, usize) = (8, 60);

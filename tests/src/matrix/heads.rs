@@ -4,7 +4,7 @@
 use protap_plugin::contract::flag;
 
 use super::traffic::Traffic;
-use crate::random::Random;
+use protap_plugin::testing::Random;
 
 /// Longest head, in bytes. (A frame's header is in the first few dozen.)
 const LONGEST: usize = 1024;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::pcap::{Capture, Packet};
-use crate::random::Random;
+use protap_plugin::testing::Random;
 
 /// Length of an Ethernet header.
 const ETHERNET: usize = 14;

@@ -49,7 +49,19 @@ impl<'a> Texts<'a> {
 
 impl Stream {
     /// Reads a string of `len` bytes, of which it keeps at most 4 KiB, until the message ends.
+    #[inline]
     pub async fn text(&self, len: u64) -> Result<Text, Stop> {
+        // The ordinary case: it is there as a whole, and short.
+        if len <= MAX_TEXT.min(self.ready()) as u64 {
+            let len = len as usize;
+            let text = self.peek(|bytes| self.keep(bytes.get(..len).unwrap_or_default()));
+            self.advance(len);
+            return Ok(text);
+        }
+        self.text_in_pieces(len).await
+    }
+
+    async fn text_in_pieces(&self, len: u64) -> Result<Text, Stop> {
         let kept = usize::try_from(len).map_or(MAX_TEXT, |len| len.min(MAX_TEXT));
         if self.0.window_len < kept as u64 {
             return self.long_text(len, kept).await;

@@ -8,55 +8,69 @@ use crate::output::Output;
 use crate::sequential::{Stop, Wanted};
 
 /// Waits for bytes.
-pub(super) struct Available {
-    pub(super) stream: Stream,
+pub(super) struct Available<'a> {
+    pub(super) stream: &'a Stream,
     pub(super) len: usize,
 }
 
-impl Future for Available {
+impl Future for Available<'_> {
     type Output = Result<(), Stop>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = &self.stream.0;
-        if self.stream.frame_remaining() < self.len as u64 {
-            return Poll::Ready(Err(Stop::Malformed(BEYOND_FRAME)));
-        }
-        if self.stream.left() >= self.len {
-            return Poll::Ready(Ok(()));
-        }
-        if self.len as u64 > state.window_len {
-            return Poll::Ready(Err(Stop::Malformed("a field longer than the window")));
-        }
-        if state.tail.get() != Tail::More {
-            return Poll::Ready(Err(Stop::Lost));
-        }
-        state.wanted.set(Wanted::Bytes(self.len));
-        Poll::Pending
+        if self.len <= self.stream.ready() { Poll::Ready(Ok(())) } else { self.stream.want(self.len) }
     }
 }
 
-/// Waits until the cursor is at the target.
-pub(super) struct Skipped {
-    pub(super) stream: Stream,
-    pub(super) target: u64,
-    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
-    /// the last one is asked for instead of passed over.
-    pub(super) wakes_at_target: bool,
+/// Waits for `N` bytes and reads them.
+pub(super) struct Taken<'a, const N: usize, F> {
+    pub(super) stream: &'a Stream,
+    pub(super) read: F,
 }
 
-impl Future for Skipped {
-    type Output = Result<(), Stop>;
+impl<const N: usize, T, F: Fn([u8; N]) -> T> Future for Taken<'_, N, F> {
+    type Output = Result<T, Stop>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = &self.stream.0;
-        if self.target > state.frame_end.get() {
+        match self.stream.peek(|bytes| bytes.first_chunk().copied()) {
+            Some(array) => {
+                self.stream.advance(N);
+                Poll::Ready(Ok((self.read)(array)))
+            }
+            None => self.stream.want(N),
+        }
+    }
+}
+
+/// Waits until the cursor is behind the next `len` bytes.
+pub(super) struct Skipped<'a> {
+    stream: &'a Stream,
+    len: u64,
+    /// Where that is, once it had to wait.
+    target: Option<u64>,
+    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
+    /// the last one is asked for instead of passed over.
+    wakes_at_target: bool,
+}
+
+impl<'a> Skipped<'a> {
+    #[inline]
+    pub(super) fn new(stream: &'a Stream, len: u64, wakes_at_target: bool) -> Self {
+        Self { stream, len, target: None, wakes_at_target }
+    }
+
+    #[cold]
+    fn wait(&mut self) -> Poll<Result<(), Stop>> {
+        let (state, stream) = (&self.stream.0, self.stream);
+        let target = *self.target.get_or_insert_with(|| stream.offset().saturating_add(self.len));
+        if target > state.frame_end.get() {
             return Poll::Ready(Err(Stop::Malformed(BEYOND_FRAME)));
         }
-        let ahead = self.target.saturating_sub(self.stream.offset());
-        let left = self.stream.left() as u64;
+        let ahead = target.saturating_sub(stream.offset());
+        let left = stream.left() as u64;
         if ahead <= left {
-            self.stream.advance(ahead as usize);
+            stream.advance(ahead as usize);
             return Poll::Ready(Ok(()));
         }
         let beyond = ahead - left;
@@ -66,7 +80,7 @@ impl Future for Skipped {
             Tail::Gap(gap) if beyond < gap => return Poll::Ready(Err(Stop::Lost)),
             Tail::Gap(_) | Tail::More => {}
         }
-        self.stream.advance(left as usize);
+        stream.advance(left as usize);
         state.wanted.set(match state.tail.get() {
             Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
             _ if !self.wakes_at_target => Wanted::Skip(beyond),
@@ -77,12 +91,25 @@ impl Future for Skipped {
     }
 }
 
-/// Waits for room in the answer.
-pub(super) struct Room {
-    pub(super) stream: Stream,
+impl Future for Skipped<'_> {
+    type Output = Result<(), Stop>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.target.is_some() || self.len > self.stream.ready() as u64 {
+            return self.wait();
+        }
+        self.stream.advance(self.len as usize);
+        Poll::Ready(Ok(()))
+    }
 }
 
-impl Future for Room {
+/// Waits for room in the answer.
+pub(super) struct Room<'a> {
+    pub(super) stream: &'a Stream,
+}
+
+impl Future for Room<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -97,11 +124,11 @@ impl Future for Room {
 }
 
 /// Waits for the beginning of a message.
-pub(super) struct Begun {
-    pub(super) stream: Stream,
+pub(super) struct Begun<'a> {
+    pub(super) stream: &'a Stream,
 }
 
-impl Future for Begun {
+impl Future for Begun<'_> {
     type Output = u64;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u64> {

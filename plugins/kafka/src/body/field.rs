@@ -17,7 +17,7 @@ pub(super) async fn read(wire: &Wire<'_>, what: What, summary: &mut Summary) -> 
     let stream = wire.stream;
     match what {
         What::Skip(len) => stream.skip(u64::from(len)).await,
-        What::SkipArray(size) => wire.skip_array(u64::from(size)).await.map(drop),
+        What::SkipArray(size) => wire.skip_array(u32::from(size)).await.map(drop),
         What::Text => wire.skip_string().await,
         What::Bytes => wire.skip_bytes().await,
         What::Topic => summary.topics.read_name(wire).await,

@@ -3,11 +3,11 @@
 use protap_plugin::testing::Completeness;
 use protap_plugin::{Direction, Kind, Status};
 
-use crate::wire::{Talk, array_of, command, commands, databases, number, one_way, outcomes, replay};
+use crate::wire::{array_of, command, commands, databases, number, one_way, outcomes, replay, truncation_sweep};
 
 #[test]
 fn a_database_is_what_the_last_select_that_succeeded_says() {
-    let conversation = Talk::default()
+    let conversation = replay()
         .to_server(command("GET a"))
         .to_client("$-1\r\n")
         .to_server(commands(&["SELECT 3", "GET a", "SELECT 99", "GET a", "RESET", "GET a"]))
@@ -18,7 +18,7 @@ fn a_database_is_what_the_last_select_that_succeeded_says() {
     assert_eq!(responses, ["3", "3", "3", "3", "", ""]);
     // From RESET on, the requests themselves say it.
     assert_eq!(databases(&report)[2..8], ["", "", "", "", "0", "0"]);
-    conversation.truncation_sweep();
+    truncation_sweep(&conversation);
 }
 
 #[test]
@@ -44,18 +44,18 @@ fn a_select_in_a_transaction_counts_once_it_is_executed() {
         ("-EXECABORT Transaction discarded\r\n", "0"),
         ("*2\r\n-ERR DB index is out of range\r\n$-1\r\n", ""),
     ] {
-        let conversation = Talk::default()
+        let conversation = replay()
             .to_server(commands(&["MULTI", "SELECT 7", "GET a", "EXEC", "GET a"]))
             .to_client(format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n{exec}$-1\r\n"));
         let report = conversation.split_sweep();
         assert_eq!(databases(&report).last(), Some(&database), "{exec:?}");
-        conversation.truncation_sweep();
+        truncation_sweep(&conversation);
     }
 }
 
 #[test]
 fn an_error_in_a_transaction_is_that_of_its_exec() {
-    let conversation = Talk::default()
+    let conversation = replay()
         .to_server(commands(&["MULTI", "SET a 1", "LPUSH a 1", "INCR a", "EXEC", "EVAL x 0"]))
         .to_client("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n")
         .to_client("*3\r\n+OK\r\n-WRONGTYPE no\r\n-ERR no\r\n*1\r\n-ERR inner\r\n");
@@ -64,13 +64,13 @@ fn an_error_in_a_transaction_is_that_of_its_exec() {
     assert_eq!(outcomes[4..], [("EXEC", Status::ClientError, "WRONGTYPE"), ("EVAL", Status::Ok, "")]);
     assert_eq!(number(&report.messages[4], "db.operation.batch.size"), Some(3));
     assert_eq!(number(&report.messages[10], "redis.reply.errors"), Some(2));
-    conversation.truncation_sweep();
+    truncation_sweep(&conversation);
 }
 
 #[test]
 fn a_subscription_has_a_reply_for_each_channel_and_messages_are_nobodys_answer() {
     let message = array_of(&[b"message", b"a", b"hello"]);
-    let conversation = Talk::default()
+    let conversation = replay()
         .to_server(command("SUBSCRIBE a b"))
         .to_client("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
         .to_client(&message)
@@ -92,12 +92,12 @@ fn a_subscription_has_a_reply_for_each_channel_and_messages_are_nobodys_answer()
     assert_eq!(answered, expected);
     assert_eq!(report.unanswered, 0);
     // After a loss a list that begins like a message cannot be told from one.
-    conversation.without_last().truncation_sweep();
+    truncation_sweep(&conversation.without_last());
 }
 
 #[test]
 fn pushes_are_told_from_the_subscriptions_that_they_confirm() {
-    let conversation = Talk::default()
+    let conversation = replay()
         .to_server(commands(&["HELLO 3", "SUBSCRIBE a", "GET k"]))
         .to_client("%1\r\n$5\r\nproto\r\n:3\r\n")
         .to_client(">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n")
@@ -108,7 +108,7 @@ fn pushes_are_told_from_the_subscriptions_that_they_confirm() {
     assert_eq!(one_way(&report), ["invalidate", "message"]);
     let answered: Vec<_> = outcomes(&report).into_iter().map(|(name, ..)| name).collect();
     assert_eq!(answered, ["HELLO", "SUBSCRIBE", "GET"]);
-    conversation.truncation_sweep();
+    truncation_sweep(&conversation);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_list_that_begins_like_a_message_is_an_answer() {
 
 #[test]
 fn what_is_asked_to_go_unanswered_is_one_way() {
-    let conversation = Talk::default()
+    let conversation = replay()
         .to_server(commands(&["CLIENT REPLY SKIP", "SET a 1", "GET a"]))
         .to_client("$1\r\n1\r\n")
         .to_server(commands(&["CLIENT REPLY OFF", "SET a 1", "CLIENT REPLY SKIP", "GET a", "CLIENT REPLY ON", "GET a"]))
@@ -130,13 +130,13 @@ fn what_is_asked_to_go_unanswered_is_one_way() {
     assert_eq!(one_way(&report), silent);
     let answered: Vec<_> = outcomes(&report).into_iter().map(|(name, ..)| name).collect();
     assert_eq!((answered, report.unanswered), (vec!["GET", "CLIENT REPLY", "GET"], 0));
-    conversation.truncation_sweep();
+    truncation_sweep(&conversation);
 }
 
 #[test]
 fn lines_of_monitor_are_told_from_answers() {
     let line = "+1339518083.107412 [0 127.0.0.1:60866] \"set\" \"secret\"\r\n";
-    let conversation = Talk::default()
+    let conversation = replay()
         .to_server(command("MONITOR"))
         .to_client(format!("+OK\r\n{line}"))
         .to_server(command("PING"))
@@ -145,7 +145,7 @@ fn lines_of_monitor_are_told_from_answers() {
     assert_eq!(one_way(&report), ["monitor", "monitor", "monitor"]);
     assert_eq!(outcomes(&report), [("MONITOR", Status::Ok, ""), ("PING", Status::Ok, "")]);
     assert!(!format!("{:?}", report.messages).contains("secret"));
-    conversation.truncation_sweep();
+    truncation_sweep(&conversation);
 }
 
 /// What a master sends: a snapshot, then commands.
@@ -161,7 +161,7 @@ fn a_replica_gets_a_snapshot_and_then_commands() {
     let sized = [format!("${}\r\n", body.len()).as_bytes(), &body].concat();
     let marked = [&b"$EOF:"[..], mark, b"\r\n", &body, mark].concat();
     for snapshot in [sized, marked] {
-        let conversation = Talk::default()
+        let conversation = replay()
             .to_server(commands(&["REPLCONF capa eof", "PSYNC ? -1"]))
             .to_client("+OK\r\n")
             .to_client(replicated(&snapshot))
@@ -171,14 +171,13 @@ fn a_replica_gets_a_snapshot_and_then_commands() {
         assert_eq!(one_way(&report), ["snapshot", "SELECT", "SET", "PING", "REPLCONF", "REPLCONF"]);
         let set = report.messages.iter().find(|seen| seen.type_name == "SET").unwrap();
         assert_eq!((set.direction, set.domain.as_str()), (Direction::ToClient, "3"));
-        conversation.truncation_sweep();
+        truncation_sweep(&conversation);
     }
 }
 
 #[test]
 fn sync_is_answered_by_the_snapshot_itself() {
-    let conversation =
-        Talk::default().to_server(command("SYNC")).to_client("\n$5\r\nREDIS").to_client(command("SET k v"));
+    let conversation = replay().to_server(command("SYNC")).to_client("\n$5\r\nREDIS").to_client(command("SET k v"));
     let report = conversation.split_sweep();
     assert_eq!(outcomes(&report), [("SYNC", Status::Ok, "")]);
     assert_eq!(one_way(&report), ["SET"]);

@@ -1,6 +1,6 @@
 //! Inference.
 
-use protap_plugin::testing::{probe, probe_heads};
+use protap_plugin::testing::{Random, probe, probe_heads};
 use protap_plugin::{Client, Heads, Transport, Verdict};
 
 use crate::wire::{Plugin, array_of, command, commands};
@@ -121,19 +121,12 @@ fn other_protocols_are_not_mistaken() {
 
 #[test]
 fn noise_is_not_mistaken() {
-    // A generator of its own, so that the test is the same each time.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new(1);
     for round in 0..20_000 {
-        let len = (random() % 200) as usize;
+        let len = random.below(200);
         // Half of it is nearer to lines of text than white noise is.
         let noise: Vec<u8> = (0..len)
-            .map(|_| if round % 2 == 0 { random() as u8 } else { b"\r\n+-:$*_ 01abc"[(random() % 14) as usize] })
+            .map(|_| if round % 2 == 0 { random.byte() } else { b"\r\n+-:$*_ 01abc"[random.below(14)] })
             .collect();
         let (a, b) = noise.split_at(len / 2);
         for mid in [false, true] {

@@ -1,7 +1,7 @@
 //! An encoder of RESP, and short views of what came out. It shares no code with the plugin.
 
-use protap_plugin::testing::{Completeness, Replay, Report, Seen, Value};
-use protap_plugin::{Direction, Status};
+use protap_plugin::Status;
+use protap_plugin::testing::{Replay, Report, Seen, Value};
 
 pub(crate) type Plugin = redis::Plugin;
 
@@ -9,58 +9,14 @@ pub(crate) fn replay() -> Replay {
     Replay::new::<Plugin>()
 }
 
-/// A conversation whose messages depend on what was said before, as the database does: a loss may cost that, and
-/// nothing else.
-#[derive(Default)]
-pub(crate) struct Talk(Vec<(Direction, Vec<u8>)>);
-
-#[expect(clippy::wrong_self_convention, reason = "they are called as those of Replay are")]
-impl Talk {
-    pub(crate) fn to_server(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.0.push((Direction::ToServer, bytes.as_ref().to_vec()));
-        self
-    }
-
-    pub(crate) fn to_client(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.0.push((Direction::ToClient, bytes.as_ref().to_vec()));
-        self
-    }
-
-    /// The conversation before its last step.
-    pub(crate) fn without_last(mut self) -> Self {
-        self.0.pop();
-        self
-    }
-
-    pub(crate) fn split_sweep(&self) -> Report {
-        replay().conversation(&self.0).split_sweep()
-    }
-
-    /// Every prefix of every step, once with the end behind it and once with the rest lost.
-    pub(crate) fn truncation_sweep(&self) {
-        let whole: Vec<Seen> = replay().conversation(&self.0).run().messages.into_iter().map(bare).collect();
-        for (index, (direction, bytes)) in self.0.iter().enumerate() {
-            for at in 0..bytes.len() {
-                let cut = replay().conversation(&self.0[..index]).bytes(*direction, &bytes[..at]);
-                let ended = cut.clone().end(*direction).end(direction.opposite());
-                let lost = cut.gap(*direction, (bytes.len() - at) as u64).conversation(&self.0[index + 1..]);
-                for report in [ended.run(), lost.run()] {
-                    let full = report.messages.into_iter().filter(|seen| seen.completeness == Completeness::Full);
-                    for seen in full.map(bare) {
-                        assert!(whole.contains(&seen), "step {index} cut at {at}: {seen:#?}");
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A message without what it owes to others.
-fn bare(seen: Seen) -> Seen {
-    let attributes = seen.attributes.into_iter();
-    let is_own = |(name, _): &(String, Value)| name != "db.namespace" && name != "db.operation.batch.size";
-    let attributes = attributes.filter(is_own).collect();
-    Seen { answers: None, domain: String::new(), context: Vec::new(), is_long_poll: false, attributes, ..seen }
+/// Messages depend on what was said before, as the database does: a loss may cost that, and nothing else.
+pub(crate) fn truncation_sweep(conversation: &Replay) {
+    conversation.truncation_sweep_but_for(|seen| {
+        seen.attributes.retain(|(name, _)| name != "db.namespace" && name != "db.operation.batch.size");
+        seen.domain.clear();
+        seen.context.clear();
+        seen.is_long_poll = false;
+    });
 }
 
 /// A command as clients send it; its words are separated by spaces.

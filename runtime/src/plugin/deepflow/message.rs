@@ -49,7 +49,8 @@ impl AppRecord {
 
     /// What the record says. `protocol` is the name that the plugin claimed the flow with, which counts more than the
     /// record's.
-    pub(super) fn into_content(self, is_response: bool, protocol: Option<&str>) -> Content {
+    #[must_use]
+    pub fn into_content(self, is_response: bool, protocol: Option<&str>) -> Content {
         let mut content = Content { id: self.request_id.map(u64::from), ..Content::default() };
         let mut extra = Extra::default();
         let named = protocol.filter(|name| !name.is_empty()).map(str::to_owned);

@@ -4,7 +4,7 @@
 
 use http2::Plugin;
 use protap_plugin::prelude::*;
-use protap_plugin::testing::{Completeness, Part, Replay, Seen, probe, probe_heads};
+use protap_plugin::testing::{Completeness, Part, Random, Replay, Seen, probe, probe_heads};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const UP: Direction = Direction::ToServer;
@@ -13,25 +13,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ALL: u8 = END_STREAM | END_HEADERS;
 
-/// A conversation, step by step.
-#[derive(Clone, Default)]
-struct Steps(Vec<(Direction, Vec<u8>)>);
-
-#[allow(clippy::wrong_self_convention, reason = "named as those of `Replay`")]
-impl Steps {
-    fn to_server(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.0.push((UP, bytes.as_ref().to_vec()));
-        self
-    }
-
-    fn to_client(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.0.push((DOWN, bytes.as_ref().to_vec()));
-        self
-    }
-
-    fn replay(&self) -> Replay {
-        Replay::new::<Plugin>().conversation(&self.0)
-    }
+fn replay() -> Replay {
+    Replay::new::<Plugin>()
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -69,8 +52,8 @@ const GET: u8 = 0x82;
 const POST: u8 = 0x83;
 
 /// Streams that are interleaved: 3 and 5 begin while 1 still sends, and are answered before it.
-fn interleaved() -> Steps {
-    Steps::default()
+fn interleaved() -> Replay {
+    replay()
         .to_server([PREFACE.to_vec(), settings(), headers(END_HEADERS, 1, &ask(POST, "/up?user=secret"))].concat())
         .to_client([settings(), frame(4, 1, 0, b"")].concat())
         .to_server([data(0, 1, 700), headers(ALL, 3, &ask(GET, "/three"))].concat())
@@ -90,7 +73,7 @@ fn parts(messages: &[Seen], direction: Direction) -> Vec<Line<'_>> {
 
 #[test]
 fn interleaved_streams_are_kept_apart() {
-    let report = interleaved().replay().split_sweep();
+    let report = interleaved().split_sweep();
     use Kind::{Request, Response};
     assert_eq!(
         parts(&report.messages, UP),
@@ -125,11 +108,11 @@ fn interleaved_streams_are_kept_apart() {
     assert!(!format!("{report:?}").contains("secret"));
 }
 
-fn grpc() -> Steps {
+fn grpc() -> Replay {
     let grpc = literal(0x5f, "application/grpc");
     let request = [ask(POST, "/s.S/M"), grpc.clone()].concat();
     let ok = [vec![0x88], grpc.clone()].concat();
-    Steps::default()
+    replay()
         .to_server([PREFACE.to_vec(), settings(), headers(END_HEADERS, 1, &request), data(END_STREAM, 1, 9)].concat())
         .to_client([settings(), headers(END_HEADERS, 1, &ok), data(0, 1, 20)].concat())
         .to_client(headers(ALL, 1, &named(0x40, "grpc-status", "0")))
@@ -140,7 +123,7 @@ fn grpc() -> Steps {
 
 #[test]
 fn the_status_of_grpc_is_in_its_trailers() {
-    let report = grpc().replay().split_sweep();
+    let report = grpc().split_sweep();
     let ended: Vec<&Seen> = report.messages.iter().filter(|seen| seen.answers.is_some()).collect();
     let found: Vec<_> = ended.iter().map(|seen| (seen.status, seen.code, seen.exception.as_str())).collect();
     assert_eq!(found, [(Status::Ok, Some(0), ""), (Status::ClientError, Some(5), "NOT_FOUND")]);
@@ -148,10 +131,10 @@ fn the_status_of_grpc_is_in_its_trailers() {
     assert!(report.messages.iter().all(|seen| seen.completeness == Completeness::Full), "{report:#?}");
 }
 
-fn rare() -> Steps {
+fn rare() -> Replay {
     let block = ask(GET, "/long");
     let padded = [&[3][..], &[0x80, 0, 0, 1, 16], &block, &[0; 3]].concat();
-    Steps::default()
+    replay()
         .to_server([PREFACE.to_vec(), settings()].concat())
         .to_server(
             [frame(1, END_STREAM, 1, &block[..4]), frame(9, 0, 1, &block[4..9]), frame(9, 4, 1, &block[9..])].concat(),
@@ -172,7 +155,7 @@ fn rare() -> Steps {
 
 #[test]
 fn what_is_rare_is_understood() {
-    let report = rare().replay().split_sweep();
+    let report = rare().split_sweep();
     let of = |id| report.messages.iter().filter(move |seen| seen.id == Some(id));
     let last = |id| of(id).next_back().unwrap();
     assert_eq!(
@@ -205,9 +188,9 @@ fn an_answer_that_was_on_its_way_when_its_request_was_withdrawn_is_ignored() {
 
 #[test]
 fn nothing_false_is_said_of_what_is_cut_or_lost() {
-    interleaved().replay().truncation_sweep();
-    grpc().replay().truncation_sweep();
-    rare().replay().truncation_sweep();
+    interleaved().truncation_sweep();
+    grpc().truncation_sweep();
+    rare().truncation_sweep();
 }
 
 #[test]
@@ -329,18 +312,9 @@ fn other_protocols_and_noise_are_not_claimed() {
             assert_eq!(probe::<Plugin>(a, b), Verdict::No, "{a:?}");
         }
     }
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut noise = || {
-        let next = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as u8
-        };
-        (0..4096).map(next).collect::<Vec<u8>>()
-    };
+    let mut random = Random::new(1);
     for _ in 0..200 {
-        let (a, b) = (noise(), noise());
+        let (a, b) = (random.bytes(4096), random.bytes(4096));
         assert_eq!(middle(&a, &b), Verdict::No);
         let report = Replay::new::<Plugin>().mid_stream().to_server(&a).to_client(&b).run();
         assert_eq!(report.messages.len(), 0);
@@ -350,30 +324,12 @@ fn other_protocols_and_noise_are_not_claimed() {
 /// Bytes changed, dropped and added at random: whatever comes, the plugin keeps to the contract.
 #[test]
 fn changed_bytes_break_nothing() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) as usize % below.max(1)
-    };
+    let mut random = Random::new(2);
     for whole in [interleaved(), grpc(), rare()] {
         for _ in 0..2000 {
-            let mut steps = whole.clone();
-            for _ in 0..=random(4) {
-                let step = random(steps.0.len());
-                let bytes = &mut steps.0[step].1;
-                let at = random(bytes.len());
-                match random(4) {
-                    _ if bytes.is_empty() => {}
-                    0 => bytes[at] = random(256) as u8,
-                    1 => bytes[at] ^= 1 << random(8),
-                    2 => drop(bytes.drain(at..(at + random(12)).min(bytes.len()))),
-                    _ => drop(bytes.splice(at..at, vec![random(256) as u8; random(12)])),
-                }
-            }
-            if let Err(violation) = steps.replay().try_run() {
-                panic!("{violation}: {:x?}", steps.0);
+            let damaged = whole.clone().damaged(&mut random);
+            if let Err(violation) = damaged.try_run() {
+                panic!("{violation}: {damaged:x?}");
             }
         }
     }

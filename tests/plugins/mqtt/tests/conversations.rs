@@ -4,30 +4,13 @@
 
 use mqtt::Plugin;
 use protap_plugin::prelude::*;
-use protap_plugin::testing::{Completeness, Replay, Seen, Value, probe, probe_heads};
+use protap_plugin::testing::{Completeness, Random, Replay, Seen, Value, probe, probe_heads};
 
 const UP: Direction = Direction::ToServer;
 const DOWN: Direction = Direction::ToClient;
 
-/// A conversation, step by step.
-#[derive(Clone, Default)]
-struct Steps(Vec<(Direction, Vec<u8>)>);
-
-#[allow(clippy::wrong_self_convention, reason = "named as those of `Replay`")]
-impl Steps {
-    fn to_server(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.0.push((UP, bytes.as_ref().to_vec()));
-        self
-    }
-
-    fn to_client(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.0.push((DOWN, bytes.as_ref().to_vec()));
-        self
-    }
-
-    fn replay(&self) -> Replay {
-        Replay::new::<Plugin>().conversation(&self.0)
-    }
+fn replay() -> Replay {
+    Replay::new::<Plugin>()
 }
 
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
@@ -67,8 +50,8 @@ const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
 const CONNACK5: [u8; 5] = [0x20, 3, 0, 0, 0];
 
 /// Both ends publish under the same identifiers at the same time.
-fn both_sides() -> Steps {
-    Steps::default()
+fn both_sides() -> Replay {
+    replay()
         .to_server(connect(4))
         .to_client(CONNACK)
         .to_server([publish(1, 1, "up/one", None, b"payload"), publish(2, 2, "up/two", None, b"")].concat())
@@ -88,7 +71,7 @@ fn summary(messages: &[Seen]) -> Vec<Line<'_>> {
 
 #[test]
 fn identifiers_of_both_ends_collide_and_are_kept_apart() {
-    let report = both_sides().replay().split_sweep();
+    let report = both_sides().split_sweep();
     use Kind::{OneWay, Request, Response};
     let publish = Some("PUBLISH");
     assert_eq!(
@@ -120,14 +103,14 @@ fn identifiers_of_both_ends_collide_and_are_kept_apart() {
 
 #[test]
 fn nothing_false_is_said_of_what_is_cut_or_lost() {
-    both_sides().replay().truncation_sweep();
-    version_5().replay().truncation_sweep();
+    both_sides().truncation_sweep();
+    version_5().truncation_sweep();
 }
 
-fn version_5() -> Steps {
+fn version_5() -> Replay {
     let alias = |number: u8| [3, 0x23, 0, number];
     let user = [13, 0x26, 0, 3, b'k', b'e', b'y', 0, 5, b'v', b'a', b'l', b'u', b'e'];
-    Steps::default()
+    replay()
         .to_server(connect(5))
         .to_client(CONNACK5)
         .to_server(publish(0, 0, "long/name", Some(&alias(1)), b"p"))
@@ -144,7 +127,7 @@ fn version_5() -> Steps {
 
 #[test]
 fn version_5_has_aliases_reason_codes_and_properties() {
-    let report = version_5().replay().split_sweep();
+    let report = version_5().split_sweep();
     let found = &report.messages;
     assert_eq!((found[0].version.as_str(), found[0].attribute("messaging.client.id")), ("5.0", Some(&"me".into())));
     assert_eq!((found[2].resource.as_str(), found[3].resource.as_str()), ("long/name", "long/name"));
@@ -279,19 +262,10 @@ fn other_protocols_and_noise_are_not_claimed() {
             assert!(matches!(probe::<Plugin>(a, b), Verdict::No), "{a:?}");
         }
     }
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut noise = || {
-        let next = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as u8
-        };
-        (0..4096).map(next).collect::<Vec<u8>>()
-    };
+    let mut random = Random::new(2);
     let mut made_up = 0;
     for _ in 0..200 {
-        let (a, b) = (noise(), noise());
+        let (a, b) = (random.bytes(4096), random.bytes(4096));
         assert_eq!(middle(&a, &b, 1883), Verdict::No);
         let report = Replay::new::<Plugin>().mid_stream().to_server(&a).to_client(&b).run();
         made_up += report.messages.len();
@@ -303,30 +277,12 @@ fn other_protocols_and_noise_are_not_claimed() {
 /// Bytes changed, dropped and added at random: whatever comes, the plugin keeps to the contract.
 #[test]
 fn changed_bytes_break_nothing() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) as usize % below.max(1)
-    };
+    let mut random = Random::new(2);
     for whole in [both_sides(), version_5()] {
         for _ in 0..2000 {
-            let mut steps = whole.clone();
-            for _ in 0..=random(4) {
-                let step = random(steps.0.len());
-                let bytes = &mut steps.0[step].1;
-                let at = random(bytes.len());
-                match random(4) {
-                    _ if bytes.is_empty() => {}
-                    0 => bytes[at] = random(256) as u8,
-                    1 => bytes[at] ^= 1 << random(8),
-                    2 => drop(bytes.drain(at..(at + random(12)).min(bytes.len()))),
-                    _ => drop(bytes.splice(at..at, vec![random(256) as u8; random(12)])),
-                }
-            }
-            if let Err(violation) = steps.replay().try_run() {
-                panic!("{violation}: {:x?}", steps.0);
+            let damaged = whole.clone().damaged(&mut random);
+            if let Err(violation) = damaged.try_run() {
+                panic!("{violation}: {damaged:x?}");
             }
         }
     }

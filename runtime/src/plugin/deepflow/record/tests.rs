@@ -1,5 +1,7 @@
 //! Records against golden buffers, whole and cut, and what a strict decoder must not take.
 
+use proptest::prelude::{prop, proptest};
+
 use super::{AppRecord, Business, Info, Merge, RequestInfo, ResponseInfo, Trace};
 use crate::plugin::deepflow::era::{Decoder, Era};
 use crate::plugin::deepflow::golden::golden;
@@ -175,4 +177,34 @@ fn no_byte_of_a_fixed_value_may_differ() {
     let mut batch = golden.clone();
     batch[17] = 0xff;
     assert_eq!(pinned.decode(&batch, false).unwrap()[0].replaced_strings, 1);
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_given_back_breaks_the_decoder(batch: Vec<u8>, is_response: bool, has_http_result: bool) {
+        let frame = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
+        let protobuf = frame(&[b"PB", &batch[..]].concat());
+        for bytes in [batch.clone(), frame(&batch), protobuf] {
+            let mut decoder = Decoder::new(has_http_result);
+            let records = decoder.decode(&bytes, is_response);
+            if let Some(records) = records {
+                let _ = decoder.decode(&bytes, is_response);
+                records.into_iter().for_each(|record| drop(record.into_content(is_response, None)));
+            }
+            let _ = AppRecord::decode_http_result(&bytes);
+        }
+    }
+
+    /// A golden record in which a few bytes differ is one of one era, or none.
+    #[test]
+    fn damaged_records_do_not_break_the_decoder(which in 0_usize..10, damage: Vec<(prop::sample::Index, u8)>) {
+        let name = ["l0", "l1", "l3", "l4", "pb"][which / 2];
+        let is_response = which % 2 == 1;
+        let mut batch = golden(&format!("{name}_{}", if is_response { "response" } else { "request" }));
+        for (at, byte) in damage.into_iter().take(4) {
+            let at = at.index(batch.len());
+            batch[at] = byte;
+        }
+        let _ = Decoder::new(false).decode(&batch, is_response);
+    }
 }

@@ -1,41 +1,9 @@
-//! Conversations written by hand from the protocol guide: what the plugin makes of old versions, of what it does not
-//! know, of lies and of losses.
+//! What the plugin makes of old versions, of what it does not know, of lies and of losses.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
-
-use protap_plugin::testing::{Completeness, Replay, Seen, Value};
+use protap_plugin::testing::{Completeness, Value};
 use protap_plugin::{Direction, Kind, Status};
 
-/// A frame: its size, then the parts.
-fn frame(parts: &[&[u8]]) -> Vec<u8> {
-    let body = parts.concat();
-    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat()
-}
-
-fn request(key: i16, version: i16, id: u32, body: &[u8]) -> Vec<u8> {
-    let [key, version] = [key, version].map(i16::to_be_bytes);
-    frame(&[&key, &version, &id.to_be_bytes(), b"\0\x02me", body])
-}
-
-fn response(id: u32, body: &[u8]) -> Vec<u8> {
-    frame(&[&id.to_be_bytes(), body])
-}
-
-fn replay() -> Replay {
-    Replay::new::<kafka::Plugin>()
-}
-
-/// The messages of a conversation, and that none of them depends on how the bytes were cut or end.
-fn swept(replay: &Replay) -> Vec<Seen> {
-    let report = replay.split_sweep();
-    replay.truncation_sweep();
-    assert_eq!(report.losses, []);
-    report.messages
-}
-
-fn state(seen: &Seen) -> (&str, Completeness, &str) {
-    (seen.type_name.as_str(), seen.completeness, seen.reason.as_str())
-}
+use crate::frames::{frame, replay, request, response, state, swept};
 
 /// A message set of two messages and the wrapper of a compressed one.
 const MESSAGE_SET: &[u8] = b"\

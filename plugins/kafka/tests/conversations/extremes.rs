@@ -1,28 +1,10 @@
 //! What is long, many or refused: a message of 100 MB, 10,000 requests in flight, SASL, versions that the broker or the
 //! plugin does not know, answers that never come.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
-
-use protap_plugin::testing::{Completeness, Replay, Value};
+use protap_plugin::testing::{Completeness, Seen, Value};
 use protap_plugin::{Direction, Kind, Status};
 
-fn frame(parts: &[&[u8]]) -> Vec<u8> {
-    let body = parts.concat();
-    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat()
-}
-
-fn request(key: i16, version: i16, id: u32, body: &[u8]) -> Vec<u8> {
-    let [key, version] = [key, version].map(i16::to_be_bytes);
-    frame(&[&key, &version, &id.to_be_bytes(), b"\0\x02me", body])
-}
-
-fn response(id: u32, body: &[u8]) -> Vec<u8> {
-    frame(&[&id.to_be_bytes(), body])
-}
-
-fn replay() -> Replay {
-    Replay::new::<kafka::Plugin>()
-}
+use crate::frames::{replay, request, response};
 
 #[test]
 fn a_message_of_100_mb_costs_its_header() {
@@ -104,8 +86,8 @@ fn the_mechanism_of_an_authentication_is_known_from_its_handshake() {
 fn coordinators_are_sought_for_groups_and_transactions() {
     let seen =
         |version, body: &[u8]| replay().to_server(request(10, version, 1, body)).split_sweep().messages.remove(0);
-    let group = |seen: &protap_plugin::testing::Seen| seen.attribute("messaging.consumer.group.name").cloned();
-    let transaction = |seen: &protap_plugin::testing::Seen| seen.attribute("kafka.transactional_id").cloned();
+    let group = |seen: &Seen| seen.attribute("messaging.consumer.group.name").cloned();
+    let transaction = |seen: &Seen| seen.attribute("kafka.transactional_id").cloned();
     let found = seen(0, b"\0\x01g");
     assert_eq!((group(&found), transaction(&found), found.resource.as_str()), (Some(Value::from("g")), None, "g"));
     let found = seen(1, b"\0\x01t\x01");
