@@ -13,7 +13,7 @@ mod front_end;
 mod kernel;
 mod libraries;
 mod order;
-mod processes;
+mod process_names;
 mod watched;
 
 use std::cell::RefCell;

@@ -235,6 +235,20 @@ fn tls_over_a_bio_pair_is_told_with_addresses_that_are_likely() {
 }
 
 #[test]
+fn tls_in_node_is_told_though_it_writes_within_a_read() {
+    if let Err(why) = has("node") {
+        return println!("skipped: {why}");
+    }
+    let script = root().join("tests/trace/tls.js");
+    for front_end in FRONT_ENDS {
+        match try_run("node", front_end, &["node", text(&script), "node"], &["--comm", "node"]) {
+            Ok(outcome) => outcome.assert_same("node"),
+            Err(why) => println!("skipped ({front_end}): {why}"),
+        }
+    }
+}
+
+#[test]
 fn an_older_bio_pair_is_told_from_its_first_answer_on() {
     for outcome in run("asyncio_old", &["--comm", "python3"]) {
         let answered = outcome.records.iter().filter(|record| record["response"]["status"] == "ok").count();

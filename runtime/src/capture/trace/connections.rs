@@ -16,6 +16,8 @@
 mod plaintext;
 mod sealed;
 #[cfg(test)]
+mod socket_tests;
+#[cfg(test)]
 mod tests;
 
 use std::num::NonZeroUsize;
@@ -27,7 +29,7 @@ use self::plaintext::Plaintext;
 use self::sealed::{Seal, Sealed};
 use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
-use super::processes::Processes;
+use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use crate::record::Process;
 
@@ -164,7 +166,7 @@ pub(super) struct Made {
 pub(super) struct Connections {
     table: LruCache<Key, Connection>,
     datagrams: Datagrams,
-    processes: Processes,
+    processes: ProcessNames,
     ciphertext_bytes: u64,
     /// TLS libraries are traced.
     has_tls: bool,
@@ -173,7 +175,7 @@ pub(super) struct Connections {
 impl Default for Connections {
     fn default() -> Self {
         let table = LruCache::new(CONNECTIONS);
-        let (datagrams, processes) = (Datagrams::default(), Processes::default());
+        let (datagrams, processes) = (Datagrams::default(), ProcessNames::default());
         Self { table, datagrams, processes, ciphertext_bytes: 0, has_tls: false }
     }
 }

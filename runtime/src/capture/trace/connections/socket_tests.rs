@@ -1,0 +1,181 @@
+//! What two sockets' events amount to, as segments: who sent what from which number on, and what is missing for good.
+
+use std::net::IpAddr;
+
+use super::{Connections, Made, SERVER_DELAY};
+use crate::capture::trace::event::{Event, Kind};
+use crate::packet::Endpoint;
+
+const CLIENT: u32 = 1000;
+const SERVER: u32 = 5000;
+
+fn ends() -> (Endpoint, Endpoint) {
+    let end = |port| Endpoint { ip: "127.0.0.1".parse::<IpAddr>().unwrap(), port };
+    (end(40_000), end(6379))
+}
+
+/// An event at the client's end, and the same at the server's.
+fn at_client(kind: Kind, seq: u32) -> Event {
+    let (local, remote) = ends();
+    Event {
+        at: 0,
+        socket: 1,
+        tgid: 11,
+        comm: *b"client\0\0\0\0\0\0\0\0\0\0",
+        seq,
+        ack: 0,
+        missing: 0,
+        kind,
+        flags: 0,
+        local,
+        remote,
+    }
+}
+
+fn at_server(kind: Kind, seq: u32) -> Event {
+    let (remote, local) = ends();
+    Event { socket: 2, tgid: 22, comm: *b"server\0\0\0\0\0\0\0\0\0\0", local, remote, ..at_client(kind, seq) }
+}
+
+fn opened() -> Event {
+    Event { ack: SERVER, ..at_client(Kind::Opened, CLIENT) }
+}
+
+/// What events with so many bytes amount to, all of them having arrived before the first one's turn.
+fn told(events: &[(Event, usize)]) -> Vec<Made> {
+    let (mut connections, mut made) = (Connections::default(), Vec::new());
+    for (event, _) in events {
+        connections.arrive(event);
+    }
+    for (event, len) in events {
+        connections.segments(event, &vec![0; *len], 7, &mut made);
+    }
+    made
+}
+
+/// Port of the sender, number, bytes with and without payload, and S, F, R.
+fn brief(made: &[Made]) -> Vec<String> {
+    let line = |made: &Made| {
+        let segment = &made.segment;
+        let marks = [(segment.tcp.syn, " S"), (segment.tcp.fin, " F"), (segment.tcp.rst, " R")];
+        let marks: String = marks.iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| *mark).collect();
+        let gap = if !made.has_payload && segment.payload_len > 0 { " gap" } else { "" };
+        format!("{} {}+{}{gap}{marks}", segment.source.port, segment.tcp.seq, segment.payload_len)
+    };
+    made.iter().map(line).collect()
+}
+
+#[test]
+fn a_connection_begins_with_its_first_bytes_and_ends_with_its_marks() {
+    let made = told(&[
+        (opened(), 0),
+        (at_client(Kind::Sent, CLIENT), 10),
+        (at_client(Kind::Received, SERVER), 20),
+        (at_client(Kind::FinSent, CLIENT + 10), 0),
+        (at_client(Kind::FinReceived, SERVER + 20), 0),
+        (at_client(Kind::Gone, CLIENT + 11), 0),
+    ]);
+    let expected =
+        ["40000 999+0 S", "6379 4999+0 S", "40000 1000+10", "6379 5000+20", "40000 1010+0 F", "6379 5020+0 F"];
+    assert_eq!(brief(&made), expected);
+}
+
+#[test]
+fn the_marks_of_others_connections_are_not_told() {
+    assert!(
+        told(&[(opened(), 0), (at_client(Kind::FinSent, CLIENT), 0), (at_client(Kind::Reset, CLIENT), 0)]).is_empty()
+    );
+}
+
+#[test]
+fn a_connection_that_is_older_than_the_trace_has_no_beginning() {
+    assert_eq!(brief(&told(&[(at_client(Kind::Sent, 77), 5)])), ["40000 77+5"]);
+}
+
+#[test]
+fn both_ends_tell_of_the_same_bytes_and_of_both_processes() {
+    let made = told(&[
+        (opened(), 0),
+        (at_client(Kind::Sent, CLIENT), 10),
+        (at_server(Kind::Received, CLIENT), 10),
+        (at_server(Kind::Sent, SERVER), 20),
+    ]);
+    assert_eq!(brief(&made)[2..], ["40000 1000+10", "40000 1000+10", "6379 5000+20"]);
+    for made in &made[2..] {
+        let pids = made.processes.clone().map(|process| process.unwrap().pid);
+        assert_eq!(pids, if made.segment.source.port == 40_000 { [11, 22] } else { [22, 11] });
+    }
+}
+
+#[test]
+fn bytes_that_no_call_moved_are_a_gap_where_nobody_else_can_tell_of_them() {
+    let events = [(opened(), 0), (at_client(Kind::Sent, CLIENT), 10), (at_client(Kind::Sent, CLIENT + 110), 10)];
+    assert_eq!(brief(&told(&events))[2..], ["40000 1000+10", "40000 1010+100 gap", "40000 1110+10"]);
+    let both = [&events[..], &[(at_server(Kind::Received, CLIENT), 120)]].concat();
+    assert_eq!(brief(&told(&both))[2..], ["40000 1000+10", "40000 1110+10", "40000 1000+120"]);
+}
+
+#[test]
+fn bytes_at_the_beginning_that_were_not_seen_are_a_gap() {
+    let made = told(&[(opened(), 0), (at_client(Kind::Received, SERVER + 50), 10)]);
+    assert_eq!(brief(&made)[2..], ["6379 5000+50 gap", "6379 5050+10"]);
+}
+
+#[test]
+fn bytes_that_were_not_copied_count_for_the_segment() {
+    let cut = Event { missing: 90, ..at_client(Kind::Sent, CLIENT) };
+    let made = told(&[(opened(), 0), (cut, 10), (at_client(Kind::Sent, CLIENT + 100), 10)]);
+    assert_eq!(brief(&made)[2..], ["40000 1000+100", "40000 1100+10"]);
+}
+
+#[test]
+fn numbers_that_wrap_and_calls_that_are_told_late_leave_no_gap() {
+    let begin = u32::MAX - 4;
+    let made = told(&[
+        (at_client(Kind::Sent, begin), 10),
+        (at_client(Kind::Sent, begin.wrapping_add(20)), 10),
+        (at_client(Kind::Sent, begin.wrapping_add(10)), 10),
+        (at_client(Kind::Sent, begin.wrapping_add(30)), 10),
+    ]);
+    let expected = ["40000 4294967291+10", "40000 5+10 gap", "40000 15+10", "40000 5+10", "40000 25+10"];
+    assert_eq!(brief(&made), expected);
+}
+
+#[test]
+fn the_same_ports_are_used_by_a_later_connection() {
+    let again = Event { seq: 90_000, ack: 80_000, ..opened() };
+    let made = told(&[
+        (opened(), 0),
+        (at_client(Kind::Sent, CLIENT), 10),
+        (at_client(Kind::Reset, CLIENT + 10), 0),
+        (again, 0),
+        (at_client(Kind::Sent, 90_000), 5),
+    ]);
+    assert_eq!(brief(&made)[3..], ["40000 1010+0 R", "40000 89999+0 S", "6379 79999+0 S", "40000 90000+5"]);
+}
+
+#[test]
+fn what_the_server_sent_waits_for_the_client_if_both_are_traced() {
+    let mut connections = Connections::default();
+    connections.segments(&opened(), &[], 0, &mut Vec::new());
+    assert_eq!(connections.arrive(&at_server(Kind::Sent, SERVER)), 0, "the client's end is not known yet");
+    assert_eq!(connections.arrive(&at_client(Kind::Sent, CLIENT)), 0);
+    assert_eq!(connections.arrive(&at_server(Kind::Received, CLIENT)), 0);
+    assert_eq!(connections.arrive(&at_server(Kind::Sent, SERVER)), SERVER_DELAY);
+    assert_eq!(connections.arrive(&at_server(Kind::FinSent, SERVER)), SERVER_DELAY, "it must not overtake the bytes");
+}
+
+#[test]
+fn only_living_sockets_are_muted() {
+    let (mut connections, mut made) = (Connections::default(), Vec::new());
+    let (client, server) = ends();
+    for event in [at_client(Kind::Sent, CLIENT), at_server(Kind::Received, CLIENT)] {
+        connections.arrive(&event);
+        connections.segments(&event, &[0; 4], 0, &mut made);
+    }
+    let mut sockets: Vec<u64> = connections.sockets(server, client, 0).collect();
+    sockets.sort_unstable();
+    assert_eq!(sockets, [1, 2]);
+    connections.segments(&at_client(Kind::Gone, CLIENT), &[], 0, &mut made);
+    assert_eq!(connections.sockets(client, server, 0).collect::<Vec<_>>(), [2]);
+}
