@@ -25,7 +25,7 @@ done
 cat >"$root/init" <<'INIT'
 #!/bin/sh
 export PATH=/bin
-busybox --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev
 ip link set lo up
 protap trace --check
