@@ -156,26 +156,25 @@ static __always_inline void forget_last(void)
 }
 
 /*
- * The stream of an SSL that made no call itself: what the thread received last, if those were TLS records that no
- * other SSL has asked for. An SSL_write says nothing, since its records are sent after it.
+ * An SSL that makes no call itself is about what the thread received last, if those were TLS records that no other SSL
+ * has asked for. So when it begins to read; an SSL_write says nothing, since its records are sent after it.
  */
-static __always_inline struct tls_stream *find_stream(struct call *call, const struct tls_key *key, __u32 function)
+static __always_inline void tie_likely(struct call *call, const struct tls_key *key)
 {
 	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key);
 	struct tls_key *owner;
 
-	if (!is_reading(function) || call->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
-		return stream;
+	if (call->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
+		return;
 	if (stream && stream->socket == call->event.socket)
-		return stream;
+		return;
 	owner = bpf_map_lookup_elem(&tls_sockets, &call->event.socket);
 	if (is_of_another(owner, key, call->event.socket))
-		return stream;
+		return;
 	call->event.kind = EVENT_RECEIVED;
-	stream = tie(key, &call->event, call->tls.began, EVENT_LIKELY);
+	tie(key, &call->event, call->tls.began, EVENT_LIKELY);
 	call->event.kind = 0;
 	call->last = 0;
-	return stream;
 }
 
 SEC("uprobe")
@@ -183,12 +182,14 @@ int on_tls_enter(struct pt_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs);
 	struct tls_call *tls;
+	struct tls_key key;
 	struct call *call;
 
 	if (!is_wanted_process(id >> 32))
 		return 0;
+	key.ssl = PT_REGS_PARM1(regs);
+	key.tgid = id >> 32;
 	if (function == TLS_FREE) {
-		struct tls_key key = { PT_REGS_PARM1(regs), id >> 32 };
 		struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, &key);
 
 		if (stream) {
@@ -205,16 +206,18 @@ int on_tls_enter(struct pt_regs *regs)
 	tls = &call->tls;
 	if (tls->function && PT_REGS_SP(regs) < tls->stack) {
 		/* The outer one counts: TLS within TLS, a read that does the handshake first, or one that is for another. */
-		if (tls->ssl != PT_REGS_PARM1(regs) || function == TLS_HANDSHAKE || is_reading(function) == is_reading(tls->function))
+		if (tls->ssl != key.ssl || function == TLS_HANDSHAKE || is_reading(function) == is_reading(tls->function))
 			return 0;
 		tls = &call->inner_tls;
 	}
-	tls->ssl = PT_REGS_PARM1(regs);
+	tls->ssl = key.ssl;
 	tls->buffer = PT_REGS_PARM2(regs);
 	tls->moved = PT_REGS_PARM4(regs);
 	tls->stack = PT_REGS_SP(regs);
 	tls->began = bpf_ktime_get_ns();
 	tls->function = function;
+	if (tls == &call->tls && is_reading(function))
+		tie_likely(call, &key);
 	return 0;
 }
 
@@ -325,12 +328,12 @@ int on_tls_exit(struct pt_regs *regs)
 	returning->function = 0;
 	key.ssl = tls.ssl;
 	key.tgid = id >> 32;
-	stream = find_stream(call, &key, function);
 	if (function == TLS_HANDSHAKE)
 		return 0;
 	bytes = bytes_moved(&tls, PT_REGS_RC(regs));
 	if (!bytes)
 		return 0;
+	stream = bpf_map_lookup_elem(&tls_streams, &key);
 	if (!stream) {
 		if (call->last != LAST_UNWANTED)
 			count(COUNTER_UNPLACED_BYTES, bytes);
