@@ -269,6 +269,8 @@ def compare(events, records):
             by_id.setdefault(record["request"].get("id"), []).append(record)
     sent = {}
     for event in events:
+        # Some drivers' ids are signed.
+        event["id"] &= 0xFFFFFFFF
         if event["event"] == "started":
             sent[event["id"]] = event
         found = [record for record in by_id.get(event["id"], []) if record["request"].get("type") == sent[event["id"]]["name"]]
