@@ -16,6 +16,7 @@ image=$(apt-cache search --names-only '^linux-image-6\.1\..*-cloud-amd64-unsigne
 
 root=$work/root
 mkdir -p "$root"/{bin,proc,sys,dev,tmp}
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$root/key.pem" -out "$root/cert.pem" -days 2 -subj /CN=localhost 2>/dev/null
 cp "$work/deb/bin/busybox" "$program" "$(command -v redis-server)" "$(command -v redis-cli)" target/plugins/redis.wasm "$root/bin"
 ln "$root/bin/busybox" "$root/bin/sh"
 ldd "$root"/bin/{protap,redis-server,redis-cli} | grep -o '/[^ :]*\.so[^ :]*' | sort -u | while read -r library; do
@@ -24,7 +25,7 @@ done
 cat >"$root/init" <<'INIT'
 #!/bin/sh
 export PATH=/bin
-busybox --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev
 ip link set lo up
 protap trace --check
@@ -36,11 +37,24 @@ sleep 2
 kill -INT %2 && wait %2
 cat /tmp/records
 echo "RECORDS $(grep -c '"capture":"ebpf"' /tmp/records)"
+# TLS, by one uprobe for each function.
+redis-server --save '' --port 0 --tls-port 6380 --tls-cert-file /cert.pem --tls-key-file /key.pem --tls-ca-cert-file /cert.pem \
+    --tls-auth-clients no >/dev/null &
+protap trace --tls -p /bin/redis.wasm -o json --port 6380 >/tmp/records.tls 2>/tmp/says.tls &
+tls=$!
+until grep -q tracing /tmp/says.tls; do sleep 1; done
+redis-cli --tls --cacert /cert.pem -p 6380 set key value
+redis-cli --tls --cacert /cert.pem -p 6380 get key
+sleep 2
+kill -INT $tls && wait $tls
+cat /tmp/says.tls /tmp/records.tls
+echo "TLS $(grep -c '"tls":true' /tmp/records.tls)"
 poweroff -f
 INIT
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc 2>/dev/null | gzip -1) >"$work/initrd"
 timeout 180 qemu-system-x86_64 -accel tcg -cpu max -m 1024 -nographic -no-reboot -kernel "$work"/deb/boot/vmlinuz-* \
     -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1" </dev/null | tr -d '\r' | tee "$work/out"
+[ "$(sed -n 's/^TLS //p' "$work/out")" -ge 2 ]
 # COMMAND of redis-cli's own may come before the three.
 [ "$(sed -n 's/^RECORDS //p' "$work/out")" -ge 3 ]

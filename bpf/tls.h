@@ -42,6 +42,12 @@ struct {
 	__type(value, struct tls_key);
 } tls_sockets SEC(".maps");
 
+/* A handshake reads too. */
+static __always_inline bool is_reading(__u32 function)
+{
+	return function == TLS_READ || function == TLS_READ_EX || function == TLS_HANDSHAKE;
+}
+
 /* The thread is in a TLS library; a call that never returned (longjmp) is not taken for one. */
 static __always_inline bool is_within_tls(const struct call *call)
 {
@@ -104,25 +110,39 @@ static __always_inline bool begins_with_record(const struct call *call)
 	return head[0] >= 20 && head[0] <= 23 && head[1] == 3 && head[2] <= 4;
 }
 
-/* At the exit of a system call: true if what it moved is ciphertext, whose plaintext the library's calls tell. */
+/* The socket belongs to another SSL of the process, which still is there. */
+static __always_inline bool is_of_another(const struct tls_key *owner, const struct tls_key *key, __u64 socket)
+{
+	struct tls_stream *stream;
+
+	if (!owner || owner->tgid != key->tgid || owner->ssl == key->ssl)
+		return 0;
+	stream = bpf_map_lookup_elem(&tls_streams, owner);
+	return stream && stream->socket == socket;
+}
+
+/*
+ * At the exit of a system call: true if what it moved is ciphertext, whose plaintext the library's calls tell. Within a
+ * library's call, its callbacks may use other sockets, so a record's beginning must be seen before the two are tied.
+ */
 static __always_inline bool is_ciphertext(struct call *call, const struct event *event, long ret)
 {
-	if (event->flags & EVENT_DATAGRAM)
-		return 0;
-	if (is_within_tls(call)) {
-		struct tls_key key = { call->tls.ssl, event->tgid };
+	struct tls_key key = { call->tls.ssl, event->tgid }, *owner;
+	bool is_record, is_own;
 
-		tie(&key, event, call->tls.began, 0);
-	} else if (ret <= 0) {
+	if ((event->flags & EVENT_DATAGRAM) || ret <= 0)
 		return 0;
-	} else if (bpf_map_lookup_elem(&tls_sockets, &event->socket)) {
-		call->last = event->kind;
-	} else {
-		call->last = begins_with_record(call) ? event->kind : 0;
+	owner = bpf_map_lookup_elem(&tls_sockets, &event->socket);
+	is_own = owner && owner->ssl == key.ssl && owner->tgid == key.tgid;
+	is_record = is_own || begins_with_record(call);
+	if (is_within_tls(call) && is_record && !is_of_another(owner, &key, event->socket))
+		tie(&key, event, call->tls.began, 0);
+	else if (!owner) {
+		call->last = is_record ? event->kind : 0;
 		return 0;
 	}
-	if (ret > 0)
-		count(COUNTER_CIPHERTEXT_BYTES, ret);
+	call->last = event->kind;
+	count(COUNTER_CIPHERTEXT_BYTES, ret);
 	return 1;
 }
 
@@ -136,41 +156,40 @@ static __always_inline void forget_last(void)
 }
 
 /*
- * The stream of an SSL that made no call itself: what the thread received last, if those were TLS records that no
- * other SSL has asked for. An SSL_write says nothing, since its records are sent after it.
+ * An SSL that makes no call itself is about what the thread received last, if those were TLS records that no other SSL
+ * has asked for. So when it begins to read; an SSL_write says nothing, since its records are sent after it.
  */
-static __always_inline struct tls_stream *find_stream(struct call *call, const struct tls_key *key, bool is_reading)
+static __always_inline void tie_likely(struct call *call, const struct tls_key *key)
 {
-	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), *other;
+	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key);
 	struct tls_key *owner;
 
-	if (!is_reading || call->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
-		return stream;
+	if (call->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
+		return;
 	if (stream && stream->socket == call->event.socket)
-		return stream;
+		return;
 	owner = bpf_map_lookup_elem(&tls_sockets, &call->event.socket);
-	if (owner && (owner->ssl != key->ssl || owner->tgid != key->tgid)) {
-		other = bpf_map_lookup_elem(&tls_streams, owner);
-		if (other && other->socket == call->event.socket)
-			return stream;
-	}
+	if (is_of_another(owner, key, call->event.socket))
+		return;
 	call->event.kind = EVENT_RECEIVED;
-	stream = tie(key, &call->event, call->tls.began, EVENT_LIKELY);
+	tie(key, &call->event, call->tls.began, EVENT_LIKELY);
 	call->event.kind = 0;
 	call->last = 0;
-	return stream;
 }
 
 SEC("uprobe")
 int on_tls_enter(struct pt_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs);
+	struct tls_call *tls;
+	struct tls_key key;
 	struct call *call;
 
 	if (!is_wanted_process(id >> 32))
 		return 0;
+	key.ssl = PT_REGS_PARM1(regs);
+	key.tgid = id >> 32;
 	if (function == TLS_FREE) {
-		struct tls_key key = { PT_REGS_PARM1(regs), id >> 32 };
 		struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, &key);
 
 		if (stream) {
@@ -184,16 +203,21 @@ int on_tls_enter(struct pt_regs *regs)
 		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
 	}
-	/* The outer one counts: TLS within TLS, a read that does the handshake first. */
-	if (call->tls.function && PT_REGS_SP(regs) < call->tls.stack)
-		return 0;
-	call->tls.ssl = PT_REGS_PARM1(regs);
-	call->tls.buffer = PT_REGS_PARM2(regs);
-	call->tls.moved = PT_REGS_PARM4(regs);
-	call->tls.stack = PT_REGS_SP(regs);
-	call->tls.began = bpf_ktime_get_ns();
-	call->tls.function = function;
-	call->tls.unused = 0;
+	tls = &call->tls;
+	if (tls->function && PT_REGS_SP(regs) < tls->stack) {
+		/* The outer one counts: TLS within TLS, a read that does the handshake first, or one that is for another. */
+		if (tls->ssl != key.ssl || function == TLS_HANDSHAKE || is_reading(function) == is_reading(tls->function))
+			return 0;
+		tls = &call->inner_tls;
+	}
+	tls->ssl = key.ssl;
+	tls->buffer = PT_REGS_PARM2(regs);
+	tls->moved = PT_REGS_PARM4(regs);
+	tls->stack = PT_REGS_SP(regs);
+	tls->began = bpf_ktime_get_ns();
+	tls->function = function;
+	if (tls == &call->tls && is_reading(function))
+		tie_likely(call, &key);
 	return 0;
 }
 
@@ -265,10 +289,10 @@ static __always_inline __u64 bytes_moved(const struct tls_call *tls, __s32 ret)
 }
 
 /* Fills in which bytes of the stream an event is about, and counts them. */
-static __always_inline void place(struct tls_copy *copy, struct tls_stream *stream, bool is_reading, __u64 bytes)
+static __always_inline void place(struct tls_copy *copy, struct tls_stream *stream, __u32 function, __u64 bytes)
 {
 	copy->event = stream->event;
-	if (is_reading) {
+	if (is_reading(function)) {
 		copy->event.kind = EVENT_RECEIVED;
 		copy->event.seq = stream->event.ack;
 		copy->event.ack = stream->event.seq;
@@ -279,44 +303,48 @@ static __always_inline void place(struct tls_copy *copy, struct tls_stream *stre
 	}
 }
 
+/* Return takes the return address from the stack, on x86. */
+static __always_inline bool returns(const struct tls_call *tls, __u32 function, __u64 stack)
+{
+	return tls->function == function && stack >= tls->stack && stack <= tls->stack + 8;
+}
+
 SEC("uretprobe")
 int on_tls_exit(struct pt_regs *regs)
 {
-	struct call *call = find_call();
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs), bytes;
+	struct call *call = find_call();
+	struct tls_call tls, *returning;
 	struct tls_stream *stream;
 	struct tls_copy copy = {};
-	struct tls_call tls;
 	struct tls_key key;
-	bool is_reading;
 
-	if (!call || call->tls.function != function || PT_REGS_SP(regs) < call->tls.stack)
+	if (!call)
 		return 0;
-	tls = call->tls;
-	call->tls.function = 0;
-	/* Of an inner call that returned, and was not noted. */
-	if (PT_REGS_SP(regs) > tls.stack + 8)
+	returning = returns(&call->inner_tls, function, PT_REGS_SP(regs)) ? &call->inner_tls : &call->tls;
+	if (!returns(returning, function, PT_REGS_SP(regs)))
 		return 0;
+	tls = *returning;
+	returning->function = 0;
 	key.ssl = tls.ssl;
 	key.tgid = id >> 32;
-	is_reading = function == TLS_READ || function == TLS_READ_EX;
-	stream = find_stream(call, &key, is_reading || function == TLS_HANDSHAKE);
 	if (function == TLS_HANDSHAKE)
 		return 0;
 	bytes = bytes_moved(&tls, PT_REGS_RC(regs));
 	if (!bytes)
 		return 0;
+	stream = bpf_map_lookup_elem(&tls_streams, &key);
 	if (!stream) {
 		if (call->last != LAST_UNWANTED)
 			count(COUNTER_UNPLACED_BYTES, bytes);
 		return 0;
 	}
-	place(&copy, stream, is_reading, bytes);
+	place(&copy, stream, function, bytes);
 	if (is_muted(copy.event.socket)) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
 	}
-	copy.event.at = is_reading ? bpf_ktime_get_ns() : tls.began;
+	copy.event.at = is_reading(function) ? bpf_ktime_get_ns() : tls.began;
 	copy.event.tid = id;
 	bpf_get_current_comm(copy.event.comm, sizeof(copy.event.comm));
 	copy.from = tls.buffer;

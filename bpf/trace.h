@@ -43,6 +43,8 @@ struct call {
 	__u32 unused;
 	struct event event;
 	struct tls_call tls;
+	/* One that a callback of the library made within it, on the same SSL and in the other direction. */
+	struct tls_call inner_tls;
 };
 
 #include "copy.h"

@@ -24,7 +24,7 @@ enum Command {
     Read(ReadArguments),
     /// Capture from a network interface (SIGUSR1 prints counters, Ctrl-C ends)
     Live(LiveArguments),
-    /// Trace what processes read and write on their TCP sockets (BPF; SIGUSR1 prints counters, Ctrl-C ends)
+    /// Trace what processes read and write on their sockets (BPF; SIGUSR1 prints counters, Ctrl-C ends)
     Trace(TraceArguments),
     /// Look at plugins
     Plugins {

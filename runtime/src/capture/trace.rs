@@ -13,7 +13,7 @@ mod front_end;
 mod kernel;
 mod libraries;
 mod order;
-mod processes;
+mod process_names;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

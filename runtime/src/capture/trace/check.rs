@@ -43,11 +43,21 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
+fn release() -> String {
+    read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The first two numbers of the kernel's version.
+pub(super) fn kernel_version() -> (Option<u32>, Option<u32>) {
+    let release = release();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse().ok());
+    (numbers.next(), numbers.next())
+}
+
 /// Loops by callback are the youngest thing the programs need.
 fn kernel() -> TraceCheck {
-    let release = read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    let is_ok = (numbers.next(), numbers.next()) >= (Some(5), Some(17));
+    let release = release();
+    let is_ok = kernel_version() >= (Some(5), Some(17));
     let says = if is_ok { release } else { format!("{release}: 5.17 or newer is needed") };
     line(is_ok, "kernel", says)
 }

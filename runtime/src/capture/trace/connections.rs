@@ -15,6 +15,8 @@
 
 mod plaintext;
 mod sealed;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use self::plaintext::Plaintext;
 use self::sealed::{Seal, Sealed};
 use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
-use super::processes::Processes;
+use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use crate::record::Process;
 
@@ -162,7 +164,7 @@ pub(super) struct Made {
 pub(super) struct Connections {
     table: LruCache<Key, Connection>,
     datagrams: Datagrams,
-    processes: Processes,
+    processes: ProcessNames,
     ciphertext_bytes: u64,
     /// TLS libraries are traced.
     has_tls: bool,
@@ -171,7 +173,7 @@ pub(super) struct Connections {
 impl Default for Connections {
     fn default() -> Self {
         let table = LruCache::new(CONNECTIONS);
-        let (datagrams, processes) = (Datagrams::default(), Processes::default());
+        let (datagrams, processes) = (Datagrams::default(), ProcessNames::default());
         Self { table, datagrams, processes, ciphertext_bytes: 0, has_tls: false }
     }
 }

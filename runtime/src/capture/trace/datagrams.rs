@@ -10,7 +10,7 @@ use lru::LruCache;
 
 use super::connections::{Key, Made, key};
 use super::event::{Event, Kind};
-use super::processes::Processes;
+use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use crate::record::Process;
 
@@ -62,7 +62,7 @@ impl Default for Datagrams {
 
 impl Datagrams {
     /// Sees an event as it comes from the ring.
-    pub(super) fn arrive(&mut self, event: &Event, processes: &mut Processes) {
+    pub(super) fn arrive(&mut self, event: &Event, processes: &mut ProcessNames) {
         self.count(event);
         let local = self.locate(event);
         let key = key(local, event.remote);
@@ -127,7 +127,7 @@ impl Datagrams {
 mod tests {
     use std::net::IpAddr;
 
-    use super::{Datagrams, Event, Kind, Processes};
+    use super::{Datagrams, Event, Kind, ProcessNames};
     use crate::packet::Endpoint;
 
     fn end(ip: &str, port: u16) -> Endpoint {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_datagram_seen_at_both_ends_is_told_once_though_one_end_has_no_address() {
-        let (mut datagrams, mut processes) = (Datagrams::default(), Processes::default());
+        let (mut datagrams, mut processes) = (Datagrams::default(), ProcessNames::default());
         let (client, server) = (end("127.0.0.1", 40_000), end("127.0.0.1", 53));
         let events = [
             event(Kind::Sent, client, server, 0),
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn numbers_that_never_come_are_lost_datagrams() {
-        let (mut datagrams, mut processes) = (Datagrams::default(), Processes::default());
+        let (mut datagrams, mut processes) = (Datagrams::default(), ProcessNames::default());
         for seq in [5, 6, 9, 8, 10, 0, 1] {
             datagrams.arrive(&event(Kind::Sent, end("::1", 1), end("::1", 2), seq), &mut processes);
         }

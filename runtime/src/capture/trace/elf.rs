@@ -241,8 +241,8 @@ mod tests {
             let file = File::open(&path).unwrap();
             assert!(look(&file).is_err() && entry(&file).is_err_and(|error| !error.to_string().is_empty()), "{len}");
         }
-        for at in 0..4096 {
-            let mut damaged = bytes[..65_536].to_vec();
+        for at in 0..512 {
+            let mut damaged = bytes[..4096].to_vec();
             damaged[at] ^= 0xff;
             fs::write(&path, &damaged).unwrap();
             let _ = look(&File::open(&path).unwrap());

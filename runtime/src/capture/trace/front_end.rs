@@ -80,10 +80,9 @@ pub(super) fn explain(front_end: FrontEnd, step: &str, error: &libbpf_rs::Error)
     // What the verifier refuses is EACCES too, and comes with its log.
     let has_capabilities = step == "load" && check::has_capabilities();
     let advice = match error.kind() {
-        _ if step == "attach" && front_end == FrontEnd::Tracepoint => match check::tracefs_problem() {
-            Some(problem) => problem,
-            None => "see what `protap trace --check` says of this kernel",
-        },
+        _ if step == "attach" && front_end == FrontEnd::Tracepoint => {
+            check::tracefs_problem().unwrap_or("see what `protap trace --check` says of this kernel")
+        }
         _ if step == "load" && !check::has_btf() => {
             "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): give a file with its types, --front-end tracepoint --btf FILE"
         }

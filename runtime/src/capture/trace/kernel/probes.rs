@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use libbpf_rs::{ErrorKind, Link, Object, OpenObject, ProgramAttachType, ProgramMut, UprobeMultiOpts, UprobeOpts};
 
 use super::{CaptureError, Library, TraceOptions, layout};
+use crate::capture::trace::check;
 use crate::capture::trace::elf::{self, Function};
 use crate::capture::trace::front_end::FrontEnd;
 
@@ -95,7 +96,8 @@ impl Probes {
     ) -> libbpf_rs::Result<Vec<Link>> {
         let name = if retprobe { EXIT } else { ENTER };
         let Some(program) = object.progs_mut().find(|program| program.name() == name) else { return Ok(Vec::new()) };
-        let pid = library.pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(-1);
+        let only = library.pid.filter(|_| self == Self::Single || filters_processes());
+        let pid = only.and_then(|pid| i32::try_from(pid).ok()).unwrap_or(-1);
         // The file itself, wherever it is, and whether or not its process still lives.
         let path = format!("/proc/self/fd/{}", library.file.as_raw_fd());
         match self {
@@ -109,6 +111,11 @@ impl Probes {
                 .collect(),
         }
     }
+}
+
+/// Before 6.10, uprobe.multi takes a process's first thread for the process. Then the programs alone tell processes apart.
+fn filters_processes() -> bool {
+    check::kernel_version() >= (Some(6), Some(10))
 }
 
 fn attach_multi(

@@ -11,11 +11,11 @@ const PROCESSES: usize = 65_536;
 
 /// The processes whose calls were seen.
 #[derive(Debug, Default)]
-pub(super) struct Processes {
+pub(super) struct ProcessNames {
     known: HashMap<(u32, [u8; 16], Via), Arc<Process>>,
 }
 
-impl Processes {
+impl ProcessNames {
     /// Whose event it is.
     pub(super) fn of(&mut self, event: &Event) -> Arc<Process> {
         if self.known.len() >= PROCESSES {
