@@ -22,6 +22,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OWN = {"hello", "isMaster", "ismaster", "endSessions", "ping", "buildInfo"}
 # Commands whose value is no collection.
 NO_COLLECTION = {"ping", "noSuchCommand", "listCollections", "endSessions", "buildInfo", "commitTransaction", "bulkWrite"}
+# What replies count, and where records have it.
+COUNTS = {
+    "n": "mongodb.n", "nModified": "mongodb.n_modified", "nInserted": "mongodb.n_inserted", "nMatched": "mongodb.n_matched",
+    "nUpserted": "mongodb.n_upserted", "nDeleted": "mongodb.n_deleted",
+}
 WRITES = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
@@ -125,6 +130,18 @@ def drive(uri, acknowledged):
         step(lambda: users.replace_one({"_id": "new"}, {"q": 1}, upsert=True))
         step(lambda: users.find_one_and_update({"i": 50}, {"$set": {"w": 2}}))
         step(lambda: users.bulk_write([InsertOne({"b": 1}), UpdateOne({"b": 1}, {"$set": {"b": 2}}), DeleteOne({"b": 2})]))
+        step(lambda: client.bulk_write([
+            InsertOne({"_id": "bulk"}, namespace="pylive.users"), InsertOne({"_id": 1}, namespace="pylive.others"),
+            UpdateOne({"_id": "bulk"}, {"$set": {"x": 1}}, namespace="pylive.users"),
+            DeleteOne({"_id": "none"}, namespace="pylive.others"),
+        ]))
+
+        def watch():
+            with users.watch(max_await_time_ms=300) as stream:
+                users.insert_one({"watched": True})
+                return [stream.try_next() for _ in range(3)]
+
+        step(watch)
         step(lambda: users.delete_many({"i": {"$gt": 150}}))
         step(lambda: users.distinct("i"))
         step(lambda: users.create_index("i"))
@@ -186,13 +203,22 @@ def compare_request(report, label, event, record):
     name, command, request = event["name"], event["command"], record["request"]
     attributes = record.get("attributes", {})
     report.equal(f"{label}: command", request.get("type"), name)
-    report.equal(f"{label}: database", request.get("domain"), event["database"])
+    # A bulkWrite is sent to admin, and is about the first of its namespaces.
+    database = command["nsInfo"][0]["ns"].split(".")[0] if name == "bulkWrite" else event["database"]
+    report.equal(f"{label}: database", request.get("domain"), database)
     collection = command.get("collection") if name == "getMore" else command.get(name)
     if name not in NO_COLLECTION and isinstance(collection, str):
         report.equal(f"{label}: collection", request.get("resource"), collection)
     if name in WRITES and WRITES[name] in command:
         count = len(command[WRITES[name]])
         report.equal(f"{label}: documents in", attributes.get("db.operation.batch.size", 1), max(count, 1))
+    if name == "bulkWrite":
+        spaces = [info["ns"] for info in command["nsInfo"]]
+        report.equal(f"{label}: operations", attributes.get("db.operation.batch.size"), len(command["ops"]))
+        report.equal(f"{label}: namespaces", attributes.get("mongodb.namespaces", [request.get("resource")]), spaces)
+    if name == "aggregate":
+        is_stream = any("$changeStream" in stage for stage in command["pipeline"])
+        report.equal(f"{label}: change stream", attributes.get("mongodb.change_stream", False), is_stream)
     if name == "getMore":
         report.equal(f"{label}: cursor asked", number(attributes.get("mongodb.cursor_id")), command["getMore"])
     if "batchSize" in command:
@@ -221,14 +247,15 @@ def compare_reply(report, label, event, record):
     if errors:
         report.equal(f"{label}: code", response.get("code"), errors[0]["code"])
         report.equal(f"{label}: write errors", attributes.get("mongodb.write_errors"), len(errors))
-    for field, attribute in (("n", "mongodb.n"), ("nModified", "mongodb.n_modified")):
+    for field, attribute in COUNTS.items():
         if field in reply:
             report.equal(f"{label}: {field}", attributes.get(attribute), reply[field])
     if "upserted" in reply:
         report.equal(f"{label}: upserted", attributes.get("mongodb.n_upserted"), len(reply["upserted"]))
     cursor = reply.get("cursor", {})
     batch = cursor.get("firstBatch", cursor.get("nextBatch", reply.get("values")))
-    if batch is not None:
+    # A bulkWrite's batch is what became of its operations.
+    if batch is not None and event["name"] != "bulkWrite":
         report.equal(f"{label}: documents out", attributes.get("db.response.returned_rows"), len(batch))
     if "firstBatch" in cursor:
         report.equal(f"{label}: cursor", number(attributes.get("mongodb.cursor_id", 0)), cursor["id"])

@@ -10,7 +10,7 @@ use crate::pcap::Capture;
 use crate::records::{Key, Records, key, nanoseconds_of_day, ports};
 
 /// Names of Kafka's APIs, as its protocol guide spells them.
-const KAFKA_APIS: [(u64, &str); 27] = [
+const KAFKA_APIS: [(u64, &str); 37] = [
     (0, "Produce"),
     (1, "Fetch"),
     (2, "ListOffsets"),
@@ -31,13 +31,23 @@ const KAFKA_APIS: [(u64, &str); 27] = [
     (24, "AddPartitionsToTxn"),
     (25, "AddOffsetsToTxn"),
     (26, "EndTxn"),
+    (27, "WriteTxnMarkers"),
     (28, "TxnOffsetCommit"),
     (32, "DescribeConfigs"),
     (42, "DeleteGroups"),
+    (44, "IncrementalAlterConfigs"),
     (60, "DescribeCluster"),
     (68, "ConsumerGroupHeartbeat"),
     (69, "ConsumerGroupDescribe"),
     (71, "GetTelemetrySubscriptions"),
+    (75, "DescribeTopicPartitions"),
+    (76, "ShareGroupHeartbeat"),
+    (77, "ShareGroupDescribe"),
+    (78, "ShareFetch"),
+    (79, "ShareAcknowledge"),
+    (83, "InitializeShareGroupState"),
+    (84, "ReadShareGroupState"),
+    (85, "WriteShareGroupState"),
 ];
 
 /// Nanoseconds of a day.

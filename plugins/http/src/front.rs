@@ -27,6 +27,9 @@ pub(crate) enum Front {
 
 /// Looks for the first line of a message in that direction.
 pub(crate) fn front(direction: Direction, bytes: &[u8]) -> Front {
+    if !begins(direction, bytes) {
+        return Front::No;
+    }
     let (line, len) = match bytes.iter().take(MAX_LINE).position(|byte| *byte == b'\n') {
         Some(at) => (bytes.get(..at).unwrap_or_default(), Some(at + 1)),
         None => (bytes, None),
@@ -47,6 +50,17 @@ pub(crate) fn front(direction: Direction, bytes: &[u8]) -> Front {
     }
 }
 
+/// Whether the very first bytes may be those of a message: what is none is mostly seen here.
+pub(crate) fn begins(direction: Direction, bytes: &[u8]) -> bool {
+    match direction {
+        Direction::ToServer => match method(bytes) {
+            Some((method, Some(rest))) => begins_target(method, rest),
+            method => method.is_some(),
+        },
+        Direction::ToClient => is_status_line(bytes.get(..VERSION.len()).unwrap_or(bytes), false),
+    }
+}
+
 /// Whether the bytes begin with a status line, as far as they go.
 pub(crate) fn is_status_line(line: &[u8], is_whole: bool) -> bool {
     let Some(rest) = line.strip_prefix(VERSION) else { return !is_whole && VERSION.starts_with(line) };
@@ -63,20 +77,27 @@ pub(crate) fn is_status_line(line: &[u8], is_whole: bool) -> bool {
 
 /// Whether the bytes begin with a request line, as far as they go.
 pub(crate) fn is_request_line(line: &[u8], is_whole: bool) -> bool {
-    let is_method_byte = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
-    let len = line.iter().take(MAX_METHOD + 1).position(|byte| *byte == b' ').unwrap_or(line.len());
-    let method = line.get(..len).unwrap_or_default();
-    if len > MAX_METHOD || !method.iter().all(is_method_byte) {
-        return false;
-    }
-    let Some(rest) = line.get(len + 1..) else { return !is_whole };
-    if method.len() < 3 || !begins_target(method, rest) || !is_text(rest) {
+    let Some((method, rest)) = method(line) else { return false };
+    let Some(rest) = rest else { return !is_whole };
+    if !begins_target(method, rest) || !is_text(rest) {
         return false;
     }
     match rest.iter().position(|byte| *byte == b' ').and_then(|at| rest.get(at + 1..)) {
         None => !is_whole,
         Some(version) if is_whole => VERSIONS.contains(&version),
         Some(version) => VERSIONS.iter().any(|known| known.starts_with(version)),
+    }
+}
+
+/// The method in front, and what is behind the space that follows it, as far as they go.
+fn method(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let is_method_byte = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    let len = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| is_method_byte(byte)).count();
+    let (method, rest) = bytes.split_at_checked(len)?;
+    match rest {
+        [] => (len <= MAX_METHOD).then_some((method, None)),
+        [b' ', rest @ ..] => (3..=MAX_METHOD).contains(&len).then_some((method, Some(rest))),
+        _ => None,
     }
 }
 
@@ -115,7 +136,7 @@ fn fields(rest: &[u8]) -> Front {
 }
 
 /// Whether a line is a header field, as far as it goes.
-fn is_field(line: &[u8], is_whole: bool) -> bool {
+pub(crate) fn is_field(line: &[u8], is_whole: bool) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let len = line.iter().take(MAX_NAME + 1).position(|byte| !is_name_byte(byte)).unwrap_or(line.len());

@@ -1,32 +1,45 @@
 //! Finds the next message after a loss. Where the host says that one most likely begins, its first line is enough;
 //! anywhere else a body may be full of HTTP, and only messages that are chained to each other count.
 
+use core::cell::Cell;
+
 use protap_plugin::{Direction, Frame, Input, Resync, resync_by_frames};
 
 use crate::framing::{Framing, Length};
-use crate::front::{Front, front};
+use crate::front::{Front, begins, front, is_field};
 
 /// Longest head that is looked at.
 const MAX_HEAD: usize = 8 << 10;
+/// Bytes that are looked at closely in one call, which has little time.
+const BUDGET: usize = 128 << 10;
 
 /// Finds the next message.
 pub(crate) fn resync(input: &Input<'_>) -> Resync {
     if input.is_likely_start && !input.is_boundary && !input.bytes.is_empty() {
         match front(input.direction, input.bytes) {
             Front::Line(_) => return Resync::Found(0),
-            Front::Open if !input.is_last() => return Resync::Need { consumed: 0, amount: input.bytes.len() + 1 },
+            Front::Open if !input.is_last() && input.bytes.len() < MAX_HEAD => {
+                return Resync::Need { consumed: 0, amount: input.bytes.len() + 1 };
+            }
             Front::Open | Front::No => {}
         }
     }
-    resync_by_frames(input, |bytes| frame(input.direction, bytes), |_| false)
+    let left = Cell::new(BUDGET);
+    let frame = |bytes: &[u8]| {
+        if begins(input.direction, bytes) {
+            left.set(left.get().saturating_sub(bytes.len().min(MAX_HEAD)));
+        }
+        if left.get() == 0 { Frame::Invalid("enough was looked at") } else { frame(input.direction, bytes) }
+    };
+    resync_by_frames(input, frame, |_| false)
 }
 
 /// A message whose head is there, if its end can be told from that.
 pub(crate) fn frame(direction: Direction, bytes: &[u8]) -> Frame {
     let first = match front(direction, bytes) {
         Front::Line(len) => len,
-        Front::Open => return Frame::Need(bytes.len() + 1),
-        Front::No => return Frame::Invalid("no first line"),
+        Front::Open if bytes.len() < MAX_HEAD => return Frame::Need(bytes.len() + 1),
+        Front::Open | Front::No => return Frame::Invalid("no first line"),
     };
     let mut framing = Framing::default();
     let mut at = first;
@@ -40,6 +53,9 @@ pub(crate) fn frame(direction: Direction, bytes: &[u8]) -> Frame {
         let line = rest.get(..end).unwrap_or_default().trim_ascii_end();
         if line.is_empty() {
             break;
+        }
+        if !is_field(line, true) {
+            return Frame::Invalid("a line that is no field");
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();

@@ -79,6 +79,8 @@ protap_plugin::attributes! {
     SUBSCRIPTION: i64 = "kafka.telemetry_subscription_id",
     PUSH_INTERVAL: i64 = "kafka.push_interval_ms",
     IS_TERMINATING: bool = "kafka.terminating",
+    REPLICA: i64 = "kafka.replica_id",
+    CURRENT_LEADER: i64 = "kafka.current_leader_id",
 }
 
 /// Numbers that the descriptions of bodies may keep, by the word that stands for them there.

@@ -13,16 +13,20 @@ use crate::wire::Wire;
 
 /// First version with topic ids.
 const IDS: i16 = 13;
+/// Tag of the replica's state in a request: its id, then its epoch.
+const REPLICA_STATE: u32 = 1;
+/// Tag of the current leader in a partition of a response: its id, then its epoch.
+const CURRENT_LEADER: u32 = 1;
 
 /// ```text
 /// replica i32 (..14) | max_wait i32 | min_bytes i32 | max_bytes i32 (3+) | isolation i8 (4+) | session i32 + i32 (7+)
 /// topics: [ name (id 13+) | [ index i32 | leader_epoch i32 (9+) | offset i64 | fetched_epoch i32 (12+)
 ///                           | log_start i64 (5+) | max_bytes i32 ] ]
-/// forgotten (7+): [ name (id 13+) | [ index i32 ] ] | rack string (11+)
+/// forgotten (7+): [ name (id 13+) | [ index i32 ] ] | rack string (11+) | tag 1: replica i32 + epoch i64 (15+)
 /// ```
 pub(crate) async fn request(wire: Wire<'_>, flow: &Flow, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version <= 14 {
-        wire.stream.skip(4).await?;
+        summary.replica = Some(wire.stream.i32_be().await?);
     }
     summary.max_wait_ms = Some(wire.stream.i32_be().await?);
     wire.stream.skip(4).await?;
@@ -51,7 +55,7 @@ pub(crate) async fn request(wire: Wire<'_>, flow: &Flow, summary: &mut Summary) 
     if wire.version >= 11 {
         wire.skip_string().await?;
     }
-    wire.tags().await?;
+    summary.replica = wire.tagged_i32(REPLICA_STATE).await?.or(summary.replica);
     flow.session.replace(session);
     Ok(())
 }
@@ -101,7 +105,8 @@ async fn forgotten(wire: &Wire<'_>, mut session: Option<&mut Session>) -> Result
 /// ```text
 /// throttle i32 (1+) | error i16 (7+) | session i32 (7+)
 /// [ name (id 13+) | [ index i32 | error i16 | high_watermark i64 | last_stable i64 (4+) | log_start i64 (5+)
-///                   | aborted (4+): nullable [ producer i64 | offset i64 ] | replica i32 (11+) | records ] ]
+///                   | aborted (4+): nullable [ producer i64 | offset i64 ] | replica i32 (11+) | records
+///                   | tag 1: leader i32 + epoch i32 (12+) ] ]
 /// ```
 pub(crate) async fn response(wire: Wire<'_>, flow: &Flow, asked: Asked, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version >= 1 {
@@ -149,7 +154,8 @@ async fn response_partition(wire: &Wire<'_>, summary: &mut Summary, records: &mu
     if let Some(len) = wire.bytes_len().await? {
         records.read(wire.stream, len).await?;
     }
-    wire.tags().await
+    summary.leads(wire.tagged_i32(CURRENT_LEADER).await?);
+    Ok(())
 }
 
 async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {

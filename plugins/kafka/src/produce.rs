@@ -9,6 +9,8 @@ use crate::wire::Wire;
 
 /// First version with topic ids.
 const IDS: i16 = 13;
+/// Tag of the current leader in a partition of a response: its id, then its epoch.
+const CURRENT_LEADER: u32 = 0;
 
 /// ```text
 /// transactional_id nullable string (3+) | acks i16 | timeout i32 | topics: [ name (id 13+) | [ index i32 | records ] ]
@@ -43,7 +45,8 @@ async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -
 
 /// ```text
 /// [ name (id 13+) | [ index i32 | error i16 | base_offset i64 | append_time i64 (2+) | log_start i64 (5+)
-///                   | record_errors [ index i32 | nullable string ] (8+) | error_message nullable string (8+) ] ]
+///                   | record_errors [ index i32 | nullable string ] (8+) | error_message nullable string (8+)
+///                   | tag 0: leader i32 + epoch i32 (10+) ] ]
 /// throttle i32 (1+)
 /// ```
 pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
@@ -62,7 +65,7 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
                 record_errors(&wire).await?;
                 wire.skip_string().await?;
             }
-            wire.tags().await?;
+            summary.leads(wire.tagged_i32(CURRENT_LEADER).await?);
         }
         wire.tags().await?;
     }

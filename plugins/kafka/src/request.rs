@@ -176,6 +176,9 @@ fn settings<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summ
     if let Some(acks) = summary.acks {
         message = message.i64(key::ACKS, acks);
     }
+    if let Some(replica) = summary.replica.filter(|replica| *replica >= 0) {
+        message = message.i64(key::REPLICA, replica);
+    }
     if let Some(wait) = summary.max_wait_ms {
         message = message.i64(key::MAX_WAIT_MS, wait);
     }

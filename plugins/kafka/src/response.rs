@@ -71,6 +71,9 @@ async fn read_rest(stream: &Stream, asked: Asked, flow: &Flow, summary: &mut Sum
 
 fn emit(out: &mut Output, texts: Texts<'_>, id: u64, asked: Asked, summary: &Summary, body: Body) {
     let mut message = errors(out.response(summary.errors.status()).id(id), summary);
+    if let Some(leader) = summary.leader {
+        message = message.i64(key::CURRENT_LEADER, leader);
+    }
     if let Some(throttle) = summary.throttle_ms {
         message = message.i64(key::THROTTLE_TIME_MS, throttle);
     }

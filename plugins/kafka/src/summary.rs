@@ -38,6 +38,10 @@ pub(crate) struct Summary {
     pub(crate) throttle_ms: Option<i32>,
     pub(crate) acks: Option<i16>,
     pub(crate) max_wait_ms: Option<i32>,
+    /// The broker that fetches, if it is one; a consumer has a negative number.
+    pub(crate) replica: Option<i32>,
+    /// Who leads the first partition that was sought at the wrong broker.
+    pub(crate) leader: Option<i32>,
     details: Option<Box<Details>>,
     /// Fetch session: id and epoch.
     pub(crate) session: Option<(i32, i32)>,
@@ -56,6 +60,11 @@ impl Summary {
             self.more_partitions.push(index);
         }
         self.partitions = self.partitions.saturating_add(1);
+    }
+
+    /// Takes note of who leads a partition, if that is said.
+    pub(crate) fn leads(&mut self, leader: Option<i32>) {
+        self.leader = self.leader.or(leader.filter(|leader| *leader >= 0));
     }
 
     /// Takes note of the offset of a partition.

@@ -129,6 +129,24 @@ impl Wire<'_> {
         Ok(())
     }
 
+    /// Passes over the tagged fields at the end of a structure, but for the number that the one with this tag begins with.
+    pub(crate) async fn tagged_i32(&self, tag: u32) -> Result<Option<i32>, Stop> {
+        let mut found = None;
+        if !self.is_flexible {
+            return Ok(found);
+        }
+        for _ in 0..self.varint().await? {
+            let is_it = self.varint().await? == tag;
+            let mut len = u64::from(self.varint().await?);
+            if is_it && len >= 4 {
+                found = Some(self.stream.i32_be().await?);
+                len -= 4;
+            }
+            self.stream.skip(len).await?;
+        }
+        Ok(found)
+    }
+
     /// Passes over `len` bytes from version `from` on.
     pub(crate) async fn skip_since(&self, from: i16, len: u64) -> Result<(), Stop> {
         if self.version >= from { self.stream.skip(len).await } else { Ok(()) }

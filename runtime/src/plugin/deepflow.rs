@@ -15,6 +15,7 @@ pub mod hooks;
 mod imports;
 mod message;
 pub mod messages;
+mod poll;
 mod protobuf;
 mod reader;
 pub mod record;
@@ -118,7 +119,7 @@ impl DeepFlowModule {
         let has_custom_export = inspected.exports.iter().any(|(name, _)| name == "get_custom_message_hook");
         let has_http_result = imports(imports::HTTP_RESULT);
         let mut module = Self { name, compiled, hooks: Hooks::default(), has_http_result, has_custom_export };
-        module.hooks = Guest::start(&module.compiled, module.exchange())?.hooks();
+        module.hooks = Guest::start(&module.compiled, &module.name, module.exchange())?.hooks();
         Ok(module)
     }
 
@@ -140,7 +141,7 @@ impl DeepFlowModule {
 
     /// An instance.
     pub(super) fn instantiate(&self) -> Result<DeepFlowInstance, WasmError> {
-        let guest = Guest::start(&self.compiled, self.exchange())?;
+        let guest = Guest::start(&self.compiled, &self.name, self.exchange())?;
         Ok(DeepFlowInstance::new(self.clone(), guest))
     }
 

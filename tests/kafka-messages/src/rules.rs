@@ -24,6 +24,7 @@ pub(crate) const REQUESTS: &[Rule] = &[
     ("kafka.validate_only", &["validate_only"]),
     ("kafka.sasl_mechanism", &["mechanism"]),
     ("kafka.max_wait_ms", &["max_wait_ms"]),
+    ("kafka.replica_id", &["replica_id"]),
     ("kafka.acks", &["acks"]),
     ("kafka.isolation_level", &["isolation_level"]),
     ("kafka.share_session_epoch", &["share_session_epoch"]),
@@ -47,6 +48,7 @@ pub(crate) const RESPONSES: &[Rule] = &[
     ("kafka.group_protocol", &["protocol_name", "protocol_data", "assignor_name"]),
     ("kafka.group_state", &["group_state"]),
     ("kafka.node_id", &["node_id"]),
+    ("kafka.current_leader_id", &["leader_id"]),
     ("kafka.producer_id", &["producer_id"]),
     ("kafka.producer_epoch", &["producer_epoch"]),
     ("kafka.session_lifetime_ms", &["session_lifetime_ms"]),
@@ -60,6 +62,8 @@ pub(crate) const RESPONSES: &[Rule] = &[
 /// forgotten or assigned are no partitions that the request is about; keys may be groups or transactional ids.
 #[rustfmt::skip]
 pub(crate) const OMITTED_IN_REQUESTS: &[(&str, &str)] = &[
+    ("FetchSnapshot", "kafka.replica_id"), ("ListOffsets", "kafka.replica_id"),
+    ("OffsetForLeaderEpoch", "kafka.replica_id"), ("Vote", "kafka.replica_id"),
     ("AddPartitionsToTxn", "kafka.transactional_id"),
     ("AlterClientQuotas", "kafka.transactional_id"), ("AlterClientQuotas", "kafka.validate_only"),
     ("AlterClientQuotas", "messaging.consumer.group.name"), ("AlterUserScramCredentials", "kafka.sasl_mechanism"),
@@ -75,9 +79,16 @@ pub(crate) const OMITTED_IN_REQUESTS: &[(&str, &str)] = &[
     ("WriteTxnMarkers", "kafka.producer_id"),
 ];
 
-/// The same. The nodes are the leaders that an error points to, the groups are those that were asked for.
+/// The same. Nodes and leaders are those that the partitions are about, or that an error points to; the groups are those that
+/// were asked for.
 #[rustfmt::skip]
 pub(crate) const OMITTED_IN_RESPONSES: &[(&str, &str)] = &[
+    ("AlterPartition", "kafka.current_leader_id"), ("BeginQuorumEpoch", "kafka.current_leader_id"),
+    ("DescribeQuorum", "kafka.current_leader_id"), ("DescribeTopicPartitions", "kafka.current_leader_id"),
+    ("EndQuorumEpoch", "kafka.current_leader_id"), ("FetchSnapshot", "kafka.current_leader_id"),
+    ("Metadata", "kafka.current_leader_id"), ("ShareAcknowledge", "kafka.current_leader_id"),
+    ("ShareFetch", "kafka.current_leader_id"), ("UpdateRaftVoter", "kafka.current_leader_id"),
+    ("Vote", "kafka.current_leader_id"),
     ("BeginQuorumEpoch", "kafka.node_id"), ("ConsumerGroupDescribe", "messaging.consumer.group.name"),
     ("DeleteGroups", "messaging.consumer.group.name"), ("DescribeGroups", "kafka.member_id"),
     ("DescribeGroups", "messaging.consumer.group.name"), ("DescribeProducers", "kafka.producer_epoch"), ("DescribeProducers", "kafka.producer_id"),

@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
+use protap::plugin::wasm::WasmEngine;
 use protap_e2e::artifacts::{fixture, plugin, scratch};
 use protap_e2e::conversation::{ROUNDS, conversation, mixed};
 use protap_e2e::deepflow::{WatGuest, golden, literal};
-use protap_e2e::engine::{Outcome, load, read_with, try_load, wasm_engine};
+use protap_e2e::engine::{Outcome, live_engine, load, read_with, try_load, wasm_engine};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::segment::{segments, to_file};
@@ -38,6 +39,10 @@ fn case(name: &str, expected: Expected, change: impl FnOnce(&mut WatGuest)) -> C
 
 /// Runs all cases at once, each with flows of its own, beside the kafka plugin.
 fn contained(test: &str, cases: Vec<Case>) {
+    contained_by(wasm_engine(), test, cases);
+}
+
+fn contained_by(engine: &WasmEngine, test: &str, cases: Vec<Case>) {
     let folder = scratch(test);
     let kafka = segments(&Capture::read(&fixture("kafka/noida_ck216_basic").path));
     let begin = kafka[0].at;
@@ -54,7 +59,7 @@ fn contained(test: &str, cases: Vec<Case>) {
         }
     }
     let capture = to_file(&mixed(flows), Link::Ethernet);
-    let plugins = try_load(wasm_engine(), files.iter().map(PathBuf::as_path)).unwrap_or_else(|error| panic!("{error}"));
+    let plugins = try_load(engine, files.iter().map(PathBuf::as_path)).unwrap_or_else(|error| panic!("{error}"));
     let outcome = read_with(&plugins, capture.clone(), 1);
     let alone = read_with(&load([plugin("kafka").as_path()]), capture, 1);
     let expected = alone.records.of_protocol("kafka");
@@ -199,6 +204,21 @@ fn guests_that_loop_trap_and_lie_harm_nobody() {
             case("no_status", Expected::Errors, |guest| {
                 guest.records = ["pb_no_status", "pb_no_status"].map(|name| literal(&golden(name)));
             }),
+        ],
+    );
+}
+
+/// As live captures bound calls: by CPU time.
+#[test]
+fn what_never_ends_is_ended_by_the_clock_too() {
+    let forever = || "(loop $l (br $l)) (unreachable)".to_owned();
+    contained_by(
+        live_engine(),
+        "deepflow-live",
+        vec![
+            case("sound", Expected::Records, |_| {}),
+            case("loop_parse", Expected::Fault("deadline"), |guest| guest.parse = forever()),
+            case("loop_check", Expected::Fault("deadline"), |guest| guest.check = forever()),
         ],
     );
 }

@@ -176,10 +176,18 @@ impl Trace {
     }
 }
 
+/// Which ends are traced, by their process ids: other programs of this machine may speak TLS at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Client,
+    Server,
+    Both,
+}
+
 /// Runs a case with each front end; nothing if that is not possible here.
-fn run(case: &str, arguments: &[&str]) -> Vec<Outcome> {
+fn run(case: &str, ends: Ends, arguments: &[&str]) -> Vec<Outcome> {
     let script = root().join("tests/trace/tls.py");
-    let run = |front_end: &&str| match try_run(case, front_end, &["python3", text(&script), case], arguments) {
+    let run = |front_end: &&str| match try_run(case, front_end, &["python3", text(&script), case], ends, arguments) {
         Ok(outcome) => Some(outcome),
         Err(why) => {
             println!("skipped ({front_end}): {why}");
@@ -189,11 +197,19 @@ fn run(case: &str, arguments: &[&str]) -> Vec<Outcome> {
     FRONT_ENDS.iter().filter_map(run).collect()
 }
 
-fn try_run(case: &str, front_end: &str, client: &[&str], arguments: &[&str]) -> Result<Outcome, String> {
+fn try_run(case: &str, front_end: &str, client: &[&str], ends: Ends, arguments: &[&str]) -> Result<Outcome, String> {
     let server = Server::start(case)?;
     let certificate = server.folder.join("cert.pem");
     let mut client = Client::start(&server, &[client, &[&server.port, text(&certificate)]].concat())?;
-    let trace = Trace::start(&server, front_end, arguments)?;
+    let (asking, answering) = (client.child.0.id().to_string(), server.child.0.id().to_string());
+    let mut filter = arguments.to_vec();
+    if ends != Ends::Server {
+        filter.extend(["--pid", &asking]);
+    }
+    if ends != Ends::Client {
+        filter.extend(["--pid", &answering]);
+    }
+    let trace = Trace::start(&server, front_end, &filter)?;
     let log = client.run();
     let (records, stats) = trace.end();
     let _ = std::fs::remove_dir_all(&server.folder);
@@ -202,7 +218,7 @@ fn try_run(case: &str, front_end: &str, client: &[&str], arguments: &[&str]) -> 
 
 #[test]
 fn tls_on_a_socket_tells_what_the_client_asked_and_who_it_was() {
-    for outcome in run("blocking", &[]) {
+    for outcome in run("blocking", Ends::Both, &[]) {
         outcome.assert_same("blocking");
         for record in &outcome.records {
             let process = &record["process"];
@@ -216,22 +232,22 @@ fn tls_on_a_socket_tells_what_the_client_asked_and_who_it_was() {
 
 #[test]
 fn tls_is_seen_from_one_end_alone_and_on_older_and_short_connections() {
-    for name in ["python3", "redis-server"] {
-        run("blocking", &["--comm", name]).iter().for_each(|outcome| outcome.assert_same(&format!("blocking {name}")));
+    for ends in [Ends::Client, Ends::Server] {
+        run("blocking", ends, &[]).iter().for_each(|outcome| outcome.assert_same(&format!("blocking {ends:?}")));
     }
     for case in ["old", "short"] {
-        run(case, &[]).iter().for_each(|outcome| outcome.assert_same(case));
+        run(case, Ends::Both, &[]).iter().for_each(|outcome| outcome.assert_same(case));
     }
 }
 
 #[test]
 fn tls_over_a_bio_pair_is_told_with_addresses_that_are_likely() {
-    for outcome in run("asyncio", &["--comm", "python3"]) {
+    for outcome in run("asyncio", Ends::Client, &[]) {
         outcome.assert_same("asyncio");
         let (clients, servers) = outcome.processes("addresses");
         assert_eq!((clients, servers), (outcome.records.len() as u64, 0), "they are told to be likely");
     }
-    run("asyncio", &[]).iter().for_each(|outcome| outcome.assert_same("asyncio, both ends"));
+    run("asyncio", Ends::Both, &[]).iter().for_each(|outcome| outcome.assert_same("asyncio, both ends"));
 }
 
 #[test]
@@ -241,7 +257,7 @@ fn tls_in_node_is_told_though_it_writes_within_a_read() {
     }
     let script = root().join("tests/trace/tls.js");
     for front_end in FRONT_ENDS {
-        match try_run("node", front_end, &["node", text(&script), "node"], &["--comm", "node"]) {
+        match try_run("node", front_end, &["node", text(&script), "node"], Ends::Client, &[]) {
             Ok(outcome) => outcome.assert_same("node"),
             Err(why) => println!("skipped ({front_end}): {why}"),
         }
@@ -250,7 +266,7 @@ fn tls_in_node_is_told_though_it_writes_within_a_read() {
 
 #[test]
 fn an_older_bio_pair_is_told_from_its_first_answer_on() {
-    for outcome in run("asyncio_old", &["--comm", "python3"]) {
+    for outcome in run("asyncio_old", Ends::Client, &[]) {
         let answered = outcome.records.iter().filter(|record| record["response"]["status"] == "ok").count();
         let pings = outcome.records.iter().filter(|record| record["request"]["type"] == "PING").count();
         assert!(pings >= 3 * 99, "{pings} of 300 commands");
@@ -261,7 +277,7 @@ fn an_older_bio_pair_is_told_from_its_first_answer_on() {
 
 #[test]
 fn a_ring_that_is_too_small_makes_gaps_of_exact_length_in_plaintext() {
-    for outcome in run("burst", &["--comm", "python3", "--buffer", "4"]) {
+    for outcome in run("burst", Ends::Client, &["--buffer", "4"]) {
         let bytes: u64 = outcome.log.iter().map(|entry| entry.2 + entry.3).sum();
         let seen = outcome.stats["capture"]["bytes"].as_u64().expect("a counter");
         assert!(outcome.lost("ring_bytes") > 0, "nothing was lost");

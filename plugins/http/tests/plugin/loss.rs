@@ -70,6 +70,21 @@ fn a_lone_head_in_a_body_is_no_message() {
 }
 
 #[test]
+fn a_search_in_a_large_body_ends() {
+    // Anything could be the beginning of a message, and nothing is one.
+    for body in
+        ["GET /", "GETGETGET", "GET / HTTP/1.1\r\nA: b\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n", "AAAAAAAA", "HTTP/1."]
+    {
+        let body = body.repeat(60_000 / body.len());
+        let search = |direction| replay().mid_stream().bytes(direction, &body).to_server("GET /2 HTTP/1.1\r\n\r\n");
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let report = search(direction).to_client(OK).to_server(GET).to_client(OK).run();
+            assert_eq!(answers(&report).last(), Some(&("GET", 200, Some(2))), "{body:.20}");
+        }
+    }
+}
+
+#[test]
 fn a_flow_is_understood_from_its_middle() {
     let report = replay()
         .mid_stream()

@@ -1,7 +1,5 @@
 //! The plugin as a host sees it: conversations in, messages out.
 
-#![expect(clippy::indexing_slicing, reason = "helpers of tests")]
-
 mod commands;
 mod flows;
 mod loss;

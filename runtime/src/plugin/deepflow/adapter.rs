@@ -222,7 +222,7 @@ impl DeepFlowInstance {
             Ok(_) => {
                 let era = self.era();
                 if let Some(era) = era.filter(|_| era != before) {
-                    tracing::debug!(plugin = self.module.name, %era, "era of a DeepFlow plugin");
+                    tracing::info!(plugin = self.module.name, %era, "era of a DeepFlow plugin");
                 }
             }
         }
@@ -233,7 +233,7 @@ impl DeepFlowInstance {
     fn guest(&mut self) -> Result<&mut Guest, CallError> {
         if self.guest.is_none() {
             let exchange = self.exchange.take().unwrap_or_else(|| self.module.exchange());
-            let guest = Guest::start(&self.module.compiled, exchange);
+            let guest = Guest::start(&self.module.compiled, &self.module.name, exchange);
             self.guest = Some(guest.map_err(|error| CallError::Trap(error.to_string()))?);
         }
         self.guest.as_mut().ok_or(CallError::Violation("no instance"))

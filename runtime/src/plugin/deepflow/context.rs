@@ -16,6 +16,8 @@ use crate::record::Status;
 
 /// eBPF type of what a tracepoint saw.
 pub const TRACEPOINT: u8 = 0;
+/// eBPF type of what was seen in a TLS library.
+pub const TLS_UPROBE: u8 = 1;
 /// eBPF type of what no BPF program saw. Plugins refuse numbers that they do not know.
 pub const NO_EBPF: u8 = 255;
 

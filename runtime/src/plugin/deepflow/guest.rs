@@ -5,6 +5,7 @@ use wasmtime::{Memory, Store, TypedFunc};
 
 use super::exchange::Exchange;
 use super::hooks::{BITMAP, CUSTOM_HOOK, Hooks};
+use crate::packet::Timestamp;
 use crate::plugin::imports::{Exit, HostState};
 use crate::plugin::instance::CallError;
 use crate::plugin::wasm::{CompiledModule, Deadline, START_CALLS, WasmError, arm, fault, root_cause};
@@ -12,6 +13,9 @@ use crate::plugin::wasm::{CompiledModule, Deadline, START_CALLS, WasmError, arm,
 /// How many times as long as a call of our own contract a call may take: a collection of a guest's garbage takes tens of
 /// milliseconds, and it comes when it comes.
 const CALLS: u32 = 10;
+
+/// What clocks show while a plugin starts, in nanoseconds: Go takes 0 for a broken one.
+const START_TIME: Timestamp = 1_000_000_000;
 
 /// A running plugin.
 pub(super) struct Guest {
@@ -44,10 +48,12 @@ impl std::fmt::Debug for Guest {
 
 impl Guest {
     /// Starts a plugin, and asks what it wants to be called for.
-    pub(super) fn start(module: &CompiledModule, exchange: Exchange) -> Result<Self, WasmError> {
+    pub(super) fn start(module: &CompiledModule, name: &str, exchange: Exchange) -> Result<Self, WasmError> {
         let start = |error: wasmtime::Error| WasmError::Start(root_cause(&error));
         let (mut store, instance) = module.start()?;
         store.data_mut().deepflow = Some(Box::new(exchange));
+        store.data_mut().now = START_TIME;
+        name.clone_into(&mut store.data_mut().plugin);
         let memory = instance.get_memory(&mut store, "memory").ok_or(WasmError::Export("memory"))?;
         store.data_mut().memory = Some(memory);
         let mut export = |name: &'static str| {
@@ -129,8 +135,10 @@ impl Guest {
         function.call(&mut self.store, ()).map_err(|error| fault(&error))
     }
 
-    pub(super) fn set_now(&mut self, now: crate::packet::Timestamp) {
-        self.store.data_mut().now = now;
+    /// What clocks show from now on; they never go back.
+    pub(super) fn set_now(&mut self, now: Timestamp) {
+        let clock = &mut self.store.data_mut().now;
+        *clock = (*clock).max(now);
     }
 
     pub(super) fn memory_len(&self) -> usize {

@@ -74,6 +74,7 @@ pub(super) fn is_allowed(module: &str, field: &str) -> bool {
 pub(super) fn define(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     crate::plugin::imports::define_wasi(linker)?;
     define_more_wasi(linker)?;
+    super::poll::define(linker)?;
     linker.func_wrap(MODULE, "wasm_log", |mut caller: Guest<'_>, ptr: i32, len: i32, level: i32| {
         charge(&mut caller, CALL_COST);
         let Some(memory) = memory(&mut caller) else { return };

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::context::{Base, NO_EBPF, TRACEPOINT};
+use super::context::{Base, NO_EBPF, TLS_UPROBE, TRACEPOINT};
 use crate::packet::{Endpoint, Timestamp, Transport};
-use crate::record::Process;
+use crate::record::{Process, Via};
 
 /// Whose payload a call is about.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +35,17 @@ impl FlowView<'_> {
             let (sender, receiver) = if self.is_from_first { (first, second) } else { (second, first) };
             sender.as_ref().or(receiver.as_ref())
         });
+        let ebpf_type = match process.map(|process| process.via) {
+            Some(Via::Tls | Via::LikelyTls) => TLS_UPROBE,
+            _ if self.processes.is_some() => TRACEPOINT,
+            _ => NO_EBPF,
+        };
         Base {
             source,
             destination,
             transport: self.transport,
             l7,
-            ebpf_type: if self.processes.is_some() { TRACEPOINT } else { NO_EBPF },
+            ebpf_type,
             now: self.now,
             is_response: self.is_response,
             process: process.map_or("", |process| &process.comm),

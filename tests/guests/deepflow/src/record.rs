@@ -137,9 +137,7 @@ pub(crate) mod tests {
 
     #[test]
     fn records_are_as_the_goldens_have_them() {
-        for (name, era) in
-            [("l0", Era::L0), ("l1", Era::L1), ("l1", Era::L2), ("l3", Era::L3), ("l4", Era::L4)]
-        {
+        for (name, era) in [("l0", Era::L0), ("l1", Era::L1), ("l1", Era::L2), ("l3", Era::L3), ("l4", Era::L4)] {
             assert_eq!(request().encode(era), golden(&format!("{name}_request"))[2..], "{name}");
             assert_eq!(response().encode(era), golden(&format!("{name}_response"))[2..], "{name}");
         }
