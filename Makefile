@@ -12,7 +12,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(foreach p,$(notdir $(wildcard plugins/*)),$(wildcard tests/captures/$(p)/*.pcap))
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 matrix soak e2e bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 bench-bpf matrix soak e2e bench fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -66,13 +66,17 @@ soak: plugins ## Give each plugin MESSAGES (10,000,000) of recorded traffic, and
 e2e: build plugins ## Drive real servers with real clients under `protap live`; needs the network and the right to capture
 	@.ci/e2e.sh
 
-test-bpf: plugins ## Run the tests of trace: needs root, BPF and network namespaces
+test-bpf: plugins ## Run the tests of trace and hold it against packet captures: needs root, BPF, network namespaces
 	@.ci/setup.sh bpf
 	$(CARGO) build $(CHECKED) --workspace --all-features --bins --tests
 	$(CARGO) test $(CHECKED) --workspace --all-features --test e2e trace:: -- --nocapture --test-threads 1
+	@.ci/parity.sh
 
 test-kernel-6.1: build plugins ## Run trace on Debian 12's kernel, in qemu
 	@.ci/kernel-6.1.sh
+
+bench-bpf: build plugins ## Print what trace costs the programs that it watches, and the others
+	@.ci/bench-bpf.sh
 
 bench: build plugins ## Run the benchmarks
 	$(CARGO) bench --workspace

@@ -47,6 +47,7 @@ struct call {
 	struct tls_call inner_tls;
 };
 
+#include "calls.h"
 #include "copy.h"
 
 struct work {
@@ -255,7 +256,8 @@ static __always_inline bool describe(struct sock *sk, struct event *event)
 		event->flags = EVENT_DATAGRAM;
 	else if (protocol != IPPROTO_TCP)
 		return 0;
-	event->local_port = GET(struct sock, sk, __sk_common.skc_num);
+	/* skc_num is 0 already when a connection's end is told. */
+	event->local_port = bpf_ntohs(GET(struct inet_sock, (struct inet_sock *)sk, inet_sport));
 	event->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
 	/* The peers of a UDP socket that is not connected are named by each call. */
 	if (protocol == IPPROTO_TCP || event->remote_port)
@@ -284,53 +286,6 @@ static __always_inline bool is_muted(__u64 socket)
 }
 
 #include "tls.h"
-
-/* The arguments of a call, and what they mean. */
-struct arguments {
-	__u32 kind;
-	__u32 is_messages;
-	__u32 is_vector;
-	__u32 is_header;
-	/* Which argument holds flags; 0 if none does. */
-	__u32 flags_at;
-	/* The fifth one is a socket address. */
-	__u32 has_name;
-	__u32 fd;
-	__u64 second;
-	__u64 third;
-	__u64 fourth;
-	__u64 fifth;
-};
-
-/* What a system call does with its descriptor; false if it is none of ours. */
-static __always_inline bool classify(long nr, struct arguments *arguments)
-{
-	switch (nr) {
-	case NR_read: arguments->kind = EVENT_RECEIVED; return 1;
-	case NR_write: arguments->kind = EVENT_SENT; return 1;
-	case NR_readv: arguments->kind = EVENT_RECEIVED; arguments->is_vector = 1; return 1;
-	case NR_writev: arguments->kind = EVENT_SENT; arguments->is_vector = 1; return 1;
-	case NR_recvfrom:
-		arguments->kind = EVENT_RECEIVED;
-		arguments->flags_at = 4;
-		arguments->has_name = 1;
-		return 1;
-	case NR_sendto: arguments->kind = EVENT_SENT; arguments->has_name = 1; return 1;
-	case NR_recvmsg:
-		arguments->kind = EVENT_RECEIVED;
-		arguments->is_header = 1;
-		arguments->flags_at = 3;
-		return 1;
-	case NR_sendmsg: arguments->kind = EVENT_SENT; arguments->is_header = 1; return 1;
-	case NR_recvmmsg:
-		arguments->kind = EVENT_RECEIVED;
-		arguments->is_messages = 1;
-		arguments->flags_at = 4;
-		return 1;
-	case NR_sendmmsg: arguments->kind = EVENT_SENT; arguments->is_messages = 1; return 1;
-	}
-	return 0;
-}
 
 /* A call begins. */
 static __always_inline int on_entry(struct arguments *arguments)
@@ -433,13 +388,10 @@ static int sum_next(__u32 index, void *context)
 static __always_inline bool is_certain(struct event *event, __u64 bytes)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)event->socket;
-	__u32 moved;
 
 	if (event->kind == EVENT_SENT)
-		return GET(struct tcp_sock, tcp, write_seq) - event->seq == (__u32)bytes;
-	moved = GET(struct tcp_sock, tcp, copied_seq) - event->seq;
-	/* A FIN that was read with the bytes counts one. */
-	return moved == (__u32)bytes || moved == (__u32)bytes + 1;
+		return has_moved(EVENT_SENT, event->seq, GET(struct tcp_sock, tcp, write_seq), bytes);
+	return has_moved(EVENT_RECEIVED, event->seq, GET(struct tcp_sock, tcp, copied_seq), bytes);
 }
 
 /* The number of the first of these datagrams; counts them. */
@@ -546,29 +498,6 @@ static __always_inline int on_return(long ret)
 	return 0;
 }
 
-/* What a change of state says of the stream; 0 if nothing. */
-static __always_inline __u32 kind_of_change(int old, int new)
-{
-	switch (new) {
-	case TCP_ESTABLISHED: return old == TCP_SYN_SENT ? EVENT_OPENED : EVENT_ACCEPTED;
-	case TCP_FIN_WAIT1:
-	case TCP_LAST_ACK: return EVENT_FIN_SENT;
-	case TCP_CLOSE_WAIT:
-	case TCP_CLOSING: return EVENT_FIN_RECEIVED;
-	case TCP_CLOSE: break;
-	default: return 0;
-	}
-	switch (old) {
-	case TCP_ESTABLISHED:
-	case TCP_CLOSE_WAIT:
-	case TCP_FIN_WAIT1: return EVENT_RESET;
-	case TCP_FIN_WAIT2: return EVENT_FIN_RECEIVED;
-	case TCP_LAST_ACK:
-	case TCP_CLOSING: return EVENT_GONE;
-	}
-	return 0;
-}
-
 /* A TCP connection begins, goes on or ends. */
 static __always_inline int on_change(struct sock *sk, int old, int new)
 {
@@ -576,6 +505,7 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	__u64 socket = (__u64)sk;
 	struct event event;
+	bool has_fin;
 
 	if (new == TCP_CLOSE || new == TCP_ESTABLISHED) {
 		bpf_map_delete_elem(&muted, &socket);
@@ -587,13 +517,13 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	__builtin_memset(&event, 0, sizeof(event));
 	if (!describe(sk, &event))
 		return 0;
+	has_fin = GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE);
+	kind = kind_of_end(kind, new, has_fin, GET(struct sock, sk, sk_err));
 	event.kind = kind;
 	event.at = bpf_ktime_get_ns();
 	if (kind == EVENT_FIN_RECEIVED) {
 		event.ack = event.seq;
-		event.seq = GET(struct tcp_sock, tcp, rcv_nxt);
-		if (GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE))
-			event.seq--;
+		event.seq = GET(struct tcp_sock, tcp, rcv_nxt) - has_fin;
 	}
 	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);

@@ -19,3 +19,5 @@ pub mod merge;
 pub mod emit;
 pub mod summary;
 pub mod pipeline;
+#[cfg(target_os = "linux")]
+mod privilege;

@@ -5,9 +5,8 @@
 # broker's place, with less to compare.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-release=4.4.0 port=29092 controller=29093
-libs=$CACHE/kafka-$release
-cant=() pids=()
+port=29092 controller=29093
+pids=()
 
 say() { printf 'kafka: %s\n' "$*"; }
 fail() { say "FAILED: $*"; exit 1; }
@@ -15,22 +14,7 @@ too_little() { say "$*"; exit 3; }
 stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done; wait 2>/dev/null; }
 trap stop EXIT
 
-has() { command -v "$1" >/dev/null; }
-
-# --- What there is to run.
-has java || cant+=("the Java client (no JDK)")
-has mvn || cant+=("Apache Kafka (no Maven)")
-for client in confluent-kafka kafka-python aiokafka; do
-    "$VENV/bin/pip" install -qq "$client" 2>>"$WORK/pip.log" || cant+=("$client (pip: $(tail -n1 "$WORK/pip.log"))")
-done
-
-fetch_kafka() {
-    [ -d "$libs" ] && return
-    sed "s/RELEASE/$release/" "$here/kafka_pom.xml" >"$WORK/pom.xml"
-    mvn -q -B -f "$WORK/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.new" &&
-        mv "$libs.new" "$libs"
-}
-
+. "$here/install/kafka.sh"
 wait_for() { for _ in $(seq 100); do (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.3; done; return 1; }
 
 # --- The server.

@@ -9,6 +9,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections import defaultdict
 
@@ -19,7 +20,7 @@ truth = {
     "client": name, "topics": {topic: 2}, "produced": {topic: {}}, "committed": {}, "consumed": defaultdict(int),
     "groups": [group], "errors": [],
 }
-MESSAGES = 60
+MESSAGES = int(os.environ.get("MESSAGES", "60"))
 
 
 def sent(partition, offset):

@@ -161,6 +161,22 @@ def killed(sock, port):
     ask(sock, b"+PONG\r\n", "PING")
 
 
+def left(sock, port):
+    """The client is gone before the server has read what it asked, of which it answers the half: to a reset."""
+    sock.sendall(command("INFO", "server"))
+    server = int(sock.recv(65536).split(b"process_id:")[1].split()[0])
+    inner = connect(port)
+    ask(inner, b"+PONG\r\n", "PING")
+    os.kill(server, signal.SIGSTOP)
+    try:
+        inner.sendall(command("PING") + command("BLPOP", "nothing", 0))
+        inner.close()
+        time.sleep(0.2)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    ask(sock, b"+PONG\r\n", "PING")
+
+
 def short(sock, port):
     for _ in range(1000):
         with connect(port) as inner:

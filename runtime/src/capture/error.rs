@@ -117,6 +117,18 @@ pub enum CaptureError {
         /// What may help.
         advice: &'static str,
     },
+    /// There is no such process.
+    #[error("no process has the id {pid}")]
+    NoProcess {
+        /// What was asked for.
+        pid: u32,
+    },
+    /// Capabilities that are not needed could not be given up.
+    #[error("cannot give up capabilities: {message}")]
+    Capabilities {
+        /// What the system said.
+        message: String,
+    },
     /// Live capture failed otherwise.
     #[error("cannot capture on {interface}: {message}")]
     Live {

@@ -14,6 +14,7 @@ mod kernel;
 mod libraries;
 mod order;
 mod process_names;
+mod watched;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use caps::Capability;
 use crossbeam_channel::Receiver;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -30,9 +32,10 @@ pub use self::check::{TraceCheck, check_trace};
 use self::connections::{Connections, Made};
 use self::event::Event;
 pub use self::front_end::FrontEnd;
-use self::kernel::Kernel;
+use self::kernel::{Kernel, Probes};
 use self::libraries::{Libraries, News};
 use self::order::{Order, Waiting};
+use self::watched::Watched;
 use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
 use crate::packet::{Endpoint, Segment, Timestamp};
 
@@ -101,6 +104,8 @@ pub struct TraceSource {
     kernel: Kernel,
     arrivals: Rc<RefCell<Arrivals>>,
     given_up: Receiver<(Endpoint, Endpoint)>,
+    /// The processes that were asked for by id.
+    watched: Watched,
     stop: Arc<AtomicBool>,
     /// TLS libraries that processes begin to use.
     news: Option<Receiver<News>>,
@@ -124,6 +129,7 @@ impl TraceSource {
         given_up: Receiver<(Endpoint, Endpoint)>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, CaptureError> {
+        let watched = Watched::find(options)?;
         let arrivals = Rc::new(RefCell::new(Arrivals::default()));
         let inbox = arrivals.clone();
         let kernel = Kernel::attach(options, move |bytes| inbox.borrow_mut().take(bytes))?;
@@ -131,6 +137,7 @@ impl TraceSource {
             kernel,
             arrivals,
             given_up,
+            watched,
             stop,
             news: None,
             libraries: 0,
@@ -179,6 +186,19 @@ impl TraceSource {
         }
     }
 
+    /// Gives up the capabilities of this thread, and of those that it starts from now on. None is needed any more: but those
+    /// with which TLS libraries are probed later, and CAP_BPF on kernels before 5.19, to use the maps.
+    pub fn drop_capabilities(&self) -> Result<(), CaptureError> {
+        use Capability::{CAP_BPF, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
+        let keep: &[_] = match self.kernel.probes() {
+            None => &[],
+            Some(Probes::Multi) => &[CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE],
+            Some(Probes::Single) => &[CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN],
+        };
+        crate::privilege::keep_only(keep, || self.kernel.has_maps())
+            .map_err(|error| CaptureError::Capabilities { message: error.to_string() })
+    }
+
     /// How system calls are hooked.
     #[must_use]
     pub fn front_end(&self) -> FrontEnd {
@@ -190,6 +210,7 @@ impl TraceSource {
         let mut arrivals = self.arrivals.borrow_mut();
         let until = if arrivals.order.bytes() > WAITING_BYTES { u64::MAX } else { until };
         let Some(Waiting { event, payload, .. }) = arrivals.order.pop(until) else { return false };
+        tracing::trace!(?event, len = payload.len());
         let at = event.at.saturating_add(self.clock_offset);
         arrivals.connections.segments(&event, &payload, at, &mut self.made);
         self.ready.extend(self.made.drain(..));
@@ -240,6 +261,12 @@ impl CaptureSource for TraceSource {
             }
             if self.rested.elapsed() >= REST {
                 self.rested = Instant::now();
+                if let Some(ended) = self.watched.look() {
+                    self.kernel.forget_process(ended);
+                    if self.watched.are_over() {
+                        self.stop.store(true, Ordering::Relaxed);
+                    }
+                }
                 let is_empty = self.arrivals.borrow().order.is_empty();
                 return Ok(if is_empty { CaptureEvent::Idle } else { CaptureEvent::Pause });
             }

@@ -178,7 +178,7 @@ pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let (stop, options) = common.run_options(&plugins, None)?;
     stop_on_signal(&stop)?;
     let progress = (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(size);
-    common.run(&mut source, "pcap", plugins, &options, progress)
+    common.run(&mut source, "pcap", plugins, &options, common.told(progress)?)
 }
 
 pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
@@ -204,7 +204,7 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
     if io::stderr().is_terminal() {
         eprintln!("capturing on {}; Ctrl-C ends", live.interface);
     }
-    common.run(&mut source, "pcap", plugins, &options, None)
+    common.run(&mut source, "pcap", plugins, &options, common.told(None)?)
 }
 
 /// Flows that were given up and not yet muted, at most; those that find no room tell again.
@@ -212,7 +212,7 @@ const GIVEN_UP: usize = 4096;
 
 pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     if arguments.check {
-        return print_check(arguments.btf.as_deref());
+        return print_check(&arguments.options());
     }
     let common = &arguments.common;
     if common.write.is_some() {
@@ -222,25 +222,33 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     let (stop, mut options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
     let (tell, given_up) = bounded(GIVEN_UP);
     options.flows.given_up = Some(tell);
-    let traced = TraceOptions {
-        pids: arguments.pid.clone(),
-        comms: arguments.comm.clone(),
-        cgroup: arguments.cgroup.clone(),
-        ports: arguments.port.clone(),
-        excluded_ports: arguments.exclude_port.clone(),
-        buffer_bytes: arguments.buffer << 10,
-        call_cap: arguments.call_cap,
-        tls: arguments.tls,
-        front_end: arguments.front_end.map(FrontEnd::from),
-        btf: arguments.btf.clone(),
-    };
-    let mut source = TraceSource::open(&traced, given_up, stop.clone())?;
+    let mut source = TraceSource::open(&arguments.options(), given_up, stop.clone())?;
+    let told = common.told(None)?;
+    // Before threads are started, which get what is left.
+    source.drop_capabilities()?;
     attend(watch, &stop, &mut options)?;
     if !common.quiet {
-        let tls = if traced.tls { format!(" and {} TLS libraries", source.libraries()) } else { String::new() };
+        let tls = if arguments.tls { format!(" and {} TLS libraries", source.libraries()) } else { String::new() };
         eprintln!("tracing system calls ({}){tls}; Ctrl-C ends", source.front_end().name());
     }
-    common.run(&mut source, "ebpf", plugins, &options, None)
+    common.run(&mut source, "ebpf", plugins, &options, told)
+}
+
+impl TraceArguments {
+    fn options(&self) -> TraceOptions {
+        TraceOptions {
+            pids: self.pid.clone(),
+            comms: self.comm.clone(),
+            cgroup: self.cgroup.clone(),
+            ports: self.port.clone(),
+            excluded_ports: self.exclude_port.clone(),
+            buffer_bytes: self.buffer << 10,
+            call_cap: self.call_cap,
+            tls: self.tls,
+            front_end: self.front_end.map(FrontEnd::from),
+            btf: self.btf.clone(),
+        }
+    }
 }
 
 /// What a run that has no end of its own listens to: signals, and the plugins' files.
@@ -273,7 +281,20 @@ fn keep_watch(mut watch: PluginWatch, stop: Arc<AtomicBool>) -> Result<Receiver<
     Ok(receive)
 }
 
+/// What is told beside the records.
+struct Told {
+    /// Whether progress is shown, and of how many bytes.
+    progress: Option<Option<u64>>,
+    /// Where the summary goes. Opened at the beginning: later there may be no right to do so.
+    stats: Option<File>,
+}
+
 impl CommonArguments {
+    fn told(&self, progress: Option<Option<u64>>) -> Result<Told, Failure> {
+        let open = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+        Ok(Told { progress, stats: self.stats_json.as_ref().map(open).transpose()? })
+    }
+
     fn run_options(
         &self,
         plugins: &PluginSet,
@@ -304,14 +325,14 @@ impl CommonArguments {
         capture: &'static str,
         plugins: Arc<PluginSet>,
         options: &RunOptions,
-        progress: Option<Option<u64>>,
+        told: Told,
     ) -> Result<ExitCode, Failure> {
         let mut sink = self.sink(capture);
-        let mut watcher = Watcher::new(self.write.as_deref(), progress)?;
+        let mut watcher = Watcher::new(self.write.as_deref(), told.progress)?;
         let result = run(source, &plugins, options, &mut *sink, &mut watcher);
         watcher.finish()?;
         match result {
-            Ok(report) => self.report(&report),
+            Ok(report) => self.report(&report, told.stats),
             Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.into()),
         }
@@ -330,7 +351,7 @@ impl CommonArguments {
     }
 
     /// Tells what there is to tell after a run, and whether it was a success.
-    fn report(&self, report: &RunReport) -> Result<ExitCode, Failure> {
+    fn report(&self, report: &RunReport, stats: Option<File>) -> Result<ExitCode, Failure> {
         let mut err = io::stderr().lock();
         let has_colour = TextStyle::detect(&io::stderr()).has_colour;
         let has_read = report.summary.capture.packets > 0 || report.errors.is_empty();
@@ -340,9 +361,9 @@ impl CommonArguments {
         for port in &self.explain {
             explain(&mut err, *port, report)?;
         }
-        if let Some(path) = &self.stats_json {
+        if let Some(mut stats) = stats {
             let text = serde_json::to_string_pretty(&report.summary.to_json())?;
-            std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+            stats.write_all((text + "\n").as_bytes()).context("cannot write the summary")?;
         }
         for error in &report.errors {
             writeln!(err, "protap: {error}")?;
@@ -392,9 +413,9 @@ fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io::Result<()>
     Ok(())
 }
 
-fn print_check(btf: Option<&Path>) -> Result<ExitCode, Failure> {
+fn print_check(options: &TraceOptions) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
-    let checks = check_trace(btf);
+    let checks = check_trace(options);
     for check in &checks {
         let verdict = match check.is_ok {
             Some(true) => "ok",

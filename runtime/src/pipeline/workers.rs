@@ -163,7 +163,12 @@ impl<'scope> Threads<'scope> {
             let (queue, batches) = bounded(QUEUE);
             let (results, outcome) = bounded(QUEUE);
             let (plugins, options) = (plugins.clone(), options.clone());
-            let work = move || work(worker, workers, &plugins, &options, &batches, &results);
+            let work = move || {
+                // It runs what others wrote, and needs nothing.
+                #[cfg(target_os = "linux")]
+                let _ = crate::privilege::drop_all();
+                work(worker, workers, &plugins, &options, &batches, &results)
+            };
             std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(scope, work)?;
             queues.push(queue);
             outcomes.push(outcome);

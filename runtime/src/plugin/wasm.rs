@@ -135,6 +135,9 @@ impl WasmEngine {
 fn tick(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
+        // It outlives what the program gives up later, and needs nothing.
+        #[cfg(target_os = "linux")]
+        let _ = crate::privilege::drop_all();
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);

@@ -178,23 +178,30 @@ pub(super) fn run_with(
     }
 }
 
+/// Mounts tracefs where it is not; to be run in a mount namespace.
+pub(super) const MOUNTED: &str = "test -d /sys/kernel/tracing/events || mount -t tracefs nodev /sys/kernel/tracing";
+
 /// `protap trace` with that front end. Where tracefs is not mounted, it is for this process only.
 pub(super) fn trace(front_end: &str, arguments: &[&str]) -> Command {
-    const MOUNTED: &str =
-        r#"test -d /sys/kernel/tracing/events || mount -t tracefs nodev /sys/kernel/tracing; exec "$0" "$@""#;
-    let plain = command(&[&["trace", "--front-end", front_end], arguments].concat());
-    if front_end == "tp-btf" {
-        return plain;
+    match front_end {
+        "tp-btf" => command(&[&["trace", "--front-end", front_end], arguments].concat()),
+        _ => trace_after(MOUNTED, &[], &[&["--front-end", front_end], arguments].concat()),
     }
+}
+
+/// `protap trace` in a mount namespace of its own, in which those commands of a shell were run before, and by way of
+/// another program.
+pub(super) fn trace_after(mounts: &str, by_way_of: &[&str], arguments: &[&str]) -> Command {
+    let plain = command(&[&["trace"], arguments].concat());
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", MOUNTED]).arg(plain.get_program()).args(plain.get_args());
+    command.args(["--mount", "sh", "-c", &format!(r#"{mounts}; exec "$@""#), "sh"]).args(by_way_of);
+    command.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
     for (name, value) in plain.get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    command.stdin(Stdio::null());
     command
 }
 

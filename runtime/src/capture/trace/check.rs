@@ -29,10 +29,10 @@ const CAP_BPF: u32 = 39;
 /// Where a cgroup (v2) hierarchy is usually mounted.
 const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/// Looks at everything; `btf` stands for the kernel's own type information.
-pub fn check_trace(btf: Option<&Path>) -> Vec<TraceCheck> {
+/// Looks at everything; the ring's size and the type information are those of the options.
+pub fn check_trace(options: &TraceOptions) -> Vec<TraceCheck> {
     let lines = [kernel(), type_information(), capabilities(), tracefs(), lockdown(), cgroup()];
-    lines.into_iter().chain([tls_probes(btf), tls_libraries()]).chain(trials(btf)).collect()
+    lines.into_iter().chain([tls_probes(options), tls_libraries()]).chain(trials(options)).collect()
 }
 
 fn line(is_ok: impl Into<Option<bool>>, subject: &'static str, finding: impl Into<String>) -> TraceCheck {
@@ -155,9 +155,8 @@ fn is_v2(folder: &str) -> bool {
 }
 
 /// `--tls`: nothing else depends on it.
-fn tls_probes(btf: Option<&Path>) -> TraceCheck {
-    let options =
-        TraceOptions { buffer_bytes: 4096, tls: true, btf: btf.map(Path::to_owned), ..TraceOptions::default() };
+fn tls_probes(options: &TraceOptions) -> TraceCheck {
+    let options = TraceOptions { buffer_bytes: 4096, tls: true, ..options.clone() };
     match Kernel::attach(&options, |_| {}).map(|kernel| kernel.probes()) {
         Ok(Some(Probes::Multi)) => line(None, "--tls: probes", "uprobe.multi: possible, with CAP_BPF and CAP_PERFMON"),
         Ok(_) => line(None, "--tls: probes", "possible, one by one, with CAP_SYS_ADMIN (uprobe.multi comes with 6.6)"),
@@ -173,8 +172,8 @@ fn tls_libraries() -> TraceCheck {
 }
 
 /// One front end that works is enough.
-fn trials(btf: Option<&Path>) -> [TraceCheck; 2] {
-    let trials = [FrontEnd::TpBtf, FrontEnd::Tracepoint].map(|front_end| (front_end.name(), trial(front_end, btf)));
+fn trials(options: &TraceOptions) -> [TraceCheck; 2] {
+    let trials = [FrontEnd::TpBtf, FrontEnd::Tracepoint].map(|front_end| (front_end.name(), trial(front_end, options)));
     let works = trials.iter().any(|(_, trial)| trial.is_ok());
     trials.map(|(name, trial)| match trial {
         Ok(()) => line(true, name, "loaded, attached and detached again"),
@@ -182,8 +181,7 @@ fn trials(btf: Option<&Path>) -> [TraceCheck; 2] {
     })
 }
 
-fn trial(front_end: FrontEnd, btf: Option<&Path>) -> Result<(), CaptureError> {
-    let (front_end, btf) = (Some(front_end), btf.map(Path::to_owned));
-    let options = TraceOptions { buffer_bytes: 4096, front_end, btf, ..TraceOptions::default() };
+fn trial(front_end: FrontEnd, options: &TraceOptions) -> Result<(), CaptureError> {
+    let options = TraceOptions { front_end: Some(front_end), ..options.clone() };
     Kernel::attach(&options, |_| {}).map(drop)
 }

@@ -113,6 +113,18 @@ impl Kernel {
         Some(of_cpus.iter().filter_map(|value| Some(u64::from_ne_bytes(*value.first_chunk()?))).sum())
     }
 
+    /// Whether the maps can still be used.
+    pub(super) fn has_maps(&self) -> bool {
+        self.counter(layout::COUNTER_EVENTS).is_some()
+    }
+
+    /// That process has ended; its id may soon be another's.
+    pub(super) fn forget_process(&self, pid: u32) {
+        if let Some(pids) = map(&self.object, "pids") {
+            let _ = pids.delete(&pid.to_ne_bytes());
+        }
+    }
+
     /// The bytes of that socket are not wanted. A full map is no loss: they are sent on, and dropped here.
     pub(super) fn mute(&mut self, socket: u64) {
         let Some(muted) = map(&self.object, "muted") else { return };

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use caps::Capability;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::check::may_look;
@@ -118,6 +119,8 @@ impl Libraries {
     pub(super) fn watch(mut self) -> io::Result<Receiver<News>> {
         let (send, receive) = bounded(QUEUE);
         let run = move || {
+            let _ =
+                crate::privilege::keep_only(&[Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH], || true);
             while is_heard(self.look(false), &send) {
                 std::thread::sleep(LOOK);
             }

@@ -89,3 +89,63 @@ impl Order {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::super::event::{Event, Kind};
+    use super::{Order, SPARE};
+    use crate::packet::Endpoint;
+
+    fn event(at: u64) -> Event {
+        let end = |port| Endpoint { ip: "127.0.0.1".parse::<IpAddr>().unwrap(), port };
+        let (kind, local, remote) = (Kind::Sent, end(1), end(2));
+        Event { at, socket: 0, tgid: 0, comm: [0; 16], seq: 0, ack: 0, missing: 0, kind, flags: 0, local, remote }
+    }
+
+    fn drain(order: &mut Order, until: u64) -> Vec<(u64, Vec<u8>)> {
+        std::iter::from_fn(|| order.pop(until)).map(|waiting| (waiting.event.at, waiting.payload)).collect()
+    }
+
+    #[test]
+    fn events_come_in_the_order_of_their_turns_whatever_order_they_arrive_in() {
+        let mut order = Order::default();
+        for (at, delay) in [(30, 0), (10, 50), (20, 0), (5, 0)] {
+            order.push(event(at), &[at as u8], delay);
+        }
+        assert_eq!(drain(&mut order, 25), [(5, vec![5]), (20, vec![20])]);
+        assert_eq!((order.bytes(), order.is_empty()), (2, false), "two wait");
+        assert_eq!(drain(&mut order, 60), [(30, vec![30]), (10, vec![10])]);
+        assert_eq!((order.bytes(), order.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn of_events_at_the_same_time_the_first_one_comes_first() {
+        let mut order = Order::default();
+        (0..100).for_each(|n| order.push(event(1), &[n], 0));
+        let came: Vec<u8> = drain(&mut order, 1).into_iter().flat_map(|(_, payload)| payload).collect();
+        assert_eq!(came, (0..100).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_turn_at_the_end_of_time_comes_with_the_end() {
+        let mut order = Order::default();
+        order.push(event(u64::MAX), b"x", 20);
+        assert!(order.pop(u64::MAX - 1).is_none());
+        assert!(order.pop(u64::MAX).is_some());
+    }
+
+    #[test]
+    fn buffers_are_used_again_and_hold_nothing_of_before() {
+        let mut order = Order::default();
+        let mut old = Vec::with_capacity(1 << 16);
+        old.extend_from_slice(b"of before");
+        order.recycle(old);
+        order.push(event(1), b"new", 0);
+        let waiting = order.pop(1).unwrap();
+        assert_eq!((waiting.payload.as_slice(), waiting.payload.capacity()), (b"new".as_slice(), 1 << 16));
+        (0..2 * SPARE).for_each(|_| order.recycle(Vec::new()));
+        assert_eq!(order.spare.len(), SPARE);
+    }
+}
