@@ -19,6 +19,7 @@ mod deepflow;
 mod hostile;
 mod loss;
 mod workers;
+mod shedding;
 mod leaving;
 mod shapes_dns;
 mod shapes_mysql;

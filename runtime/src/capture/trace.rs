@@ -208,6 +208,10 @@ impl TraceSource {
 }
 
 impl CaptureSource for TraceSource {
+    fn is_live(&self) -> bool {
+        true
+    }
+
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
         loop {
             if let Some(made) = self.ready.pop_front() {
