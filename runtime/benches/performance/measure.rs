@@ -50,7 +50,7 @@ pub struct Took {
 
 /// Runs a shell command.
 pub fn command(line: &str) -> Took {
-    let script = format!("TIMEFORMAT='%R %U %S'; time ( {line} ) 2>/dev/null");
+    let script = format!("TIMEFORMAT='%R %U %S'; time ( {line} 2>/dev/null )");
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

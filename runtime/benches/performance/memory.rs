@@ -37,7 +37,7 @@ pub fn rows(report: &mut Report) {
         is_reached: Some(many_kib < few_kib + few_kib / 10 + 1024),
         command: COMMAND,
     });
-    let gigabyte = grown("bulk", if is_quick() { 2 } else { 7 }) as f64 / 1024.0;
+    let gigabyte = grown("bulk", if is_quick() { 32 } else { 112 }) as f64 / 1024.0;
     report.add(Row {
         what: "memory: replay of 1 GB of bulk",
         target: "64 MiB",
@@ -62,7 +62,7 @@ pub fn child(what: &str, count: u64) {
         "idle" => Box::new(Pieces::new((0..count).map(|flow| short_flow(flow, None)))),
         "short" => Box::new(Pieces::new((0..count).map(|flow| short_flow(flow, Some(Flag::Fin))))),
         _ => {
-            let transfer: Arc<[u8]> = bulk(128, 1 << 20).bytes.into();
+            let transfer: Arc<[u8]> = bulk(8, 1 << 20).bytes.into();
             Box::new(Pieces::new((0..count).map(move |time| crate::traffic::later(&transfer[24..], time))))
         }
     };

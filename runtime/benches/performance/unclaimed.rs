@@ -23,9 +23,9 @@ fn copies(count: u8) -> Arc<PluginSet> {
     let mut set = PluginSet::default();
     for copy in 0..count {
         let name = b"\"name\":\"kafka\"";
-        let at = module.windows(name.len()).position(|bytes| bytes == name).unwrap();
         let mut renamed = module.clone();
-        renamed[at + name.len() - 2] = b'a' + copy;
+        let places = module.windows(name.len()).enumerate().filter(|(_, bytes)| bytes == name);
+        places.for_each(|(at, _)| renamed[at + name.len() - 2] = b'a' + copy);
         std::fs::write(&path, &renamed).unwrap();
         set.add(Plugin::load(&engine, &path).unwrap());
     }
