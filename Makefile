@@ -12,7 +12,7 @@ TEST_PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard tests/plugins/*/Cargo.toml)
 CAPTURES = $(foreach p,$(notdir $(wildcard plugins/*)),$(wildcard tests/captures/$(p)/*.pcap))
 FUZZ_SECONDS ?= 30
 
-.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 bench-bpf matrix soak e2e bench fmt fmt-check clippy doc fuzz clean
+.PHONY: help setup plugins example-plugins test-plugins header guests conformance build demo test test-bpf test-kernel-6.1 bench-bpf matrix soak e2e bench bench-parts instructions fmt fmt-check clippy doc fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -78,8 +78,14 @@ test-kernel-6.1: build plugins ## Run trace on Debian 12's kernel, in qemu
 bench-bpf: build plugins ## Print what trace costs the programs that it watches, and the others
 	@.ci/bench-bpf.sh
 
-bench: build plugins ## Run the benchmarks
-	$(CARGO) bench --workspace
+bench: build plugins ## Measure what is promised about speed, against its peers, into docs/performance.md; QUICK=1 is short
+	$(CARGO) bench --workspace --all-features --bench performance -- $(PART)
+
+bench-parts: plugins ## Time the parts: a call, reassembly, output
+	$(CARGO) bench --workspace --all-features --bench emit --bench plugin_call --bench reassembly --bench replay
+
+instructions: plugins ## Count the instructions of a call and of a replay, and hold them against their limits
+	@.ci/instructions.sh
 
 fmt: ## Format the sources
 	$(CARGO) fmt --all

@@ -3,7 +3,7 @@
 //! time (one thread does it all, and a busy machine would spoil any other), and their ratio, which is the price of the
 //! sandbox. Compiling the modules is not in it.
 
-#![allow(missing_docs, unreachable_pub, reason = "a program of its own")]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "a program of its own")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench stops where it fails")]
 
 #[path = "support/cpu_time.rs"]
@@ -12,22 +12,18 @@ mod cpu_time;
 mod messages;
 #[path = "support/plugins.rs"]
 mod plugins;
-#[path = "replay/traffic.rs"]
+#[path = "support/replay.rs"]
+mod once;
+#[path = "support/traffic.rs"]
 mod traffic;
 
-use std::io::{self, Cursor, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cpu_time::CpuTime;
 use criterion::measurement::Measurement;
-use protap::capture::FileSource;
-use protap::emit::JsonSink;
-use protap::packet::RawPacket;
-use protap::pipeline::{Observer, RunOptions, run};
 use protap::plugin::PluginSet;
 use protap::plugin::wasm::Deadline;
-use protap::shard::FlowOptions;
 use traffic::{Pcap, bulk, repeated};
 
 /// A name, and what writes the capture.
@@ -55,11 +51,13 @@ fn main() {
 
 fn compare(name: &str, pcap: Pcap, wasm: &Arc<PluginSet>, native: &Arc<PluginSet>) {
     let capture: Arc<[u8]> = pcap.bytes.into();
-    let (records, output) = replay(&capture, wasm).1;
+    let (records, output) = once::replay(&capture, wasm, None);
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (times, plugins) in times.iter_mut().zip([wasm, native]) {
-            let (time, came_out) = replay(&capture, plugins);
+            let started = CpuTime.start();
+            let came_out = once::replay(&capture, plugins, None);
+            let time = CpuTime.end(started);
             assert_eq!(came_out, (records, output), "the sandbox changes what comes out");
             times.push(time);
         }
@@ -75,60 +73,7 @@ fn compare(name: &str, pcap: Pcap, wasm: &Arc<PluginSet>, native: &Arc<PluginSet
     );
 }
 
-/// How long a replay takes, and how many records and bytes of them come out.
-fn replay(capture: &Arc<[u8]>, plugins: &Arc<PluginSet>) -> (Duration, (u64, u64)) {
-    let mut out = Counted::default();
-    let started = CpuTime.start();
-    let mut source = FileSource::from_reader("bench", Cursor::new(capture.clone()));
-    let mut sink = JsonSink::new(&mut out, "pcap");
-    let options = RunOptions {
-        workers: 1,
-        flows: FlowOptions::default(),
-        max_packets: None,
-        duration: None,
-        stop: Arc::default(),
-        wants_counters: Arc::default(),
-        plugins: None,
-    };
-    let report = run(&mut source, plugins, &options, &mut sink, &mut Unobserved).unwrap();
-    let time = CpuTime.end(started);
-    assert!(report.errors.is_empty(), "{:?}", report.errors);
-    drop(sink);
-    (time, (out.lines, out.bytes))
-}
-
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// A sink that keeps nothing.
-#[derive(Default)]
-struct Counted {
-    bytes: u64,
-    lines: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes += bytes.len() as u64;
-        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Unobserved;
-
-impl Observer for Unobserved {
-    fn packet(&mut self, _: &RawPacket<'_>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn idle(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

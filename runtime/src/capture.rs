@@ -66,6 +66,11 @@ pub trait CaptureSource {
         false
     }
 
+    /// Whether packets come when they come, and are lost if nobody takes them: then it is never made to wait.
+    fn is_live(&self) -> bool {
+        false
+    }
+
     /// Other plugins are at work: flows that nobody wanted may be wanted now.
     fn plugins_changed(&mut self) {}
 }

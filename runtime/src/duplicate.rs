@@ -3,7 +3,8 @@
 //!
 //! Two packets count as one if their IP packets are the same byte for byte, apart from the TTL (hop limit) and the
 //! IPv4 header checksum, which a router changes, and were captured at most [`WINDOW_NS`] and [`RING_LEN`] packets apart.
-//! Link headers, VLAN tags and padding are not compared.
+//! Link headers, VLAN tags and padding are not compared; of a long TCP segment, neither is the payload's middle: its place
+//! in the stream, its length and both its ends are those of the other already.
 //!
 //! What this gives up: genuine datagrams that carry no IP identification (IPv6, or IPv4 that sets it to 0) and the same
 //! bytes within the window are taken for one. A TCP retransmission is hidden likewise, which loses nothing: reassembly
@@ -20,18 +21,32 @@ pub const WINDOW_NS: u64 = 1_000_000;
 /// come between the copies.
 pub const RING_LEN: usize = 128;
 
+/// A TCP packet longer than this is compared by so many bytes of its front, most of which its headers may take.
+const TCP_FRONT: usize = 192;
+/// And by so many of its end.
+const TCP_END: usize = 64;
+
+/// Buckets of the hashes in the ring: so many that most packets meet with an empty one.
+const BUCKETS: usize = 2048;
+
 /// Remembers the last packets.
 #[derive(Clone, Debug)]
 pub struct DuplicateFilter {
     hashes: [u64; RING_LEN],
     times: [Timestamp; RING_LEN],
+    /// How many of the hashes are in each bucket.
+    buckets: Box<[u8; BUCKETS]>,
     next: usize,
     duplicates: u64,
 }
 
 impl Default for DuplicateFilter {
     fn default() -> Self {
-        Self { hashes: [0; RING_LEN], times: [0; RING_LEN], next: 0, duplicates: 0 }
+        let mut buckets = Box::new([0; BUCKETS]);
+        if let Some(bucket) = buckets.get_mut(bucket_of(0)) {
+            *bucket = RING_LEN as u8;
+        }
+        Self { hashes: [0; RING_LEN], times: [0; RING_LEN], buckets, next: 0, duplicates: 0 }
     }
 }
 
@@ -54,6 +69,9 @@ impl DuplicateFilter {
     }
 
     fn contains(&self, hash: u64, at: Timestamp) -> bool {
+        if self.buckets.get(bucket_of(hash)).is_none_or(|count| *count == 0) {
+            return false;
+        }
         // Counting them all, rather than stopping at the first, lets the compiler compare several at once.
         let matching = self.hashes.iter().filter(|seen| **seen == hash).count();
         matching > 0
@@ -62,6 +80,11 @@ impl DuplicateFilter {
 
     fn remember(&mut self, hash: u64, at: Timestamp) {
         if let (Some(seen), Some(time)) = (self.hashes.get_mut(self.next), self.times.get_mut(self.next)) {
+            for (bucket, change) in [(bucket_of(*seen), u8::MAX), (bucket_of(hash), 1)] {
+                if let Some(count) = self.buckets.get_mut(bucket) {
+                    *count = count.wrapping_add(change);
+                }
+            }
             (*seen, *time) = (hash, at);
         }
         self.next = (self.next + 1) % RING_LEN;
@@ -74,22 +97,42 @@ fn hash_ip_packet(packet: &[u8]) -> u64 {
     let hash = match packet.split_first_chunk::<20>() {
         Some((header, rest)) => {
             let mut header = *header;
-            mask_hops(&mut header);
-            hash_bytes(rest, hash_bytes(&header, 0))
+            let is_tcp = mask_hops(&mut header) == TCP;
+            let seed = hash_bytes(&header, 0);
+            let (front, end) = if is_tcp { ends(rest) } else { (rest, &[][..]) };
+            let hash = hash_bytes(front, seed);
+            if end.is_empty() { hash } else { hash_bytes(end, hash ^ rest.len() as u64) }
         }
         None => hash_bytes(packet, 0),
     };
     hash.max(1)
 }
 
-/// Blanks TTL and header checksum (IPv4), hop limit (IPv6).
-fn mask_hops(header: &mut [u8; 20]) {
-    let [first, _, _, _, _, _, _, hop_limit, ttl, _, checksum_high, checksum_low, ..] = header;
+/// Protocol number of TCP, in both versions' headers.
+const TCP: u8 = 6;
+
+/// Blanks TTL and header checksum (IPv4), hop limit (IPv6); gives the protocol that follows.
+fn mask_hops(header: &mut [u8; 20]) -> u8 {
+    let [first, _, _, _, _, _, next_header, hop_limit, ttl, protocol, checksum_high, checksum_low, ..] = header;
     if *first >> 4 == 4 {
         (*ttl, *checksum_high, *checksum_low) = (0, 0, 0);
+        *protocol
     } else {
         *hop_limit = 0;
+        *next_header
     }
+}
+
+/// What is compared of a TCP packet: its front and its end, or all of it.
+fn ends(packet: &[u8]) -> (&[u8], &[u8]) {
+    match (packet.first_chunk::<TCP_FRONT>(), packet.last_chunk::<TCP_END>()) {
+        (Some(front), Some(end)) if packet.len() > TCP_FRONT + TCP_END => (front, end),
+        _ => (packet, &[]),
+    }
+}
+
+fn bucket_of(hash: u64) -> usize {
+    hash as usize % BUCKETS
 }
 
 /// Odd constants without structure (the fractional digits of pi).
@@ -126,7 +169,7 @@ fn fold(a: u64, b: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{DuplicateFilter, RING_LEN, WINDOW_NS};
+    use super::{DuplicateFilter, RING_LEN, TCP_END, WINDOW_NS};
     use crate::packet::{Linktype, RawPacket};
 
     /// IPv4 with a UDP datagram of 4 bytes.
@@ -209,6 +252,20 @@ mod tests {
             assert!(!is_duplicate(&mut filter, 0, &whole));
             whole[bit / 8] ^= 0x80 >> (bit % 8);
             assert!(!is_duplicate(&mut filter, 0, &whole), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn long_tcp_segments_differ_by_place_length_and_both_ends() {
+        let mut packet = vec![0x45, 0, 0x05, 0xdc, 0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        packet.resize(1500, 7);
+        for at in [24, 40, 100, 1499 - TCP_END + 1, 1499] {
+            let mut filter = DuplicateFilter::default();
+            let mut other = packet.clone();
+            other[at] ^= 1;
+            assert!(!is_duplicate(&mut filter, 0, &packet));
+            assert!(!is_duplicate(&mut filter, 0, &other), "byte {at}");
+            assert!(is_duplicate(&mut filter, 0, &packet) && is_duplicate(&mut filter, 0, &other));
         }
     }
 

@@ -108,9 +108,10 @@ pub fn run(
         let shards = inline.finish(counted.last).map_err(RunError::Output)?;
         return Ok(RunReport::new(source.stats(), counted, plugins, shards, &mut merge));
     }
+    let is_live = source.is_live();
     let (counted, shards) = std::thread::scope(|scope| {
-        let mut threads =
-            Threads::start(scope, plugins, &flows, options.workers, &mut merge).map_err(RunError::Worker)?;
+        let mut threads = Threads::start(scope, (plugins, &flows), (options.workers, is_live), &mut merge)
+            .map_err(RunError::Worker)?;
         let counted = drive(source, options, &mut threads, observer);
         let last = counted.as_ref().map_or(0, |counted| counted.last);
         let shards = threads.finish(last).map_err(RunError::Output)?;

@@ -106,7 +106,7 @@ pub struct ShardReport {
 
 /// Both ends of a flow, in an order that does not depend on who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FlowKey {
+pub(crate) struct FlowKey {
     low: Endpoint,
     high: Endpoint,
     transport: Transport,
@@ -128,7 +128,7 @@ struct Flow {
 }
 
 impl FlowKey {
-    fn of(segment: &Segment<'_>) -> Self {
+    pub(crate) fn of(segment: &Segment<'_>) -> Self {
         let (low, high) = if segment.source <= segment.destination {
             (segment.source, segment.destination)
         } else {
@@ -257,6 +257,13 @@ impl Shard {
             flow.is_told_given_up = tell.try_send((key.low, key.high)).is_ok();
         }
         self.make_room();
+    }
+
+    /// The flow of this segment is followed no more, as there is no time for it.
+    pub fn shed(&mut self, segment: &Segment<'_>) {
+        if let Some(mut flow) = self.flows.pop(&FlowKey::of(segment)) {
+            self.core.end(&mut flow, "shed");
+        }
     }
 
     /// Other plugins from now on. Flows change over between two messages, now or later.

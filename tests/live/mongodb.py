@@ -255,7 +255,7 @@ def compare_reply(report, label, event, record):
     cursor = reply.get("cursor", {})
     batch = cursor.get("firstBatch", cursor.get("nextBatch", reply.get("values")))
     # A bulkWrite's batch is what became of its operations.
-    if batch is not None and event["name"] != "bulkWrite":
+    if batch is not None and record["request"]["type"] != "bulkWrite":
         report.equal(f"{label}: documents out", attributes.get("db.response.returned_rows"), len(batch))
     if "firstBatch" in cursor:
         report.equal(f"{label}: cursor", number(attributes.get("mongodb.cursor_id", 0)), cursor["id"])
@@ -269,6 +269,8 @@ def compare(events, records):
             by_id.setdefault(record["request"].get("id"), []).append(record)
     sent = {}
     for event in events:
+        # Some drivers' ids are signed.
+        event["id"] &= 0xFFFFFFFF
         if event["event"] == "started":
             sent[event["id"]] = event
         found = [record for record in by_id.get(event["id"], []) if record["request"].get("type") == sent[event["id"]]["name"]]

@@ -135,6 +135,16 @@ pub fn read_swapping(
     read_any(plugins, &mut source, workers, FlowOptions::default(), Some(receive))
 }
 
+/// Runs whatever source through these plugins.
+pub fn read_live(
+    plugins: &Arc<PluginSet>,
+    source: &mut dyn CaptureSource,
+    flows: FlowOptions,
+    workers: usize,
+) -> Outcome {
+    read_any(plugins, source, workers, flows, None)
+}
+
 /// A source that has plugins exchanged on its way.
 struct Swapping {
     source: FileSource,

@@ -31,3 +31,8 @@ fn seeds_of_mongodb_find_nothing() {
 fn seeds_of_redis_find_nothing() {
     each_seed("redis", |seed| fuzz::plugin::<redis::Plugin>(6379, seed));
 }
+
+#[test]
+fn seeds_of_http_find_nothing() {
+    each_seed("http", |seed| fuzz::plugin::<http::Plugin>(80, seed));
+}

@@ -21,6 +21,7 @@ mod deepflow;
 mod hostile;
 mod loss;
 mod workers;
+mod shedding;
 mod leaving;
 mod shapes_dns;
 mod shapes_mysql;

@@ -114,14 +114,7 @@ impl Wire<'_> {
 
     /// Passes over the tagged fields at the end of a structure.
     pub(crate) async fn tags(&self) -> Result<(), Stop> {
-        if !self.is_flexible {
-            return Ok(());
-        }
-        let tags = match self.short_varint() {
-            Some(tags) => tags,
-            None => self.varint().await?,
-        };
-        for _ in 0..tags {
+        for _ in 0..self.tag_count().await? {
             self.varint().await?;
             let len = self.varint().await?;
             self.stream.skip(u64::from(len)).await?;
@@ -129,13 +122,10 @@ impl Wire<'_> {
         Ok(())
     }
 
-    /// Passes over the tagged fields at the end of a structure, but for the number that the one with this tag begins with.
+    /// The same, but for the number that the field with this tag begins with.
     pub(crate) async fn tagged_i32(&self, tag: u32) -> Result<Option<i32>, Stop> {
         let mut found = None;
-        if !self.is_flexible {
-            return Ok(found);
-        }
-        for _ in 0..self.varint().await? {
+        for _ in 0..self.tag_count().await? {
             let is_it = self.varint().await? == tag;
             let mut len = u64::from(self.varint().await?);
             if is_it && len >= 4 {
@@ -145,6 +135,18 @@ impl Wire<'_> {
             self.stream.skip(len).await?;
         }
         Ok(found)
+    }
+
+    /// Reads how many tagged fields end a structure.
+    #[inline]
+    async fn tag_count(&self) -> Result<u32, Stop> {
+        if !self.is_flexible {
+            return Ok(0);
+        }
+        match self.short_varint() {
+            Some(count) => Ok(count),
+            None => self.varint().await,
+        }
     }
 
     /// Passes over `len` bytes from version `from` on.

@@ -1,4 +1,4 @@
-//! Messages of Kafka, written by hand.
+//! Messages of Kafka and MongoDB, written by hand.
 
 /// A Produce request, version 7, of one partition's record batch (magic 2) with `records` bytes of records.
 pub fn produce_request(correlation_id: i32, records: usize) -> Vec<u8> {
@@ -33,4 +33,23 @@ pub fn framed(body: &[u8]) -> Vec<u8> {
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as i16).to_be_bytes());
     out.extend(text.as_bytes());
+}
+
+/// A `find` command in an OP_MSG.
+pub fn op_msg(request_id: i32) -> Vec<u8> {
+    let mut document = Vec::new();
+    for (name, value) in [("find", "orders"), ("$db", "shop")] {
+        document.push(2);
+        document
+            .extend([name.as_bytes(), &[0], &(value.len() as i32 + 1).to_le_bytes(), value.as_bytes(), &[0]].concat());
+    }
+    document.extend([16, b'l', b'i', b'm', b'i', b't', 0, 20, 0, 0, 0]);
+    let len = document.len() as i32 + 5;
+    let mut message = (21 + len).to_le_bytes().to_vec();
+    message.extend([request_id, 0, 2013, 0].map(i32::to_le_bytes).concat()); // response_to, op_code, flag_bits
+    message.push(0); // section kind
+    message.extend(len.to_le_bytes());
+    message.extend(document);
+    message.push(0);
+    message
 }

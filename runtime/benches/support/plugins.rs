@@ -7,9 +7,13 @@ use protap::plugin::native::NativeFactory;
 use protap::plugin::wasm::{Deadline, WasmEngine};
 use protap::plugin::{Plugin, PluginSet};
 
-/// The modules in `target/plugins`.
+/// Places in the set, which is sorted by name.
+pub const KAFKA: usize = 0;
+pub const MONGODB: usize = 1;
+
+/// The modules in `PROTAP_PLUGIN_PATH`, or else in `target/plugins`.
 pub fn wasm(deadline: Deadline) -> Arc<PluginSet> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins"));
+    let folder = folder();
     let files = ["kafka.wasm", "mongodb.wasm"].map(|name| folder.join(name));
     if !files.iter().all(|file| file.is_file()) {
         eprintln!("no kafka.wasm and mongodb.wasm in {}: run `make plugins` first", folder.display());
@@ -17,6 +21,12 @@ pub fn wasm(deadline: Deadline) -> Arc<PluginSet> {
     }
     let engine = WasmEngine::new(deadline).unwrap();
     set(files.map(|file| Plugin::load(&engine, &file).unwrap()))
+}
+
+/// Where the modules are.
+pub fn folder() -> PathBuf {
+    let usual = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins"));
+    std::env::var_os("PROTAP_PLUGIN_PATH").map_or_else(usual, PathBuf::from)
 }
 
 /// The same plugins without the sandbox.

@@ -103,6 +103,10 @@ impl LiveSource {
 }
 
 impl CaptureSource for LiveSource {
+    fn is_live(&self) -> bool {
+        true
+    }
+
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(CaptureEvent::End);

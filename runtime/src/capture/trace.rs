@@ -229,6 +229,10 @@ impl TraceSource {
 }
 
 impl CaptureSource for TraceSource {
+    fn is_live(&self) -> bool {
+        true
+    }
+
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
         loop {
             if let Some(made) = self.ready.pop_front() {

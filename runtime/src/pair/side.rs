@@ -93,9 +93,10 @@ impl Replies {
 /// Waiting requests of one side.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    by_id: HashMap<u64, Pending>,
+    // In boxes: an idle flow keeps the tables, which would hold several requests each.
+    by_id: HashMap<u64, Box<Pending>>,
     aliases: HashMap<u64, u64>,
-    in_order: VecDeque<Pending>,
+    in_order: VecDeque<Box<Pending>>,
     given_up: VecDeque<u64>,
 }
 
@@ -105,11 +106,11 @@ impl Side {
     }
 
     pub(super) fn by_id(&self, id: u64) -> Option<&Pending> {
-        self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?))
+        self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?)).map(|pending| &**pending)
     }
 
     pub(super) fn in_order(&self, n: usize) -> Option<&Pending> {
-        self.in_order.get(n)
+        self.in_order.get(n).map(|pending| &**pending)
     }
 
     pub(super) fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
@@ -127,10 +128,10 @@ impl Side {
         let mut displaced = Vec::new();
         match pending.part.content.id {
             Some(id) => {
-                let before = self.by_id.insert(id, pending);
-                displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
+                let before = self.by_id.insert(id, Box::new(pending));
+                displaced.extend(before.map(|before| (self.forget_alias(*before), "superseded")));
             }
-            None => self.in_order.push_back(pending),
+            None => self.in_order.push_back(Box::new(pending)),
         }
         if self.by_id.len() + self.in_order.len() > MAX_PENDING {
             displaced.extend(self.take_oldest().into_iter().map(|oldest| (oldest, "too many pending")));
@@ -151,20 +152,22 @@ impl Side {
 
     pub(super) fn find(&mut self, id: Option<u64>, sequence: u64) -> Option<&mut Pending> {
         match id {
-            Some(id) => self.by_id.get_mut(&id).filter(|pending| pending.sequence == sequence),
+            Some(id) => {
+                self.by_id.get_mut(&id).map(|pending| &mut **pending).filter(|found| found.sequence == sequence)
+            }
             None => {
                 let index = self.in_order.binary_search_by_key(&sequence, |pending| pending.sequence).ok()?;
-                self.in_order.get_mut(index)
+                self.in_order.get_mut(index).map(|pending| &mut **pending)
             }
         }
     }
 
     /// Takes out the request that a response with this id answers.
     pub(super) fn take(&mut self, id: Option<u64>) -> Option<Pending> {
-        let Some(id) = id else { return self.in_order.pop_front() };
+        let Some(id) = id else { return self.in_order.pop_front().map(|pending| *pending) };
         let id = if self.by_id.contains_key(&id) { id } else { *self.aliases.get(&id)? };
         let pending = self.by_id.remove(&id)?;
-        Some(self.forget_alias(pending))
+        Some(self.forget_alias(*pending))
     }
 
     /// Puts a request back that expects further replies, perhaps under a second id.
@@ -176,19 +179,19 @@ impl Side {
                 if let Some(alias) = alias {
                     self.aliases.insert(alias, id);
                 }
-                self.by_id.insert(id, pending);
+                self.by_id.insert(id, Box::new(pending));
             }
-            None => self.in_order.push_front(pending),
+            None => self.in_order.push_front(Box::new(pending)),
         }
     }
 
     /// Copies of the requests that have waited too long. They stay, marked, for their late answers.
     pub(super) fn expire(&mut self, now: Timestamp, timeout: u64) -> Vec<Pending> {
-        let is_due = |p: &&mut Pending| p.is_timed() && p.waits_since().saturating_add(timeout) <= now;
+        let is_due = |p: &&mut Box<Pending>| p.is_timed() && p.waits_since().saturating_add(timeout) <= now;
         let waiting = self.by_id.values_mut().chain(&mut self.in_order);
         let mut expired: Vec<Pending> = Vec::new();
         for pending in waiting.filter(is_due) {
-            expired.push(pending.clone());
+            expired.push(Pending::clone(pending));
             pending.is_given_up = true;
             pending.part.content.attributes.clear();
         }
@@ -206,12 +209,12 @@ impl Side {
     /// Since when the oldest request waits that is not given up.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         let waiting = self.by_id.values().chain(&self.in_order);
-        waiting.filter(|pending| pending.is_timed()).map(Pending::waits_since).min()
+        waiting.filter(|pending| pending.is_timed()).map(|pending| pending.waits_since()).min()
     }
 
     pub(super) fn drain(&mut self) -> Vec<Pending> {
-        let mut drained: Vec<Pending> =
-            self.by_id.drain().map(|(_, pending)| pending).chain(self.in_order.drain(..)).collect();
+        let waiting = self.by_id.drain().map(|(_, pending)| pending).chain(self.in_order.drain(..));
+        let mut drained: Vec<Pending> = waiting.map(|pending| *pending).collect();
         self.aliases.clear();
         self.given_up.clear();
         drained.sort_unstable_by_key(|pending| pending.sequence);
@@ -219,7 +222,7 @@ impl Side {
     }
 
     pub(super) fn drain_in_order(&mut self) -> Vec<Pending> {
-        self.in_order.drain(..).collect()
+        self.in_order.drain(..).map(|pending| *pending).collect()
     }
 
     fn forget_alias(&mut self, mut pending: Pending) -> Pending {
@@ -238,7 +241,7 @@ impl Side {
         let ids: Vec<u64> = self.by_id.iter().filter(|(_, p)| p.sequence <= limit).map(|(id, _)| *id).collect();
         oldest.extend(ids.into_iter().filter_map(|id| self.take(Some(id))));
         while self.in_order.front().is_some_and(|pending| pending.sequence <= limit) {
-            oldest.extend(self.in_order.pop_front());
+            oldest.extend(self.in_order.pop_front().map(|pending| *pending));
         }
         oldest.sort_unstable_by_key(|pending| pending.sequence);
         oldest

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::LoopReport;
+use super::workers::ShedCounters;
 use crate::capture::{CaptureError, CaptureStats};
 use crate::merge::Merge;
 use crate::plugin::PluginSet;
@@ -32,6 +33,8 @@ pub(super) struct ShardTotals {
     sessions: SessionCounters,
     unclaimed: HashMap<Unclaimed, u64>,
     plugins: Vec<PluginStats>,
+    /// What did not get to the shards.
+    pub(super) shed: ShedCounters,
 }
 
 impl ShardTotals {
@@ -95,6 +98,8 @@ impl ShardTotals {
             ("midstream", "streams caught in their middle", r.midstream),
             ("evicted_flows", "flows that gave way to newer ones", self.evicted_flows),
             ("evicted_for_memory", "flows that gave way because too much was buffered", self.evicted_for_memory),
+            ("shed_flows", "flows given up, or for a while, as their worker could not keep up", self.shed.flows),
+            ("shed_packets", "packets of them that were dropped", self.shed.packets),
             ("resyncs", "times that a frame's start had to be looked for", s.resyncs),
             ("resync_bytes", "bytes passed over while looking", s.resync_bytes),
             ("malformed", "times that a plugin found bytes malformed", s.malformed),

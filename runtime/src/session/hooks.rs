@@ -37,15 +37,17 @@ impl Hooked<'_> {
         let identity = plugin.identity.clone();
         let slots: Vec<usize> = cx.plugins.hooked().to_vec();
         for slot in slots {
+            let said = message.content.extra.as_deref().and_then(|extra| extra.protocol.as_deref());
+            let declared = identity.protocols.get(usize::from(message.protocol)).map(String::as_str);
+            let Some(protocol) = said.or(declared) else { return };
+            let hooks = cx.plugins.plugin(slot).map(|plugin| plugin.hooks());
             let may_call = slot != self.plugin
+                && hooks.is_some_and(|hooks| hooks.wants(protocol, message.kind))
                 && !self.banned.contains(&slot)
                 && !cx.plugins.is_quarantined(slot, self.flow.ends, cx.now);
             if !may_call {
                 continue;
             }
-            let said = message.content.extra.as_deref().and_then(|extra| extra.protocol.as_deref());
-            let declared = identity.protocols.get(usize::from(message.protocol)).map(String::as_str);
-            let Some(protocol) = said.or(declared) else { return };
             let shown = HookedMessage {
                 protocol,
                 kind: message.kind,

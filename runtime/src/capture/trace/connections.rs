@@ -16,8 +16,6 @@
 mod plaintext;
 mod sealed;
 #[cfg(test)]
-mod socket_tests;
-#[cfg(test)]
 mod tests;
 
 use std::num::NonZeroUsize;

@@ -64,20 +64,27 @@ impl Hooks {
             || protocols.any(|name| matches!(source(name), Some(Source::Http(_))))
     }
 
+    /// Whether it is called for such messages.
+    #[must_use]
+    pub fn wants(&self, protocol: &str, kind: Kind) -> bool {
+        match (source(protocol), kind) {
+            (Some(Source::Http(_)), Kind::Request) => self.http_request,
+            (Some(Source::Http(_)), Kind::Response) => self.http_response,
+            (Some(Source::Custom(code)), _) => self.custom.is_some_and(|custom| custom.wants(code)),
+            _ => false,
+        }
+    }
+
     /// What is called for that message, with what it is told, and the number of the protocol.
     pub(super) fn of(&self, message: &HookedMessage<'_>) -> Option<(Entry, About, u8)> {
-        match (source(message.protocol)?, message.kind) {
-            (Source::Http(number), Kind::Request) if self.http_request => {
-                Some((Entry::HttpRequest, http_request(message), number))
-            }
-            (Source::Http(number), Kind::Response) if self.http_response => {
-                Some((Entry::HttpResponse, http_response(message), number))
-            }
-            (Source::Custom(code), _) if self.custom.is_some_and(|custom| custom.wants(code)) => {
-                Some((Entry::Custom, About::custom(code), 0))
-            }
-            _ => None,
+        if !self.wants(message.protocol, message.kind) {
+            return None;
         }
+        Some(match (source(message.protocol)?, message.kind) {
+            (Source::Http(number), Kind::Response) => (Entry::HttpResponse, http_response(message), number),
+            (Source::Http(number), _) => (Entry::HttpRequest, http_request(message), number),
+            (Source::Custom(code), _) => (Entry::Custom, About::custom(code), 0),
+        })
     }
 }
 

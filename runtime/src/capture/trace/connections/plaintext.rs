@@ -5,6 +5,9 @@
 //! The socket's own end marks do not say where in the plaintext they belong, so the stream ends when the end that tells
 //! closes the socket, and so has read what it wanted.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Connection, FAR, Made, Opening, empty, handshake, segment};
 use crate::capture::trace::event::{Event, Kind};
 use crate::packet::{Endpoint, TcpFields, Timestamp};

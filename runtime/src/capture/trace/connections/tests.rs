@@ -1,105 +1,181 @@
-//! Events of both ends in, the segments that reassembly gets out.
+//! What two sockets' events amount to, as segments: who sent what from which number on, and what is missing for good.
 
-use super::{Connections, Made};
-use crate::capture::trace::event::{Event, Kind, layout};
+use std::net::IpAddr;
+
+use super::{Connections, Made, SERVER_DELAY};
+use crate::capture::trace::event::{Event, Kind};
 use crate::packet::Endpoint;
 
-const TLS: u64 = layout::EVENT_TLS;
+const CLIENT: u32 = 1000;
+const SERVER: u32 = 5000;
 
-/// An event of a client on port 40000, at that time.
-fn client(kind: Kind, flags: u64, at: u64, seq: u32, ack: u32) -> Event {
-    let end = |port| Endpoint { ip: [127, 0, 0, 1].into(), port };
-    let (socket, flags) = (if flags == TLS { 77 } else { 1 }, u8::try_from(flags).unwrap());
-    let (local, remote) = (end(40_000), end(6379));
-    Event { at, socket, tgid: 1, comm: [0; 16], seq, ack, missing: 0, kind, flags, local, remote }
+fn ends() -> (Endpoint, Endpoint) {
+    let end = |port| Endpoint { ip: "127.0.0.1".parse::<IpAddr>().unwrap(), port };
+    (end(40_000), end(6379))
 }
 
-/// The same of its server.
-fn server(kind: Kind, flags: u64, at: u64, seq: u32, ack: u32) -> Event {
-    let event = client(kind, flags, at, seq, ack);
-    Event { local: event.remote, remote: event.local, tgid: 2, ..event }
+/// An event at the client's end, and the same at the server's.
+fn at_client(kind: Kind, seq: u32) -> Event {
+    let (local, remote) = ends();
+    Event {
+        at: 0,
+        socket: 1,
+        tgid: 11,
+        comm: *b"client\0\0\0\0\0\0\0\0\0\0",
+        seq,
+        ack: 0,
+        missing: 0,
+        kind,
+        flags: 0,
+        local,
+        remote,
+    }
 }
 
-fn give(connections: &mut Connections, event: &Event, payload: &[u8]) -> Vec<Made> {
-    let mut made = Vec::new();
-    connections.arrive(event);
-    connections.segments(event, payload, event.at, &mut made);
+fn at_server(kind: Kind, seq: u32) -> Event {
+    let (remote, local) = ends();
+    Event { socket: 2, tgid: 22, comm: *b"server\0\0\0\0\0\0\0\0\0\0", local, remote, ..at_client(kind, seq) }
+}
+
+fn opened() -> Event {
+    Event { ack: SERVER, ..at_client(Kind::Opened, CLIENT) }
+}
+
+/// What events with so many bytes amount to, all of them having arrived before the first one's turn.
+fn told(events: &[(Event, usize)]) -> Vec<Made> {
+    let (mut connections, mut made) = (Connections::default(), Vec::new());
+    for (event, _) in events {
+        connections.arrive(event);
+    }
+    for (event, len) in events {
+        connections.segments(event, &vec![0; *len], 7, &mut made);
+    }
     made
 }
 
-fn tracing_tls() -> Connections {
-    let mut connections = Connections::default();
-    connections.expect_tls();
-    connections
-}
-
-/// Flags of the segments, and their lengths.
-fn shape(made: &[Made]) -> Vec<(&'static str, u32)> {
-    let flag = |made: &Made| match made.segment.tcp {
-        tcp if tcp.syn => "syn",
-        tcp if tcp.rst => "rst",
-        tcp if tcp.fin => "fin",
-        _ if made.has_payload => "data",
-        _ => "hole",
+/// Port of the sender, number, bytes with and without payload, and S, F, R.
+fn brief(made: &[Made]) -> Vec<String> {
+    let line = |made: &Made| {
+        let segment = &made.segment;
+        let marks = [(segment.tcp.syn, " S"), (segment.tcp.fin, " F"), (segment.tcp.rst, " R")];
+        let marks: String = marks.iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| *mark).collect();
+        let gap = if !made.has_payload && segment.payload_len > 0 { " gap" } else { "" };
+        format!("{} {}+{}{gap}{marks}", segment.source.port, segment.tcp.seq, segment.payload_len)
     };
-    made.iter().map(|made| (flag(made), made.segment.payload_len)).collect()
+    made.iter().map(line).collect()
 }
 
 #[test]
-fn plaintext_takes_the_place_of_ciphertext_from_the_first_byte() {
-    let mut connections = tracing_tls();
-    give(&mut connections, &client(Kind::Opened, 0, 1, 1000, 2000), b"");
-    let hello = give(&mut connections, &client(Kind::Sent, 0, 2, 1000, 2000), b"\x16\x03\x01\x02\x00");
-    give(&mut connections, &client(Kind::Tied, TLS, 3, 1300, 5000), b"");
-    let sent = give(&mut connections, &client(Kind::Sent, TLS, 4, 0, 0), b"PING");
-    let ciphertext = give(&mut connections, &client(Kind::Sent, 0, 5, 1300, 5000), b"\x17\x03\x03\x00\x20");
-    let received = give(&mut connections, &client(Kind::Received, TLS, 6, 0, 4), b"PONG");
-    assert_eq!((hello.len(), ciphertext.len()), (0, 0));
-    assert_eq!(shape(&sent), [("syn", 0), ("syn", 0), ("data", 4)]);
-    assert_eq!(sent[2].segment.tcp.seq, sent[0].segment.tcp.seq.wrapping_add(1));
-    assert_eq!(shape(&received), [("data", 4)]);
-    assert_eq!(connections.counts().0, 10);
+fn a_connection_begins_with_its_first_bytes_and_ends_with_its_marks() {
+    let made = told(&[
+        (opened(), 0),
+        (at_client(Kind::Sent, CLIENT), 10),
+        (at_client(Kind::Received, SERVER), 20),
+        (at_client(Kind::FinSent, CLIENT + 10), 0),
+        (at_client(Kind::FinReceived, SERVER + 20), 0),
+        (at_client(Kind::Gone, CLIENT + 11), 0),
+    ]);
+    let expected =
+        ["40000 999+0 S", "6379 4999+0 S", "40000 1000+10", "6379 5000+20", "40000 1010+0 F", "6379 5020+0 F"];
+    assert_eq!(brief(&made), expected);
 }
 
 #[test]
-fn what_the_ring_lost_of_plaintext_is_a_hole_of_its_length() {
-    let mut connections = tracing_tls();
-    give(&mut connections, &client(Kind::Sent, TLS, 1, 0, 0), b"one");
-    let made = give(&mut connections, &client(Kind::Sent, TLS, 2, 103, 0), b"two");
-    assert_eq!(shape(&made), [("hole", 100), ("data", 3)]);
+fn the_marks_of_others_connections_are_not_told() {
+    assert!(
+        told(&[(opened(), 0), (at_client(Kind::FinSent, CLIENT), 0), (at_client(Kind::Reset, CLIENT), 0)]).is_empty()
+    );
 }
 
 #[test]
-fn of_two_probed_ends_one_tells_and_both_are_named() {
-    let mut connections = tracing_tls();
-    give(&mut connections, &client(Kind::Tied, TLS, 1, 0, 0), b"");
-    give(&mut connections, &server(Kind::Tied, TLS, 1, 0, 0), b"");
-    assert!(give(&mut connections, &server(Kind::Received, TLS, 2, 55, 0), b"PING").is_empty());
-    let made = give(&mut connections, &client(Kind::Sent, TLS, 2, 0, 0), b"PING");
-    let pids = made[0].processes.each_ref().map(|process| process.as_ref().map(|process| process.pid));
-    assert_eq!((shape(&made), pids), (vec![("data", 4)], [Some(1), Some(2)]));
+fn a_connection_that_is_older_than_the_trace_has_no_beginning() {
+    assert_eq!(brief(&told(&[(at_client(Kind::Sent, 77), 5)])), ["40000 77+5"]);
 }
 
 #[test]
-fn plaintext_ends_in_both_directions_when_the_end_that_tells_closes() {
-    let mut connections = tracing_tls();
-    give(&mut connections, &client(Kind::Sent, TLS, 1, 0, 0), b"PING");
-    assert!(give(&mut connections, &client(Kind::FinReceived, 0, 2, 9, 9), b"").is_empty());
-    give(&mut connections, &client(Kind::Received, TLS, 3, 0, 4), b"PONG");
-    let made = give(&mut connections, &client(Kind::FinSent, 0, 4, 9, 9), b"");
-    assert_eq!(shape(&made), [("fin", 0), ("fin", 0)]);
-    assert_ne!(made[0].segment.source, made[1].segment.source);
+fn both_ends_tell_of_the_same_bytes_and_of_both_processes() {
+    let made = told(&[
+        (opened(), 0),
+        (at_client(Kind::Sent, CLIENT), 10),
+        (at_server(Kind::Received, CLIENT), 10),
+        (at_server(Kind::Sent, SERVER), 20),
+    ]);
+    assert_eq!(brief(&made)[2..], ["40000 1000+10", "40000 1000+10", "6379 5000+20"]);
+    for made in &made[2..] {
+        let pids = made.processes.clone().map(|process| process.unwrap().pid);
+        assert_eq!(pids, if made.segment.source.port == 40_000 { [11, 22] } else { [22, 11] });
+    }
 }
 
 #[test]
-fn ciphertext_that_no_library_tells_of_is_told_after_all() {
-    let mut connections = tracing_tls();
-    let record = b"\x17\x03\x03\x00\x20";
-    assert!(give(&mut connections, &client(Kind::Sent, 0, 1, 1000, 0), record).is_empty());
-    assert!(give(&mut connections, &client(Kind::Sent, 0, 2, 1005, 0), record).is_empty());
-    let made = give(&mut connections, &client(Kind::Sent, 0, 3_000_000_000, 1010, 0), record);
-    assert_eq!(shape(&made), [("data", 5), ("hole", 5), ("data", 5)]);
-    assert_eq!(made[0].kept.as_deref(), Some(record.as_slice()));
-    let mut plain = Connections::default();
-    assert_eq!(give(&mut plain, &client(Kind::Sent, 0, 1, 1000, 0), record).len(), 1, "without --tls nothing is held");
+fn bytes_that_no_call_moved_are_a_gap_where_nobody_else_can_tell_of_them() {
+    let events = [(opened(), 0), (at_client(Kind::Sent, CLIENT), 10), (at_client(Kind::Sent, CLIENT + 110), 10)];
+    assert_eq!(brief(&told(&events))[2..], ["40000 1000+10", "40000 1010+100 gap", "40000 1110+10"]);
+    let both = [&events[..], &[(at_server(Kind::Received, CLIENT), 120)]].concat();
+    assert_eq!(brief(&told(&both))[2..], ["40000 1000+10", "40000 1110+10", "40000 1000+120"]);
+}
+
+#[test]
+fn bytes_at_the_beginning_that_were_not_seen_are_a_gap() {
+    let made = told(&[(opened(), 0), (at_client(Kind::Received, SERVER + 50), 10)]);
+    assert_eq!(brief(&made)[2..], ["6379 5000+50 gap", "6379 5050+10"]);
+}
+
+#[test]
+fn bytes_that_were_not_copied_count_for_the_segment() {
+    let cut = Event { missing: 90, ..at_client(Kind::Sent, CLIENT) };
+    let made = told(&[(opened(), 0), (cut, 10), (at_client(Kind::Sent, CLIENT + 100), 10)]);
+    assert_eq!(brief(&made)[2..], ["40000 1000+100", "40000 1100+10"]);
+}
+
+#[test]
+fn numbers_that_wrap_and_calls_that_are_told_late_leave_no_gap() {
+    let begin = u32::MAX - 4;
+    let made = told(&[
+        (at_client(Kind::Sent, begin), 10),
+        (at_client(Kind::Sent, begin.wrapping_add(20)), 10),
+        (at_client(Kind::Sent, begin.wrapping_add(10)), 10),
+        (at_client(Kind::Sent, begin.wrapping_add(30)), 10),
+    ]);
+    let expected = ["40000 4294967291+10", "40000 5+10 gap", "40000 15+10", "40000 5+10", "40000 25+10"];
+    assert_eq!(brief(&made), expected);
+}
+
+#[test]
+fn the_same_ports_are_used_by_a_later_connection() {
+    let again = Event { seq: 90_000, ack: 80_000, ..opened() };
+    let made = told(&[
+        (opened(), 0),
+        (at_client(Kind::Sent, CLIENT), 10),
+        (at_client(Kind::Reset, CLIENT + 10), 0),
+        (again, 0),
+        (at_client(Kind::Sent, 90_000), 5),
+    ]);
+    assert_eq!(brief(&made)[3..], ["40000 1010+0 R", "40000 89999+0 S", "6379 79999+0 S", "40000 90000+5"]);
+}
+
+#[test]
+fn what_the_server_sent_waits_for_the_client_if_both_are_traced() {
+    let mut connections = Connections::default();
+    connections.segments(&opened(), &[], 0, &mut Vec::new());
+    assert_eq!(connections.arrive(&at_server(Kind::Sent, SERVER)), 0, "the client's end is not known yet");
+    assert_eq!(connections.arrive(&at_client(Kind::Sent, CLIENT)), 0);
+    assert_eq!(connections.arrive(&at_server(Kind::Received, CLIENT)), 0);
+    assert_eq!(connections.arrive(&at_server(Kind::Sent, SERVER)), SERVER_DELAY);
+    assert_eq!(connections.arrive(&at_server(Kind::FinSent, SERVER)), SERVER_DELAY, "it must not overtake the bytes");
+}
+
+#[test]
+fn only_living_sockets_are_muted() {
+    let (mut connections, mut made) = (Connections::default(), Vec::new());
+    let (client, server) = ends();
+    for event in [at_client(Kind::Sent, CLIENT), at_server(Kind::Received, CLIENT)] {
+        connections.arrive(&event);
+        connections.segments(&event, &[0; 4], 0, &mut made);
+    }
+    let mut sockets: Vec<u64> = connections.sockets(server, client, 0).collect();
+    sockets.sort_unstable();
+    assert_eq!(sockets, [1, 2]);
+    connections.segments(&at_client(Kind::Gone, CLIENT), &[], 0, &mut made);
+    assert_eq!(connections.sockets(client, server, 0).collect::<Vec<_>>(), [2]);
 }

@@ -7,6 +7,9 @@ use etherparse::PacketBuilder;
 
 use crate::messages::{framed, produce_request, string};
 
+/// When captures begin, in microseconds.
+const START: u64 = 1_700_000_000_000_000;
+
 /// A pcap file that is being written.
 pub struct Pcap {
     pub bytes: Vec<u8>,
@@ -16,8 +19,7 @@ pub struct Pcap {
 
 impl Pcap {
     fn new() -> Self {
-        let header = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 1].map(u32::to_le_bytes).concat();
-        Self { bytes: header, packets: 0, micros: 1_700_000_000_000_000 }
+        Self { bytes: file_header(), packets: 0, micros: START }
     }
 
     fn packet(&mut self, data: &[u8], after_micros: u64) {
@@ -28,6 +30,26 @@ impl Pcap {
         self.bytes.extend_from_slice(data);
         self.packets += 1;
     }
+}
+
+/// Begins a pcap file: microseconds, Ethernet.
+pub fn file_header() -> Vec<u8> {
+    [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, 1].map(u32::to_le_bytes).concat()
+}
+
+/// Packets of a pcap file, `hours` later and from another client.
+pub fn later(packets: &[u8], hours: u64) -> Vec<u8> {
+    let mut packets = packets.to_vec();
+    let mut at = 0;
+    while at < packets.len() {
+        let field = |at: usize| u32::from_le_bytes([packets[at], packets[at + 1], packets[at + 2], packets[at + 3]]);
+        let (seconds, len) = (field(at) + hours as u32 * 3600, field(at + 8) as usize);
+        packets[at..at + 4].copy_from_slice(&seconds.to_le_bytes());
+        let is_from_server = packets[at + 16 + 34..at + 16 + 36] == 9092_u16.to_be_bytes();
+        packets[at + 16 + if is_from_server { 31 } else { 27 }] = hours as u8;
+        at += 16 + len;
+    }
+    packets
 }
 
 /// A capture of `tests/captures` (pcap, microseconds, IPv4 over Ethernet, one server port), `times` times.
@@ -72,7 +94,7 @@ fn packets_of(pcap: &[u8]) -> Vec<(u64, &[u8])> {
 
 /// Produce requests of `len` bytes each in full segments, and their responses.
 pub fn bulk(requests: i32, len: usize) -> Pcap {
-    let mut dialogue = Dialogue { pcap: Pcap::new(), next: [0, 0] };
+    let mut dialogue = Dialogue::new(0, 9092);
     dialogue.segment(Side::Client, Flag::Syn, &[]);
     dialogue.segment(Side::Server, Flag::Syn, &[]);
     for correlation_id in 0..requests {
@@ -87,6 +109,39 @@ pub fn bulk(requests: i32, len: usize) -> Pcap {
     dialogue.segment(Side::Client, Flag::Fin, &[]);
     dialogue.segment(Side::Server, Flag::Fin, &[]);
     dialogue.pcap
+}
+
+/// One connection with a small request and its response, and its end, if it has one: the packets, without a file header.
+pub fn short_flow(number: u64, end: Option<Flag>) -> Vec<u8> {
+    let mut dialogue = Dialogue::new(number as u32, 9092);
+    dialogue.pcap.bytes.clear();
+    dialogue.pcap.micros = START + number * 1000;
+    dialogue.segment(Side::Client, Flag::Syn, &[]);
+    dialogue.segment(Side::Server, Flag::Syn, &[]);
+    dialogue.segment(Side::Client, Flag::None, &produce_request(1, 100));
+    dialogue.segment(Side::Server, Flag::None, &produce_response(1));
+    if let Some(end) = end {
+        dialogue.segment(Side::Client, end, &[]);
+        dialogue.segment(Side::Server, end, &[]);
+    }
+    dialogue.pcap.bytes
+}
+
+/// Connections that speak what no plugin knows.
+pub fn foreign(flows: u32, segments: u32) -> Pcap {
+    let mut pcap = Pcap::new();
+    for flow in 0..flows {
+        let mut dialogue = Dialogue::new(flow, 7);
+        dialogue.pcap = pcap;
+        dialogue.segment(Side::Client, Flag::Syn, &[]);
+        dialogue.segment(Side::Server, Flag::Syn, &[]);
+        for segment in 0..segments {
+            let side = if segment % 2 == 0 { Side::Client } else { Side::Server };
+            dialogue.segment(side, Flag::None, &[b'#'; 600]);
+        }
+        pcap = dialogue.pcap;
+    }
+    pcap
 }
 
 fn produce_response(correlation_id: i32) -> Vec<u8> {
@@ -106,7 +161,7 @@ enum Side {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Flag {
+pub enum Flag {
     None,
     Syn,
     Fin,
@@ -115,20 +170,28 @@ enum Flag {
 /// One connection, packet after packet.
 struct Dialogue {
     pcap: Pcap,
+    /// The client's address and port are made of it.
+    number: u32,
+    server_port: u16,
     /// Next sequence numbers of client and server.
     next: [u32; 2],
 }
 
 impl Dialogue {
+    fn new(number: u32, server_port: u16) -> Self {
+        Self { pcap: Pcap::new(), number, server_port, next: [0, 0] }
+    }
+
     fn segment(&mut self, side: Side, flag: Flag, payload: &[u8]) {
         let [client, server] = self.next;
+        let (port, [_, high, low, _]) = (10_000 + (self.number % 50_000) as u16, (self.number / 50_000).to_be_bytes());
+        let (of_client, of_server) = ([10, high, low, 1], [10, 0, 0, 2]);
         let (from, to, ports, [seq, ack]) = match side {
-            Side::Client => (1, 2, (50_000, 9092), [client, server]),
-            Side::Server => (2, 1, (9092, 50_000), [server, client]),
+            Side::Client => (of_client, of_server, (port, self.server_port), [client, server]),
+            Side::Server => (of_server, of_client, (self.server_port, port), [server, client]),
         };
-        let mut builder = PacketBuilder::ethernet2([2; 6], [4; 6])
-            .ipv4([10, 0, 0, from], [10, 0, 0, to], 64)
-            .tcp(ports.0, ports.1, seq, 64_000);
+        let mut builder =
+            PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(from, to, 64).tcp(ports.0, ports.1, seq, 64_000);
         if flag == Flag::Syn {
             builder = builder.syn();
         }

@@ -1,0 +1,108 @@
+//! `protap` as people start it, and tshark.
+
+use std::path::PathBuf;
+
+use crate::measure::{command, has, in_turns, is_quick, rounds};
+use crate::plugins;
+use crate::replays::{Input, Inputs};
+use crate::report::{Report, Row};
+
+/// The program, as `make build` left it.
+pub fn protap() -> PathBuf {
+    let usual = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(usual, PathBuf::from).join("release/protap")
+}
+
+fn read(input: &Input, workers: usize) -> String {
+    let (program, plugins, path) = (protap(), plugins::folder(), input.path.clone());
+    let out = input.path.with_extension("json");
+    format!(
+        "{} read -p {}/kafka.wasm -p {}/mongodb.wasm -o json --workers {workers} {} >{}",
+        program.display(),
+        plugins.display(),
+        plugins.display(),
+        path.display(),
+        out.display()
+    )
+}
+
+/// The fields that protap prints.
+const KAFKA_FIELDS: &str = "-e frame.time_epoch -e ip.src -e tcp.srcport -e ip.dst -e tcp.dstport -e kafka.api_key \
+    -e kafka.api_version -e kafka.correlation_id -e kafka.client_id -e kafka.topic_name -e kafka.error";
+const MONGO_FIELDS: &str = "-e frame.time_epoch -e ip.src -e tcp.srcport -e ip.dst -e tcp.dstport -e mongo.request_id \
+    -e mongo.response_to -e mongo.opcode -e mongo.element.name -e mongo.element.value.string";
+
+/// Row 3: a dissector with the same question.
+pub fn tshark(inputs: &Inputs, report: &mut Report) {
+    if !has("tshark") {
+        println!("no tshark: its rows are left out");
+        return;
+    }
+    let kafka = "-d tcp.port==19092,kafka -d tcp.port==9092,kafka";
+    let mongo = "-d tcp.port==27017,mongo";
+    let bulk = (&inputs.kafka_bulk, &inputs.kafka_bulk_short);
+    let small = (&inputs.kafka_small, &inputs.kafka_small);
+    let mongodb = (&inputs.mongodb_small, &inputs.mongodb_small);
+    for (what, (ours, theirs), arguments, least) in [
+        ("peers: tshark -T fields / protap, small Kafka", small, format!("{kafka} -T fields {KAFKA_FIELDS}"), 50.0),
+        ("peers: tshark -T fields / protap, small MongoDB", mongodb, format!("{mongo} -T fields {MONGO_FIELDS}"), 50.0),
+        ("peers: tshark -T fields / protap, bulk Kafka", bulk, format!("{kafka} -T fields {KAFKA_FIELDS}"), 50.0),
+        ("peers: tshark -T json / protap, bulk Kafka", bulk, format!("{kafka} -T json"), 500.0),
+    ] {
+        let tshark =
+            format!("tshark -n {arguments} -r {} >{}/tshark.out", theirs.path.display(), inputs.folder.display());
+        let [theirs_took, ours_took] = in_turns([&mut || command(&tshark).cpu, &mut || command(&read(ours, 1)).cpu])
+            .map(|time| time.as_secs_f64());
+        // For each packet, as the dissector may have got a shorter capture of the same kind.
+        let rate = |input: &Input, seconds: f64| input.packets as f64 / seconds;
+        let (we, they) = (rate(ours, ours_took), rate(theirs, theirs_took));
+        report.add(Row {
+            what,
+            target: if least > 50.0 { "500" } else { "50" },
+            measured: format!("{:.0} ({:.0} / {:.0} thousand packets/s)", we / they, they / 1e3, we / 1e3),
+            is_reached: Some(we / they >= least),
+            command: "make bench PART=peers",
+        });
+    }
+}
+
+/// Row 4: two workers on two cores. By the wall clock, of which the least counts here: others use the machine too.
+pub fn scaling(inputs: &Inputs, report: &mut Report) {
+    let input = &inputs.kafka_small;
+    let least = |workers: usize| {
+        (0..rounds()).map(|_| command(&read(input, workers)).wall.as_secs_f64()).fold(f64::MAX, f64::min)
+    };
+    let (one, two) = (least(1), least(2));
+    report.add(Row {
+        what: "scaling: one worker / two, small Kafka, wall clock, least",
+        target: "1.7",
+        measured: format!("{:.2} ({:.0} / {:.0} ms)", one / two, one * 1e3, two * 1e3),
+        is_reached: Some(one / two >= 1.7),
+        command: "make bench PART=scaling",
+    });
+}
+
+/// Row 8: a capture of ten packets, the compiled modules on disk.
+pub fn start(inputs: &Inputs, report: &mut Report) {
+    let whole = std::fs::read(&inputs.kafka_small.path).unwrap();
+    let mut at = 24;
+    for _ in 0..10 {
+        let len = u32::from_le_bytes(whole[at + 8..at + 12].try_into().unwrap());
+        at += 16 + len as usize;
+    }
+    let path = inputs.folder.join("ten.pcap");
+    std::fs::write(&path, &whole[..at]).unwrap();
+    let ten = read(&Input { path, packets: 10, bytes: at as u64 }, 1);
+    command(&ten);
+    let turns = if is_quick() { 1 } else { 3 };
+    let mut times: Vec<_> = (0..rounds() * turns).map(|_| command(&ten)).collect();
+    times.sort_unstable_by_key(|took| took.wall);
+    let wall = times[times.len() / 2].wall.as_secs_f64() * 1e3;
+    report.add(Row {
+        what: "start: ten packets, both plugins, compiled before",
+        target: "60 ms",
+        measured: format!("{wall:.0} ms"),
+        is_reached: Some(wall < 60.0),
+        command: "make bench PART=start",
+    });
+}

@@ -1,0 +1,193 @@
+//! Whole replays in one thread: with the plugins in the sandbox and linked natively, and against a program that does
+//! nothing but read the file and decode headers.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protap::capture::{CaptureEvent, CaptureSource, FileSource};
+use protap::emit::{FactTable, JsonSink, Sink};
+use protap::packet::{Decoded, decode};
+use protap::pipeline::run;
+use protap::plugin::PluginSet;
+use protap::plugin::wasm::Deadline;
+use protap::record::Record;
+
+use crate::measure::{cpu_time, in_turns};
+use crate::plugins;
+use crate::replay::{Unobserved, options};
+use crate::report::{Report, Row};
+use crate::traffic::{Pcap, bulk, repeated};
+
+const COMMAND: &str = "make bench PART=sandbox";
+
+/// The captures, as files.
+pub struct Inputs {
+    pub kafka_small: Input,
+    pub kafka_bulk: Input,
+    pub mongodb_small: Input,
+    /// As the bulk one, but short enough for a dissector.
+    pub kafka_bulk_short: Input,
+    pub mongodb_compressed: Input,
+    pub folder: PathBuf,
+}
+
+pub struct Input {
+    pub path: PathBuf,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl Inputs {
+    /// Writes them to `target/bench`; always the same bytes.
+    pub fn generate() -> Self {
+        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, pcap: Pcap| {
+            let path = folder.join(name);
+            std::fs::write(&path, &pcap.bytes).unwrap();
+            Input { path, packets: pcap.packets, bytes: pcap.bytes.len() as u64 }
+        };
+        Self {
+            kafka_small: write("kafka_small.pcap", repeated("kafka/noida_ck216_basic.pcap", 19_092, 500)),
+            kafka_bulk: write("kafka_bulk.pcap", bulk(128, 1 << 20)),
+            mongodb_small: write("mongodb_small.pcap", repeated("mongodb/secantus_pm420_crud.pcap", 27_017, 500)),
+            kafka_bulk_short: write("kafka_bulk_short.pcap", bulk(8, 1 << 20)),
+            mongodb_compressed: write("mongodb_comp.pcap", repeated("mongodb/comp_snappy_pm420.pcap", 27_018, 500)),
+            folder: folder.clone(),
+        }
+    }
+}
+
+/// A sink that drops what it gets.
+struct NullSink(u64);
+
+impl Sink for NullSink {
+    fn record(&mut self, record: &Record, _: &mut FactTable) -> io::Result<()> {
+        black_box(record);
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn source(input: &Input) -> FileSource {
+    FileSource::new([input.path.clone()])
+}
+
+/// To JSON, in a file.
+fn to_json(input: &Input, plugins: &Arc<PluginSet>) -> Duration {
+    let file = File::create(input.path.with_extension("json")).unwrap();
+    cpu_time(|| {
+        let mut sink = JsonSink::new(file, "pcap");
+        run(&mut source(input), plugins, &options(1), &mut sink, &mut Unobserved).unwrap();
+    })
+}
+
+fn to_nothing(input: &Input, plugins: &Arc<PluginSet>) -> (Duration, u64) {
+    let mut sink = NullSink(0);
+    let time = cpu_time(|| {
+        run(&mut source(input), plugins, &options(1), &mut sink, &mut Unobserved).unwrap();
+    });
+    (time, sink.0)
+}
+
+/// The reader and the decoder of headers, and nothing else.
+fn headers_only(input: &Input) -> Duration {
+    cpu_time(|| {
+        let mut source = source(input);
+        let mut bytes = 0_u64;
+        while let Ok(CaptureEvent::Packet(packet)) = source.next() {
+            if let Decoded::Segment(segment) = decode(&packet) {
+                bytes += u64::from(black_box(&segment).payload_len);
+            }
+        }
+        black_box(bytes);
+    })
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Row 1: what the sandbox costs.
+pub fn sandbox(inputs: &Inputs, report: &mut Report) {
+    let (wasm, native) = (plugins::wasm(Deadline::Fuel), plugins::native());
+    for (what, input, is_gated) in [
+        ("sandbox: replay of small Kafka, Wasm / native", &inputs.kafka_small, true),
+        ("sandbox: replay of bulk Kafka, Wasm / native", &inputs.kafka_bulk, true),
+        ("sandbox: replay of small MongoDB, Wasm / native", &inputs.mongodb_small, true),
+        ("sandbox: replay of MongoDB with snappy, Wasm / native", &inputs.mongodb_compressed, false),
+    ] {
+        let [wasm, native] = in_turns([&mut || to_json(input, &wasm), &mut || to_json(input, &native)]);
+        let ratio = wasm.as_secs_f64() / native.as_secs_f64();
+        report.add(Row {
+            what,
+            target: if is_gated { "1.15" } else { "" },
+            measured: format!("{ratio:.2} ({:.0} / {:.0} ms)", ms(wasm), ms(native)),
+            is_reached: is_gated.then_some(ratio <= 1.15),
+            command: COMMAND,
+        });
+    }
+}
+
+/// Row 2: how far from only reading the file.
+pub fn limit(inputs: &Inputs, report: &mut Report) {
+    let wasm = plugins::wasm(Deadline::Fuel);
+    let command = "make bench PART=limit";
+    let bulk = &inputs.kafka_bulk;
+    let [json, headers] = in_turns([&mut || to_json(bulk, &wasm), &mut || headers_only(bulk)]);
+    let ratio = json.as_secs_f64() / headers.as_secs_f64();
+    report.add(Row {
+        what: "limit: bulk Kafka to JSON / only reading and decoding headers",
+        target: "2",
+        measured: format!("{ratio:.2} ({:.1} / {:.1} ms)", ms(json), ms(headers)),
+        is_reached: Some(ratio <= 2.0),
+        command,
+    });
+    for (null, more, input) in [
+        ("limit: small Kafka, a record to no sink, beyond reading", "limit: its JSON", &inputs.kafka_small),
+        ("limit: small MongoDB, a record to no sink, beyond reading", "limit: its JSON", &inputs.mongodb_small),
+    ] {
+        let records = to_nothing(input, &wasm).1 as f64;
+        let [to_null, json, headers] =
+            in_turns([&mut || to_nothing(input, &wasm).0, &mut || to_json(input, &wasm), &mut || headers_only(input)]);
+        let each = |time: Duration, less: Duration| (time.as_secs_f64() - less.as_secs_f64()) * 1e9 / records;
+        for (what, target, nanos, most) in
+            [(null, "500 ns", each(to_null, headers), 500.0), (more, "600 ns", each(json, to_null), 600.0)]
+        {
+            report.add(Row {
+                what,
+                target,
+                measured: format!("{nanos:.0} ns"),
+                is_reached: Some(nanos <= most),
+                command,
+            });
+        }
+    }
+}
+
+/// Beyond the promises: what bounding a call by fuel and by CPU time costs.
+pub fn deadlines(inputs: &Inputs, report: &mut Report) {
+    let (fuel, time) = (plugins::wasm(Deadline::Fuel), plugins::wasm(Deadline::CpuTime));
+    for (what, input) in [
+        ("calls bounded by fuel / by CPU time, small Kafka", &inputs.kafka_small),
+        ("calls bounded by fuel / by CPU time, small MongoDB", &inputs.mongodb_small),
+    ] {
+        let [fuel, time] = in_turns([&mut || to_json(input, &fuel), &mut || to_json(input, &time)]);
+        let ratio = fuel.as_secs_f64() / time.as_secs_f64();
+        report.add(Row {
+            what,
+            target: "",
+            measured: format!("{ratio:.2} ({:.0} / {:.0} ms)", ms(fuel), ms(time)),
+            is_reached: None,
+            command: "make bench PART=more",
+        });
+    }
+}

@@ -1,0 +1,43 @@
+//! An open flow of which the same message comes again and again: one call of a plugin, alone or with its answer read.
+
+use std::hint::black_box;
+
+use protap::plugin::PluginSet;
+use protap::plugin::content::ContentReader;
+use protap::plugin::instance::{Call, Instance};
+use protap::record::PluginIdentity;
+use protap_plugin::contract::ParseResult;
+
+/// An open flow of which the same message comes again and again.
+pub struct Flow<'a> {
+    instance: Instance,
+    identity: &'a PluginIdentity,
+    call: Call,
+    message: &'a [u8],
+}
+
+impl<'a> Flow<'a> {
+    pub fn open(set: &'a PluginSet, plugin: usize, message: &'a [u8]) -> Self {
+        let mut instance = set.instantiate(plugin).unwrap();
+        let handle = instance.open(0, 0).unwrap();
+        let call = Call { handle, flags: 0, offset: 0, gap: 0, now: 0 };
+        Self { instance, identity: &set.get(plugin).unwrap().identity, call, message }
+    }
+
+    pub fn parse(&mut self) -> u32 {
+        let result = self.instance.parse(&self.call, black_box(self.message), &mut None).unwrap();
+        self.call.offset += self.message.len() as u64;
+        result
+    }
+
+    pub fn parse_and_read(&mut self) -> ParseResult {
+        let address = self.parse();
+        let memory = self.instance.memory();
+        let result = memory.result(address).unwrap();
+        let mut reader = ContentReader::new(memory, self.identity);
+        let messages = reader.messages(&result).unwrap();
+        assert_eq!((messages.len(), result.consumed as usize), (1, self.message.len()));
+        black_box(messages);
+        result
+    }
+}

@@ -1,0 +1,188 @@
+//! The shards, served by several threads: segments travel to them in batches, and a thread of its own puts together what
+//! comes back. A full queue blocks a capture file; a live capture it never does, see [`shed`](super::shed).
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::gather::{Round, Source, gather};
+use super::job::{Batch, Job, OwnedSegment, Place, work};
+use super::shed::{Fate, ShedCounters, Shedding};
+use crate::capture::SocketEvent;
+use crate::merge::Merge;
+use crate::packet::{Segment, Timestamp};
+use crate::pipeline::Workers;
+use crate::pipeline::report::ShardTotals;
+use crate::plugin::PluginSet;
+use crate::shard::{FlowOptions, SHARDS, shard_of};
+
+/// Segments in a batch, over all workers.
+const BATCH_SEGMENTS: usize = 1024;
+/// Payload bytes in a batch, over all workers.
+const BATCH_BYTES: usize = 1 << 20;
+/// Batches on their way to a worker.
+const QUEUE: usize = 4;
+
+/// A worker, as the reading thread sees it.
+struct Lane {
+    queue: Sender<Batch>,
+    batch: Batch,
+    shedding: Shedding,
+}
+
+/// The reading thread's side.
+pub(in crate::pipeline) struct Threads<'scope> {
+    lanes: Vec<Lane>,
+    is_live: bool,
+    segments: usize,
+    bytes: usize,
+    packet: u64,
+    shed: ShedCounters,
+    rounds: Sender<Round>,
+    merger: ScopedJoinHandle<'scope, io::Result<ShardTotals>>,
+}
+
+impl<'scope> Threads<'scope> {
+    pub(in crate::pipeline) fn start<'env, 'm: 'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>),
+        (workers, is_live): (usize, bool),
+        merge: &'m mut Merge<'_>,
+    ) -> io::Result<Self> {
+        let workers = workers.min(SHARDS);
+        let mut lanes = Vec::new();
+        let mut sources = Vec::new();
+        for worker in 0..workers {
+            let (queue, batches) = bounded(QUEUE);
+            let (results, outcomes) = bounded(QUEUE);
+            let (plugins, options) = (plugins.clone(), options.clone());
+            let work = move || {
+                // It runs what others wrote, and needs nothing.
+                #[cfg(target_os = "linux")]
+                let _ = crate::privilege::drop_all();
+                work(Place { worker, workers }, (&plugins, &options), &batches, &results)
+            };
+            std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(scope, work)?;
+            lanes.push(Lane { queue, batch: Batch::default(), shedding: Shedding::default() });
+            sources.push(Source::new(outcomes));
+        }
+        let (rounds, to_gather) = bounded(QUEUE * 2);
+        let gather = move || gather(sources, &to_gather, is_live, merge);
+        let merger = std::thread::Builder::new().name("merge".to_owned()).spawn_scoped(scope, gather)?;
+        let shed = ShedCounters::default();
+        Ok(Self { lanes, is_live, segments: 0, bytes: 0, packet: 0, shed, rounds, merger })
+    }
+
+    pub(in crate::pipeline) fn finish(mut self, last: Timestamp) -> io::Result<ShardTotals> {
+        let packet = self.packet.saturating_add(1);
+        for lane in &mut self.lanes {
+            lane.batch.jobs.push(Job::End { last, packet });
+        }
+        // A merge that has failed says why itself.
+        let _ = self.send(Round { workers: u32::MAX, flush: true, is_last: true });
+        self.lanes.clear();
+        drop(self.rounds);
+        let totals = self.merger.join().unwrap_or_else(|_| Err(io::Error::other("the merging thread panicked")));
+        totals.map(|mut totals| {
+            totals.shed = self.shed;
+            totals
+        })
+    }
+
+    #[inline]
+    fn push(&mut self, segment: &Segment<'_>, job: impl FnOnce(usize, OwnedSegment) -> Job) -> io::Result<()> {
+        self.packet = segment.packet;
+        let shard = shard_of(segment);
+        let worker = shard % self.lanes.len().max(1);
+        let Some(lane) = self.lanes.get_mut(worker) else { return Ok(()) };
+        let fate = if self.is_live { lane.judge(segment, &mut self.shed) } else { Fate::Taken };
+        match fate {
+            Fate::Taken => {
+                let owned = lane.batch.own(segment);
+                lane.batch.jobs.push(job(shard, owned));
+                self.bytes += segment.payload.len();
+            }
+            Fate::Shed => {
+                let header = Box::new(Segment { payload: &[], ..*segment });
+                lane.batch.jobs.push(Job::Shed { shard, header });
+            }
+            Fate::Dropped => {}
+        }
+        self.segments += 1;
+        if self.segments >= BATCH_SEGMENTS || self.bytes >= BATCH_BYTES {
+            self.hand_out(false)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what was collected to the workers; a live capture only to those that take it at once.
+    fn hand_out(&mut self, flush: bool) -> io::Result<()> {
+        let mut workers = u32::MAX;
+        if self.is_live {
+            let is_merge_behind = self.rounds.is_full();
+            for (index, lane) in self.lanes.iter_mut().enumerate() {
+                if is_merge_behind || lane.queue.is_full() {
+                    lane.shedding.is_behind = true;
+                    workers &= !(1 << index);
+                } else if lane.queue.is_empty() {
+                    lane.shedding.caught_up();
+                }
+            }
+            if is_merge_behind {
+                (self.segments, self.bytes) = (0, 0);
+                return Ok(());
+            }
+        }
+        self.send(Round { workers, flush, is_last: false })
+    }
+
+    fn send(&mut self, round: Round) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        self.rounds.send(round).map_err(|_| gone())?;
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if round.workers >> index & 1 == 1 {
+                lane.queue.send(std::mem::take(&mut lane.batch)).map_err(|_| gone())?;
+            }
+        }
+        (self.segments, self.bytes) = (0, 0);
+        Ok(())
+    }
+}
+
+impl Lane {
+    fn judge(&mut self, segment: &Segment<'_>, counters: &mut ShedCounters) -> Fate {
+        self.shedding.judge(segment, &self.batch, counters)
+    }
+}
+
+impl Workers for Threads<'_> {
+    fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()> {
+        self.push(segment, |shard, segment| Job::Segment { shard, segment })
+    }
+
+    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()> {
+        let processes = event.processes.clone();
+        self.push(&event.segment, move |shard, segment| Job::Socket { shard, segment: Box::new((segment, processes)) })
+    }
+
+    fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
+        self.packet = packet;
+        for lane in &mut self.lanes {
+            lane.batch.tick(now, packet, is_quiet);
+        }
+        Ok(())
+    }
+
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
+        for lane in &mut self.lanes {
+            lane.batch.jobs.push(Job::Plugins { set: set.clone(), packet: self.packet });
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hand_out(true)
+    }
+}
