@@ -31,9 +31,11 @@ impl Raw for Chunks {
             Direction::ToServer => output.request("ASK"),
             Direction::ToClient => output.response(Status::Ok),
         };
-        let (message, handle) = (message.id(u64::from(handle)), u32::from(handle));
+        // Its id may be unknown to begin with.
+        let message = if part == b'o' { message } else { message.id(u64::from(handle)) };
+        let handle = u32::from(handle);
         match part {
-            b'b' => message.begin(handle).emit(),
+            b'b' | b'o' => message.begin(handle).emit(),
             b'a' => message.amend(handle).emit(),
             b'f' => message.finish(handle).i64(CHUNKS, digit - b'0').fact(NAME, Facts(0), [digit]).emit(),
             b'w' => message.emit(),
@@ -100,6 +102,18 @@ fn a_request_is_pending_from_its_first_part_on() {
     assert_eq!(answers, [None, None, None, Some("ASK"), None]);
     // Finishing a request that was answered does not ask once more.
     assert_eq!(report.unanswered, 1);
+}
+
+#[test]
+fn a_request_waits_under_the_id_that_a_later_part_bears() {
+    for later in ["1a.", "1f1"] {
+        let report = Replay::new::<Plugin>().to_server("1o.").to_server(later).to_client("2w.1w.").split_sweep();
+        let answers: Vec<_> = report.messages.iter().map(|seen| seen.answers.as_deref()).collect();
+        assert_eq!((answers, report.unanswered), (vec![None, None, None, Some("ASK")], 0), "{later}");
+    }
+    // The earlier request of that id is closed.
+    let report = Replay::new::<Plugin>().to_server("1w.2o.1o.1f1").to_client("1w.").split_sweep();
+    assert_eq!((report.messages[4].answers.as_deref(), report.unanswered), (Some("ASK"), 1));
 }
 
 #[test]

@@ -109,6 +109,25 @@ impl Pairing {
         }
     }
 
+    /// A later part of a request that waits in order bears an id, at `at`: from now on it waits under that.
+    pub fn identify(
+        &mut self,
+        flow: &PairingFlow,
+        key: RequestKey,
+        (id, at): (u64, Timestamp),
+        out: &mut Vec<Box<Record>>,
+    ) -> RequestKey {
+        let side = self.side_mut(key.is_from_server);
+        let Some(mut pending) = key.id.is_none().then(|| side.take_in_order(key.sequence)).flatten() else {
+            return key;
+        };
+        pending.part.content.id = Some(id);
+        for (pending, reason) in side.insert(pending) {
+            out.extend(unanswered(flow, key.is_from_server, pending, reason, at));
+        }
+        RequestKey { id: Some(id), ..key }
+    }
+
     /// A further part of a request, which began at `at`; whether the request is still pending.
     pub fn amend(&mut self, key: RequestKey, part: Message, at: Timestamp) -> bool {
         let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) else { return false };
@@ -117,7 +136,7 @@ impl Pairing {
         if !part.context.as_slice().is_empty() {
             pending.context = part.context;
         }
-        // It is known by the id that it was begun with.
+        // It is known by the first id that it bore.
         let content = Content { id: None, ..part.content };
         pending.part.content.amend(content);
         true
@@ -326,4 +345,55 @@ fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Mes
         latency_ns: None,
         duration_ns: Some(span.last.saturating_sub(span.first)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::{Pairing, PairingFlow, Span};
+    use crate::packet::{Endpoint, Transport};
+    use crate::plugin::content::{Context, Message, MessagePart};
+    use crate::record::{Content, FlowEnds, Kind};
+
+    fn flow() -> PairingFlow {
+        let end = |port| Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port };
+        let ends = FlowEnds { transport: Transport::Tcp, client: end(40_000), server: end(7000) };
+        PairingFlow { ends, process: None, plugin: crate::emit::samples::kafka(), has_each_response: false }
+    }
+
+    fn message(kind: Kind, id: Option<u64>) -> Message {
+        Message {
+            start: 0,
+            end: 1,
+            bytes: 1,
+            kind,
+            protocol: 0,
+            content: Content { id, ..Content::default() },
+            context: Context::default(),
+            has_more_replies: false,
+            next_id: None,
+            part: MessagePart::Whole,
+            is_cancel: false,
+        }
+    }
+
+    #[test]
+    fn a_request_that_waited_in_order_is_found_by_the_id_that_it_bears_later() {
+        let (flow, mut pairing, mut records) = (flow(), Pairing::default(), Vec::new());
+        pairing.request(&flow, false, message(Kind::Request, Some(7)), 1, &mut records);
+        let key = pairing.request(&flow, false, message(Kind::Request, None), 2, &mut records);
+        pairing.request(&flow, false, message(Kind::Request, None), 3, &mut records);
+        assert!(records.is_empty());
+        let key = pairing.identify(&flow, key, (7, 4), &mut records);
+        let superseded: Vec<_> = records.drain(..).map(|record| (record.reason, record.ts)).collect();
+        assert_eq!(superseded, [(Some("superseded"), 1)]);
+        assert!(pairing.amend(key, message(Kind::Request, Some(7)), 5));
+        let span = Span { first: 6, last: 6 };
+        for id in [Some(7), None] {
+            pairing.response(&flow, true, message(Kind::Response, id), span, &mut records);
+        }
+        let answered: Vec<_> = records.iter().map(|record| record.ts).collect();
+        assert_eq!((answered, pairing.is_empty()), (vec![2, 3], true));
+    }
 }

@@ -12,6 +12,8 @@ use crate::plugin::Direction;
 /// A request that waits for its answer.
 struct Request {
     asked: Direction,
+    /// Of which more parts may come.
+    handle: Option<u32>,
     id: Option<u64>,
     /// A second id under which it is known, see `HAS_NEXT_ID`.
     next_id: Option<u64>,
@@ -71,6 +73,7 @@ impl Requests {
                     return if state.has_losses { Ok(None) } else { Err(format!("message {handle} was not begun")) };
                 };
                 state.begun.get_mut(at).into_iter().for_each(|(_, _, begun)| amend(begun, seen));
+                state.identify(handle, seen);
                 if !matches!(seen.part, Part::Finish(_)) {
                     return Ok(None);
                 }
@@ -126,7 +129,8 @@ impl State {
                 // A reused id closes the older request.
                 self.requests.retain(|request| seen.id.is_none() || request.asked != asked || request.id != seen.id);
                 let (type_name, context) = (seen.type_name.clone(), seen.context.clone());
-                self.requests.push(Request { asked, id: seen.id, next_id: None, type_name, context });
+                let handle = if let Part::Begin(handle) = seen.part { Some(handle) } else { None };
+                self.requests.push(Request { asked, handle, id: seen.id, next_id: None, type_name, context });
                 None
             }
             Kind::Response => {
@@ -142,6 +146,20 @@ impl State {
                 Some(type_name)
             }
             Kind::OneWay => None,
+        }
+    }
+
+    /// A request that waits in order waits under the id that this part of it bears, if it does.
+    fn identify(&mut self, handle: u32, part: &Seen) {
+        let asked = part.direction;
+        let begun = |request: &Request| (request.asked, request.handle) == (asked, Some(handle));
+        let is_known = self.requests.iter().any(|request| begun(request) && request.id.is_none());
+        if part.id.is_some() && is_known {
+            self.requests.retain(|request| begun(request) || request.asked != asked || request.id != part.id);
+            self.requests.iter_mut().filter(|request| begun(request)).for_each(|request| request.id = part.id);
+        }
+        if matches!(part.part, Part::Finish(_)) {
+            self.requests.iter_mut().filter(|request| begun(request)).for_each(|request| request.handle = None);
         }
     }
 

@@ -162,6 +162,12 @@ impl Side {
         }
     }
 
+    /// Takes out a request that waits in order.
+    pub(super) fn take_in_order(&mut self, sequence: u64) -> Option<Pending> {
+        let index = self.in_order.binary_search_by_key(&sequence, |pending| pending.sequence).ok()?;
+        self.in_order.remove(index).map(|pending| *pending)
+    }
+
     /// Takes out the request that a response with this id answers.
     pub(super) fn take(&mut self, id: Option<u64>) -> Option<Pending> {
         let Some(id) = id else { return self.in_order.pop_front().map(|pending| *pending) };

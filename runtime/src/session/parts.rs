@@ -47,16 +47,20 @@ impl Session {
                     Open::Message(begun, _) => amend(begun, message),
                     Open::Pending(key) => {
                         let key = *key;
+                        let key = self.identify(key, &message, first, cx);
                         let is_pending =
                             self.pairing.as_mut().is_some_and(|pairing| pairing.amend(key, message, first));
-                        if !is_pending {
+                        let parts = &mut self.streams.as_mut()?.lane_mut(direction).parts;
+                        if is_pending {
+                            parts.insert(handle, Open::Pending(key));
+                        } else {
                             parts.remove(&handle);
                         }
                     }
                 }
                 None
             }
-            MessagePart::Finish(handle) => self.finish_part(direction, handle, message, first),
+            MessagePart::Finish(handle) => self.finish_part(direction, handle, (message, first), cx),
         }
     }
 
@@ -96,20 +100,20 @@ impl Session {
         &mut self,
         direction: Direction,
         handle: u32,
-        message: Message,
-        first: Timestamp,
+        (message, first): (Message, Timestamp),
+        cx: &mut SessionContext<'_>,
     ) -> Option<(Message, Timestamp)> {
         let is_from_server = self.is_from_server(direction);
-        let lane = self.streams.as_mut()?.lane_mut(direction);
-        match lane.parts.remove(&handle) {
+        match self.streams.as_mut()?.lane_mut(direction).parts.remove(&handle) {
             Some(Open::Message(mut begun, first)) => {
                 amend(&mut begun, message);
                 Some((*begun, first))
             }
             Some(Open::Pending(key)) => {
                 let end = message.end;
+                let key = self.identify(key, &message, first, cx);
                 self.pairing.as_mut()?.amend(key, message, first);
-                lane.await_request(end, key);
+                self.streams.as_mut()?.lane_mut(direction).await_request(end, key);
                 None
             }
             // Its beginning was lost. A request that waits already does not do so once more.
@@ -119,6 +123,12 @@ impl Session {
                 (!is_pending).then_some((message, first))
             }
         }
+    }
+
+    /// A request that waits in order waits under the id that this part of it bears, if it does.
+    fn identify(&mut self, key: RequestKey, part: &Message, at: Timestamp, cx: &mut SessionContext<'_>) -> RequestKey {
+        let Some(id) = part.content.id else { return key };
+        self.with_pairing(cx, |pairing, flow, out| pairing.identify(flow, key, (id, at), out)).unwrap_or(key)
     }
 
     /// No more parts will come of that direction's messages.
