@@ -64,14 +64,14 @@ fn verdict(row: &Row) -> &'static str {
     }
 }
 
-/// The machine, the versions and the date.
+/// The machine, the versions, the date and how many turns there were.
 fn machine() -> String {
     let run = |line: &str| {
         let output = Command::new("bash").args(["-c", line]).output().unwrap();
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     format!(
-        "Machine: {} ({} cores), Linux {}. {}. protap {} at {}, {}. Load when it ended: {}. {}.\n",
+        "Machine: {} ({} cores), Linux {}. {}. protap {} at {}, {} Load when it ended: {}. {} turns. {}.\n",
         run("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n1"),
         run("nproc"),
         run("uname -r"),
@@ -80,6 +80,7 @@ fn machine() -> String {
         run("git rev-parse --short HEAD 2>/dev/null || echo '?'"),
         run("tshark --version 2>/dev/null | head -n1"),
         run("cut -d' ' -f1-3 /proc/loadavg"),
+        super::measure::rounds(),
         run("date -u +%F"),
     )
 }
