@@ -6,7 +6,8 @@ use protap_plugin::contract::memory::{Fault, MAX_ANSWER, Memory};
 use protap_plugin::contract::{self, Attribute, MAX_CONTEXT, Str, completeness, kind, message, status, tag};
 
 use crate::plugin::instance::CallError;
-use crate::record::{Completeness, Content, Kind, PluginIdentity, Status, Text, Value};
+use crate::plugin::words::Words;
+use crate::record::{Completeness, Content, Kind, PluginIdentity, SmolStr, Spares, Status, Text, Value};
 
 /// One message of an answer.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct Message {
     /// Index into the plugin's protocols.
     pub protocol: u16,
     /// What it says.
-    pub content: Content,
+    pub content: Box<Content>,
     /// For its response.
     pub context: Context,
     /// More responses to the same request follow.
@@ -76,34 +77,44 @@ impl Context {
 }
 
 /// A fact of an answer: namespace, key, value.
-pub type Fact = (u32, String, String);
+pub type Fact = (u32, SmolStr, SmolStr);
 
 /// Reads the parts of an answer.
 #[derive(Debug)]
 pub struct ContentReader<'a> {
     memory: Memory<'a>,
     identity: &'a PluginIdentity,
+    words: &'a mut Words,
+    spares: &'a mut Spares,
     /// Bytes that the answer may still come to.
     room: usize,
-    /// Strings that were not UTF-8.
-    pub replaced_strings: u64,
 }
 
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
-    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity) -> Self {
-        Self { memory, identity, room: MAX_ANSWER as usize, replaced_strings: 0 }
+    pub fn new(
+        memory: Memory<'a>,
+        identity: &'a PluginIdentity,
+        words: &'a mut Words,
+        spares: &'a mut Spares,
+    ) -> Self {
+        Self { memory, identity, words, spares, room: MAX_ANSWER as usize }
     }
 
-    /// All messages of the answer.
-    pub fn messages(&mut self, result: &contract::ParseResult) -> Result<Vec<Message>, CallError> {
-        let messages = self.memory.messages(result)?;
-        collect(result.message_count, messages.map(|message| self.message(&message)))
+    /// Adds all messages of the answer.
+    pub fn messages(&mut self, result: &contract::ParseResult, into: &mut Vec<Message>) -> Result<(), CallError> {
+        for message in self.memory.messages(result)? {
+            into.push(self.message(&message)?);
+        }
+        Ok(())
     }
 
     /// All facts of the answer.
     pub fn facts(&mut self, result: &contract::ParseResult) -> Result<Vec<Fact>, CallError> {
+        if result.fact_count == 0 {
+            return Ok(Vec::new());
+        }
         let facts = self.memory.facts(result)?.map(|fact| {
             self.namespace(fact.namespace)?;
             let key = self.text("fact key", fact.key)?.unwrap_or_default();
@@ -114,16 +125,10 @@ impl<'a> ContentReader<'a> {
     }
 
     /// A string for people: a reason.
-    pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<String>, CallError> {
+    pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<SmolStr>, CallError> {
         let Some(bytes) = self.memory.string(what, string)? else { return Ok(None) };
         self.count(bytes.len(), 1)?;
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text.to_owned())),
-            Err(_) => {
-                self.replaced_strings += 1;
-                Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
+        Ok(Some(self.words.word(bytes)))
     }
 
     fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
@@ -152,25 +157,24 @@ impl<'a> ContentReader<'a> {
         })
     }
 
-    fn content(&mut self, message: &contract::Message) -> Result<Content, CallError> {
+    fn content(&mut self, message: &contract::Message) -> Result<Box<Content>, CallError> {
         let is = |bit| message.flags & bit != 0;
-        Ok(Content {
-            id: is(message::HAS_ID).then_some(message.id),
-            type_name: self.text("type", message.type_name)?,
-            version: self.text("version", message.version)?,
-            domain: self.text("domain", message.domain)?,
-            resource: self.resource("resource", message.resource, message.resource_facts)?,
-            endpoint: self.resource("endpoint", message.endpoint, message.resource_facts)?,
-            status: status_of(message.status)?,
-            code: is(message::HAS_CODE).then_some(message.code),
-            exception: self.text("exception", message.exception)?,
-            result: self.text("result", message.result)?,
-            completeness: completeness_of(message.completeness)?,
-            reason: self.text("reason", message.reason)?,
-            is_long_poll: is(message::LONG_POLL),
-            attributes: self.attributes(message)?,
-            extra: None,
-        })
+        let mut content = self.spares.content();
+        content.id = is(message::HAS_ID).then_some(message.id);
+        content.type_name = self.text("type", message.type_name)?;
+        content.version = self.text("version", message.version)?;
+        content.domain = self.text("domain", message.domain)?;
+        content.resource = self.resource("resource", message.resource, message.resource_facts)?;
+        content.endpoint = self.resource("endpoint", message.endpoint, message.resource_facts)?;
+        content.status = status_of(message.status)?;
+        content.code = is(message::HAS_CODE).then_some(message.code);
+        content.exception = self.text("exception", message.exception)?;
+        content.result = self.text("result", message.result)?;
+        content.completeness = completeness_of(message.completeness)?;
+        content.reason = self.text("reason", message.reason)?;
+        content.is_long_poll = is(message::LONG_POLL);
+        self.attributes(message, &mut content.attributes)?;
+        Ok(content)
     }
 
     fn context(&self, string: Str) -> Result<Context, CallError> {
@@ -186,16 +190,17 @@ impl<'a> ContentReader<'a> {
         }
     }
 
-    fn attributes(&mut self, message: &contract::Message) -> Result<Vec<(u16, Value)>, CallError> {
+    fn attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
-        let attributes = attributes.map(|attribute| {
+        into.reserve_exact(message.attributes.len as usize);
+        for attribute in attributes {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
-            self.value(&attribute).map(|value| (attribute.index, value))
-        });
-        collect(message.attributes.len, attributes)
+            into.push((attribute.index, self.value(&attribute)?));
+        }
+        Ok(())
     }
 
     fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
@@ -247,7 +252,7 @@ impl<'a> ContentReader<'a> {
 }
 
 /// Collects as many elements as were counted, and checked, before: a vector that grows as it goes is allocated several
-/// times, and for four messages at first.
+/// times.
 fn collect<T>(count: u32, elements: impl Iterator<Item = Result<T, CallError>>) -> Result<Vec<T>, CallError> {
     let mut collected = Vec::with_capacity(count as usize);
     for element in elements {
@@ -297,7 +302,7 @@ fn part_of(flags: u32, handle: u32) -> Result<MessagePart, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Str};
+    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Spares, Str, Words};
     use protap_plugin::contract::memory::{MAX_ANSWER, MAX_STR};
 
     #[test]
@@ -310,7 +315,8 @@ mod tests {
             attributes: Vec::new(),
             facts: Vec::new(),
         };
-        let mut reader = ContentReader::new(Memory(&memory), &identity);
+        let (mut words, mut spares) = (Words::default(), Spares::default());
+        let mut reader = ContentReader::new(Memory(&memory), &identity, &mut words, &mut spares);
         let mut read = || reader.text("type", Str { ptr: 0, len: MAX_STR });
         assert_eq!((0..MAX_ANSWER / MAX_STR).filter(|_| read().is_ok()).count(), 16);
         assert_eq!(read(), Err(CallError::Result(Fault::TooMany("answer"))));

@@ -11,7 +11,7 @@ use crate::packet::{Segment, Timestamp};
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
 use crate::record::Process;
-use crate::shard::{FlowOptions, SHARDS, Shard};
+use crate::shard::{FlowKey, FlowOptions, SHARDS, Shard};
 
 /// One thing that happens.
 pub(super) enum Job {
@@ -127,7 +127,7 @@ impl Job {
                 let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
                 let (segment, processes) = *segment;
                 let payload = bytes.get(segment.payload).unwrap_or_default();
-                shard.socket_segment(&Segment { payload, ..segment.header }, &processes);
+                shard.take(FlowKey::of(&segment.header), &Segment { payload, ..segment.header }, Some(&processes));
                 take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
             }
             Self::Shed { shard, header } => {

@@ -1,0 +1,88 @@
+//! What records were made of, kept so that the next ones need not allocate: records go out to the sink, and come back from
+//! it to the shards.
+
+use super::{Content, Record};
+use crate::pair::Pending;
+
+/// Records that are kept at most: twice as many as the merge holds back.
+const MAX_RECORDS: usize = 8_192;
+/// Contents that are kept at most: two to a record.
+const MAX_CONTENTS: usize = 2 * MAX_RECORDS;
+/// Pending requests that are kept at most.
+const MAX_PENDING: usize = 1_024;
+/// Attributes for which a content that is kept may have room.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// Boxes without anything in them.
+#[derive(Debug, Default)]
+pub struct Spares {
+    records: Vec<Box<Record>>,
+    contents: Vec<Box<Content>>,
+    pending: Vec<Box<Pending>>,
+}
+
+impl Spares {
+    /// A content that says nothing.
+    #[must_use]
+    pub fn content(&mut self) -> Box<Content> {
+        self.contents.pop().unwrap_or_default()
+    }
+
+    /// The record in a box.
+    #[must_use]
+    pub fn record(&mut self, record: Record) -> Box<Record> {
+        match self.records.pop() {
+            Some(mut spare) => {
+                *spare = record;
+                spare
+            }
+            None => Box::new(record),
+        }
+    }
+
+    /// The pending request in a box.
+    #[must_use]
+    pub(crate) fn pending(&mut self, pending: Pending) -> Box<Pending> {
+        match self.pending.pop() {
+            Some(mut spare) => {
+                let Pending { part, .. } = std::mem::replace(&mut *spare, pending);
+                self.keep_content(part.content);
+                spare
+            }
+            None => Box::new(pending),
+        }
+    }
+
+    /// Takes back a pending request.
+    pub(crate) fn keep_pending(&mut self, pending: Box<Pending>) {
+        if self.pending.len() < MAX_PENDING {
+            self.pending.push(pending);
+        }
+    }
+
+    /// Takes back a content.
+    pub fn keep_content(&mut self, mut content: Box<Content>) {
+        if self.contents.len() < MAX_CONTENTS && content.attributes.capacity() <= MAX_ATTRIBUTES {
+            content.clear();
+            self.contents.push(content);
+        }
+    }
+
+    /// Takes back a record.
+    pub fn keep(&mut self, mut record: Box<Record>) {
+        for part in [record.request.take(), record.response.take()].into_iter().flatten() {
+            self.keep_content(part.content);
+        }
+        if self.records.len() < MAX_RECORDS {
+            self.records.push(record);
+        }
+    }
+
+    /// Takes over the parts of at most `records` records.
+    pub fn take_from(&mut self, other: &mut Self, records: usize) {
+        let rest = other.records.len().saturating_sub(records);
+        self.records.extend(other.records.drain(rest..));
+        let rest = other.contents.len().saturating_sub(2 * records);
+        self.contents.extend(other.contents.drain(rest..));
+    }
+}
