@@ -16,7 +16,7 @@ use crate::packet::{Endpoint, Segment, Timestamp, Transport};
 use crate::pair::REQUEST_TIMEOUT;
 use crate::plugin::PluginSet;
 use crate::reassembly::{Direction, FlowAssembler, Observed, ReassemblyCounters};
-use crate::record::{Output, Process, Spares};
+use crate::record::{Output, ProcessPair, Spares};
 use crate::running::RunningPlugins;
 use crate::session::{Session, SessionContext, SessionCounters};
 use crate::summary::Unclaimed;
@@ -206,17 +206,12 @@ impl Shard {
     }
 
     /// Takes a segment of one of its flows.
-    pub fn segment(&mut self, segment: &Segment<'_>) {
-        self.take(FlowKey::of(segment), segment, None);
+    pub fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) {
+        self.take(FlowKey::of(segment), segment, processes);
     }
 
     /// Takes a segment of that flow, one of its own. Source and destination may be known processes.
-    pub(crate) fn take(
-        &mut self,
-        key: FlowKey,
-        segment: &Segment<'_>,
-        processes: Option<&[Option<Arc<Process>>; 2]>,
-    ) {
+    pub(crate) fn take(&mut self, key: FlowKey, segment: &Segment<'_>, processes: Option<&ProcessPair>) {
         let core = &mut self.core;
         core.now = core.now.max(segment.at);
         // Mostly it is of the same flow as the one before.

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use super::Workers;
 use super::report::ShardTotals;
-use crate::capture::SocketEvent;
 use crate::merge::{Emitted, Merge};
 use crate::packet::{Segment, Timestamp};
 use crate::plugin::PluginSet;
+use crate::record::ProcessPair;
 use crate::shard::{FlowKey, FlowOptions, SHARDS, Shard};
 
 pub(super) use shed::ShedCounters;
@@ -47,22 +47,13 @@ impl<'m, 's> Inline<'m, 's> {
 }
 
 impl Workers for Inline<'_, '_> {
-    fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()> {
+    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
         self.packet = segment.packet;
         let key = FlowKey::of(segment);
         let index = key.shard();
         let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
-        shard.take(key, segment, None);
+        shard.take(key, segment, processes);
         hand_out(shard, index, (segment.packet, true), self.merge)
-    }
-
-    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()> {
-        self.packet = event.segment.packet;
-        let key = FlowKey::of(&event.segment);
-        let index = key.shard();
-        let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
-        shard.take(key, &event.segment, Some(event.processes));
-        hand_out(shard, index, (self.packet, true), self.merge)
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {

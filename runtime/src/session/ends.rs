@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::packet::Endpoint;
-use crate::record::{FlowEnds, Process, Processes};
+use crate::record::{FlowEnds, Process, ProcessPair, Processes};
 
 /// The processes of a flow.
 #[derive(Debug, Default)]
 pub(super) struct EndProcesses {
     /// In the order of the flow's ends.
-    pub(super) by_end: [Option<Arc<Process>>; 2],
+    pub(super) by_end: ProcessPair,
     /// As records name them: with the flag that says whether the first end is the server.
     by_role: Option<(bool, Arc<Processes>)>,
 }
