@@ -82,7 +82,7 @@ impl Spares {
     pub fn take_from(&mut self, other: &mut Self, records: usize) {
         let rest = other.records.len().saturating_sub(records);
         self.records.extend(other.records.drain(rest..));
-        let rest = other.contents.len().saturating_sub(2 * records);
+        let rest = other.contents.len().saturating_sub(records.saturating_mul(2));
         self.contents.extend(other.contents.drain(rest..));
     }
 }
