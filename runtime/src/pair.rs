@@ -182,12 +182,12 @@ impl Pairing {
         let next_id = message.next_id;
         let side = self.side_mut(asked_by_server);
         let Some(mut pending) = side.take(message.content.id) else {
-            let mut record = lone(flow, is_from_server, RecordKind::Response, message, span);
+            let mut record = lone(flow, (RecordKind::Response, is_from_server), message, span, out);
             record.reason = Some("request not seen");
             return out.push(record);
         };
         if pending.is_given_up {
-            let mut record = lone(flow, is_from_server, RecordKind::Response, message, span);
+            let mut record = lone(flow, (RecordKind::Response, is_from_server), message, span, out);
             record.is_late = true;
             return out.push(record);
         }
@@ -210,16 +210,23 @@ impl Pairing {
     }
 
     /// A message ended that has no counterpart.
-    pub fn one_way(flow: &PairingFlow<'_>, is_from_server: bool, message: Message, span: Span) -> Record {
-        lone(flow, is_from_server, RecordKind::OneWay, message, span)
+    pub fn one_way(
+        flow: &PairingFlow<'_>,
+        is_from_server: bool,
+        message: Message,
+        span: Span,
+        out: &mut Outlet<'_>,
+    ) {
+        let record = lone(flow, (RecordKind::OneWay, is_from_server), message, span, out);
+        out.push(record);
     }
 
     /// A request ended that cannot be paired, since in-order pairing is out of step.
-    pub fn stray(flow: &PairingFlow<'_>, is_from_server: bool, message: Message, span: Span) -> Record {
-        let mut record = lone(flow, is_from_server, RecordKind::Request, message, span);
+    pub fn stray(flow: &PairingFlow<'_>, is_from_server: bool, message: Message, span: Span, out: &mut Outlet<'_>) {
+        let mut record = lone(flow, (RecordKind::Request, is_from_server), message, span, out);
         record.response = Some(no_response(Status::Unknown));
         record.reason = Some("lost");
-        record
+        out.push(record);
     }
 
     /// Gives up requests that have waited too long; when the next one will have.
@@ -301,7 +308,7 @@ fn session(
     mut pending: Box<Pending>,
     reason: Option<&'static str>,
     out: &mut Outlet<'_>,
-) -> Record {
+) -> Box<Record> {
     let (first, last) = (pending.first, pending.last.unwrap_or(pending.first));
     let status = if reason == Some("timeout") { Status::Timeout } else { Status::Unknown };
     let (kind, response, span) = match pending.replies.take() {
@@ -312,22 +319,26 @@ fn session(
     let request = Part { content, bytes: pending.part.bytes, count: pending.part.count };
     let protocol = pending.protocol;
     out.spares.keep_pending(pending);
-    Record {
-        ts: first,
-        completed: span.map_or(last, |span| span.last),
-        plugin: flow.plugin.clone(),
-        protocol,
-        kind,
-        flow: flow.ends,
-        process: flow.process.cloned(),
-        is_from_server,
-        request: Some(request),
-        response: Some(response),
-        is_late: false,
-        reason,
-        latency_ns: span.map(|span| span.first.saturating_sub(last)),
-        duration_ns: span.map(|span| span.last.saturating_sub(first)),
-    }
+    let mut record = blank(flow, (kind, protocol, is_from_server), out);
+    record.ts = first;
+    record.completed = span.map_or(last, |span| span.last);
+    (record.request, record.response) = (Some(request), Some(response));
+    record.reason = reason;
+    record.latency_ns = span.map(|span| span.first.saturating_sub(last));
+    record.duration_ns = span.map(|span| span.last.saturating_sub(first));
+    record
+}
+
+/// A record of the flow that says nothing more than what it is about.
+fn blank(
+    flow: &PairingFlow<'_>,
+    (kind, protocol, is_from_server): (RecordKind, u16, bool),
+    out: &mut Outlet<'_>,
+) -> Box<Record> {
+    let mut record = out.spares.record(flow.plugin, flow.ends);
+    (record.kind, record.protocol, record.is_from_server) = (kind, protocol, is_from_server);
+    record.process = flow.process.cloned();
+    record
 }
 
 fn no_response(status: Status) -> Part {
@@ -338,24 +349,18 @@ fn no_response(status: Status) -> Part {
 }
 
 /// The record of a single message.
-fn lone(flow: &PairingFlow<'_>, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Record {
+fn lone(
+    flow: &PairingFlow<'_>,
+    (kind, is_from_server): (RecordKind, bool),
+    message: Message,
+    span: Span,
+    out: &mut Outlet<'_>,
+) -> Box<Record> {
     let is_response = message.kind == Kind::Response;
     let part = Part { bytes: message.bytes, count: 1, content: message.content };
-    let (request, response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
-    Record {
-        ts: span.first,
-        completed: span.last,
-        plugin: flow.plugin.clone(),
-        protocol: message.protocol,
-        kind,
-        flow: flow.ends,
-        process: flow.process.cloned(),
-        is_from_server,
-        request,
-        response,
-        is_late: false,
-        reason: None,
-        latency_ns: None,
-        duration_ns: Some(span.last.saturating_sub(span.first)),
-    }
+    let mut record = blank(flow, (kind, message.protocol, is_from_server), out);
+    (record.ts, record.completed) = (span.first, span.last);
+    (record.request, record.response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
+    record.duration_ns = Some(span.last.saturating_sub(span.first));
+    record
 }

@@ -291,3 +291,33 @@ pub struct Record {
     /// First byte of the request to last byte of the response, in nanoseconds.
     pub duration_ns: Option<u64>,
 }
+
+impl Record {
+    /// A record that says nothing.
+    #[must_use]
+    pub fn new(plugin: Arc<PluginIdentity>, flow: FlowEnds) -> Self {
+        Self {
+            ts: 0,
+            completed: 0,
+            plugin,
+            protocol: 0,
+            kind: RecordKind::OneWay,
+            flow,
+            process: None,
+            is_from_server: false,
+            request: None,
+            response: None,
+            is_late: false,
+            reason: None,
+            latency_ns: None,
+            duration_ns: None,
+        }
+    }
+
+    /// Forgets all that it says but for whose it is.
+    fn clear(&mut self) {
+        (self.process, self.request, self.response) = (None, None, None);
+        (self.is_late, self.reason) = (false, None);
+        (self.latency_ns, self.duration_ns) = (None, None);
+    }
+}

@@ -193,7 +193,10 @@ impl<'a> ContentReader<'a> {
     fn attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
-        into.reserve_exact(message.attributes.len as usize);
+        if into.capacity() < message.attributes.len as usize {
+            // Rounded up: it is used again for other messages.
+            into.reserve_exact((message.attributes.len as usize).next_multiple_of(8));
+        }
         for attribute in attributes {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));

@@ -25,7 +25,7 @@ pub struct Outlet<'a> {
 
 impl Outlet<'_> {
     /// Gives out a record.
-    pub fn push(&mut self, record: Record) {
-        self.out.push(Output::Record(self.spares.record(record)));
+    pub fn push(&mut self, record: Box<Record>) {
+        self.out.push(Output::Record(record));
     }
 }

@@ -1,7 +1,9 @@
 //! What records were made of, kept so that the next ones need not allocate: records go out to the sink, and come back from
 //! it to the shards.
 
-use super::{Content, Record};
+use std::sync::Arc;
+
+use super::{Content, FlowEnds, PluginIdentity, Record};
 use crate::pair::Pending;
 
 /// Records that are kept at most: twice as many as the merge holds back.
@@ -28,16 +30,16 @@ impl Spares {
         self.contents.pop().unwrap_or_default()
     }
 
-    /// The record in a box.
+    /// A record of that plugin and flow that says nothing.
     #[must_use]
-    pub fn record(&mut self, record: Record) -> Box<Record> {
-        match self.records.pop() {
-            Some(mut spare) => {
-                *spare = record;
-                spare
-            }
-            None => Box::new(record),
+    pub fn record(&mut self, plugin: &Arc<PluginIdentity>, flow: FlowEnds) -> Box<Record> {
+        let Some(mut spare) = self.records.pop() else { return Box::new(Record::new(plugin.clone(), flow)) };
+        // Most come from the same plugin. Where several threads count references, that costs more than all the rest.
+        if !Arc::ptr_eq(&spare.plugin, plugin) {
+            spare.plugin = plugin.clone();
         }
+        spare.flow = flow;
+        spare
     }
 
     /// The pending request in a box.
@@ -73,6 +75,7 @@ impl Spares {
         for part in [record.request.take(), record.response.take()].into_iter().flatten() {
             self.keep_content(part.content);
         }
+        record.clear();
         if self.records.len() < MAX_RECORDS {
             self.records.push(record);
         }

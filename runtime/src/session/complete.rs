@@ -120,8 +120,8 @@ impl Session {
             Kind::Response => {
                 pairing.get_or_insert_default().response(&flow, is_from_server, message, span, &mut out);
             }
-            Kind::OneWay => out.push(Pairing::one_way(&flow, is_from_server, message, span)),
-            Kind::Request => out.push(Pairing::stray(&flow, is_from_server, message, span)),
+            Kind::OneWay => Pairing::one_way(&flow, is_from_server, message, span, &mut out),
+            Kind::Request => Pairing::stray(&flow, is_from_server, message, span, &mut out),
         }
     }
 

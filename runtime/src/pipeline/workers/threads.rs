@@ -19,7 +19,7 @@ use crate::record::ProcessPair;
 use crate::shard::{FlowOptions, SHARDS, shard_of};
 
 /// Segments in a batch, over all workers.
-const BATCH_SEGMENTS: usize = 1024;
+const BATCH_SEGMENTS: usize = 512;
 /// Payload bytes in a batch, over all workers.
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches on their way to a worker.
