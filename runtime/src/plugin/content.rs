@@ -229,14 +229,16 @@ impl<'a> ContentReader<'a> {
     fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
         let elements = self.memory.list("list", list)?;
         self.count(Str::SIZE, list.len)?;
-        let elements = elements.map(|element| {
+        let mut texts = self.spares.list();
+        texts.reserve_exact(list.len as usize);
+        for element in elements {
             let text = self.text("list element", element)?.unwrap_or_default();
-            Ok(match namespace {
+            texts.push(match namespace {
                 Some(namespace) => Text::Ref(namespace, text),
                 None => Text::Plain(text),
-            })
-        });
-        collect(list.len, elements)
+            });
+        }
+        Ok(texts)
     }
 
     /// What lies in the guest's memory once may be pointed to any number of times; it is bounded as it is copied.

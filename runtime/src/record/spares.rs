@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Content, FlowEnds, PluginIdentity, Record};
+use super::{Content, FlowEnds, PluginIdentity, Record, Text, Value};
 use crate::pair::Pending;
 
 /// Records that are kept at most: twice as many as the merge holds back.
@@ -12,14 +12,17 @@ const MAX_RECORDS: usize = 8_192;
 const MAX_CONTENTS: usize = 2 * MAX_RECORDS;
 /// Pending requests that are kept at most.
 const MAX_PENDING: usize = 1_024;
-/// Attributes for which a content that is kept may have room.
-const MAX_ATTRIBUTES: usize = 64;
+/// Lists of strings that are kept at most.
+const MAX_LISTS: usize = MAX_CONTENTS;
+/// Attributes for which a content that is kept may have room, and strings for which a list may.
+const MAX_ROOM: usize = 64;
 
 /// Boxes without anything in them.
 #[derive(Debug, Default)]
 pub struct Spares {
     records: Vec<Box<Record>>,
     contents: Vec<Box<Content>>,
+    lists: Vec<Vec<Text>>,
     pending: Vec<Box<Pending>>,
 }
 
@@ -28,6 +31,12 @@ impl Spares {
     #[must_use]
     pub fn content(&mut self) -> Box<Content> {
         self.contents.pop().unwrap_or_default()
+    }
+
+    /// A list without strings.
+    #[must_use]
+    pub fn list(&mut self) -> Vec<Text> {
+        self.lists.pop().unwrap_or_default()
     }
 
     /// A record of that plugin and flow that says nothing.
@@ -64,7 +73,16 @@ impl Spares {
 
     /// Takes back a content.
     pub fn keep_content(&mut self, mut content: Box<Content>) {
-        if self.contents.len() < MAX_CONTENTS && content.attributes.capacity() <= MAX_ATTRIBUTES {
+        for (_, value) in content.attributes.drain(..) {
+            if let Value::List(mut list) = value
+                && self.lists.len() < MAX_LISTS
+                && list.capacity() <= MAX_ROOM
+            {
+                list.clear();
+                self.lists.push(list);
+            }
+        }
+        if self.contents.len() < MAX_CONTENTS && content.attributes.capacity() <= MAX_ROOM {
             content.clear();
             self.contents.push(content);
         }
@@ -83,9 +101,12 @@ impl Spares {
 
     /// Takes over the parts of at most `records` records.
     pub fn take_from(&mut self, other: &mut Self, records: usize) {
-        let rest = other.records.len().saturating_sub(records);
-        self.records.extend(other.records.drain(rest..));
-        let rest = other.contents.len().saturating_sub(records.saturating_mul(2));
-        self.contents.extend(other.contents.drain(rest..));
+        take(&mut self.records, &mut other.records, records);
+        take(&mut self.contents, &mut other.contents, records.saturating_mul(2));
+        take(&mut self.lists, &mut other.lists, records.saturating_mul(2));
     }
+}
+
+fn take<T>(to: &mut Vec<T>, from: &mut Vec<T>, count: usize) {
+    to.extend(from.drain(from.len().saturating_sub(count)..));
 }
