@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod content;
+mod context;
 pub mod deepflow;
 pub mod imports;
 pub mod instance;

@@ -3,8 +3,9 @@
 //! that does not exist is the guest's fault, and the answer as a whole is refused.
 
 use protap_plugin::contract::memory::{Fault, MAX_ANSWER, Memory};
-use protap_plugin::contract::{self, Attribute, MAX_CONTEXT, Str, completeness, kind, message, status, tag};
+use protap_plugin::contract::{self, Attribute, Str, completeness, kind, message, status, tag};
 
+pub use crate::plugin::context::Context;
 use crate::plugin::instance::CallError;
 use crate::plugin::words::Words;
 use crate::record::{Completeness, Content, Kind, PluginIdentity, SmolStr, Spares, Status, Text, Value};
@@ -49,33 +50,6 @@ pub enum MessagePart {
     Finish(u32),
 }
 
-/// What a request left with the host for its response: at most [`MAX_CONTEXT`] bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Context {
-    bytes: [u8; MAX_CONTEXT],
-    len: u8,
-}
-
-impl Default for Context {
-    fn default() -> Self {
-        Self { bytes: [0; MAX_CONTEXT], len: 0 }
-    }
-}
-
-impl Context {
-    /// The bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    fn new(bytes: &[u8]) -> Option<Self> {
-        let mut context = Self { bytes: [0; MAX_CONTEXT], len: u8::try_from(bytes.len()).ok()? };
-        context.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(context)
-    }
-}
-
 /// A fact of an answer: namespace, key, value.
 pub type Fact = (u32, SmolStr, SmolStr);
 
@@ -117,8 +91,8 @@ impl<'a> ContentReader<'a> {
         }
         let facts = self.memory.facts(result)?.map(|fact| {
             self.namespace(fact.namespace)?;
-            let key = self.text("fact key", fact.key)?.unwrap_or_default();
-            let value = self.text("fact value", fact.value)?.unwrap_or_default();
+            let key = self.word("fact key", fact.key)?;
+            let value = self.word("fact value", fact.value)?;
             Ok((fact.namespace, key, value))
         });
         collect(result.fact_count, facts)
@@ -126,9 +100,31 @@ impl<'a> ContentReader<'a> {
 
     /// A string for people: a reason.
     pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<SmolStr>, CallError> {
-        let Some(bytes) = self.memory.string(what, string)? else { return Ok(None) };
+        let mut text = None;
+        self.put_text(what, string, &mut text)?;
+        Ok(text)
+    }
+
+    /// Reads a string to where it belongs, if there is one. To hand it on as a result would cost more than to read it.
+    #[inline]
+    fn put_text(
+        &mut self,
+        what: &'static str,
+        string: Str,
+        into: &mut Option<SmolStr>,
+    ) -> Result<(), CallError> {
+        if let Some(bytes) = self.memory.string(what, string)? {
+            self.count(bytes.len(), 1)?;
+            *into = Some(self.words.word(bytes));
+        }
+        Ok(())
+    }
+
+    /// A string of which an absent one is an empty one.
+    fn word(&mut self, what: &'static str, string: Str) -> Result<SmolStr, CallError> {
+        let bytes = self.memory.string(what, string)?.unwrap_or_default();
         self.count(bytes.len(), 1)?;
-        Ok(Some(self.words.word(bytes)))
+        Ok(self.words.word(bytes))
     }
 
     fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
@@ -161,36 +157,51 @@ impl<'a> ContentReader<'a> {
         let is = |bit| message.flags & bit != 0;
         let mut content = self.spares.content();
         content.id = is(message::HAS_ID).then_some(message.id);
-        content.type_name = self.text("type", message.type_name)?;
-        content.version = self.text("version", message.version)?;
-        content.domain = self.text("domain", message.domain)?;
-        content.resource = self.resource("resource", message.resource, message.resource_facts)?;
-        content.endpoint = self.resource("endpoint", message.endpoint, message.resource_facts)?;
+        self.put_text("type", message.type_name, &mut content.type_name)?;
+        self.put_text("version", message.version, &mut content.version)?;
+        self.put_text("domain", message.domain, &mut content.domain)?;
+        let facts = message.resource_facts;
+        self.put_resource("resource", (message.resource, facts), &mut content.resource)?;
+        self.put_resource("endpoint", (message.endpoint, facts), &mut content.endpoint)?;
         content.status = status_of(message.status)?;
         content.code = is(message::HAS_CODE).then_some(message.code);
-        content.exception = self.text("exception", message.exception)?;
-        content.result = self.text("result", message.result)?;
+        self.put_text("exception", message.exception, &mut content.exception)?;
+        self.put_text("result", message.result, &mut content.result)?;
         content.completeness = completeness_of(message.completeness)?;
-        content.reason = self.text("reason", message.reason)?;
+        self.put_text("reason", message.reason, &mut content.reason)?;
         content.is_long_poll = is(message::LONG_POLL);
-        self.attributes(message, &mut content.attributes)?;
+        self.put_attributes(message, &mut content.attributes)?;
         Ok(content)
     }
 
     fn context(&self, string: Str) -> Result<Context, CallError> {
         let bytes = self.memory.string("context", string)?.unwrap_or_default();
-        Context::new(bytes).filter(|_| bytes.len() <= MAX_CONTEXT).ok_or(CallError::Result(Fault::TooMany("context")))
+        Context::new(bytes).ok_or(CallError::Result(Fault::TooMany("context")))
     }
 
-    fn resource(&mut self, what: &'static str, string: Str, facts: u16) -> Result<Option<Text>, CallError> {
-        let Some(text) = self.text(what, string)? else { return Ok(None) };
-        match u32::from(facts).checked_sub(1) {
-            None => Ok(Some(Text::Plain(text))),
-            Some(namespace) => self.namespace(namespace).map(|()| Some(Text::Ref(namespace, text))),
-        }
+    fn put_resource(
+        &mut self,
+        what: &'static str,
+        (string, facts): (Str, u16),
+        into: &mut Option<Text>,
+    ) -> Result<(), CallError> {
+        let Some(bytes) = self.memory.string(what, string)? else { return Ok(()) };
+        self.count(bytes.len(), 1)?;
+        *into = Some(match u32::from(facts).checked_sub(1) {
+            None => Text::Plain(self.words.word(bytes)),
+            Some(namespace) => {
+                self.namespace(namespace)?;
+                Text::Ref(namespace, self.words.word(bytes))
+            }
+        });
+        Ok(())
     }
 
-    fn attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
+    fn put_attributes(
+        &mut self,
+        message: &contract::Message,
+        into: &mut Vec<(u16, Value)>,
+    ) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
         if into.capacity() < message.attributes.len as usize {
@@ -201,29 +212,37 @@ impl<'a> ContentReader<'a> {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
-            into.push((attribute.index, self.value(&attribute)?));
+            into.push((attribute.index, Value::Bool(false)));
+            if let Some((_, value)) = into.last_mut() {
+                self.put_value(&attribute, value)?;
+            }
         }
         Ok(())
     }
 
-    fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
+    fn put_value(&mut self, attribute: &contract::Attribute, into: &mut Value) -> Result<(), CallError> {
         let string = Str::from_value(attribute.value);
-        Ok(match attribute.tag {
-            tag::STR => Value::Str(Text::Plain(self.text("attribute", string)?.unwrap_or_default())),
-            tag::I64 => Value::I64(attribute.value.cast_signed()),
-            tag::F64 => Value::F64(f64::from_bits(attribute.value)),
-            tag::BOOL => Value::Bool(attribute.value != 0),
-            tag::LIST => Value::List(self.list(string, None)?),
+        match attribute.tag {
+            tag::STR => {
+                let bytes = self.memory.string("attribute", string)?.unwrap_or_default();
+                self.count(bytes.len(), 1)?;
+                *into = Value::Str(Text::Plain(self.words.word(bytes)));
+            }
+            tag::I64 => *into = Value::I64(attribute.value.cast_signed()),
+            tag::F64 => *into = Value::F64(f64::from_bits(attribute.value)),
+            tag::BOOL => *into = Value::Bool(attribute.value != 0),
+            tag::LIST => *into = Value::List(self.list(string, None)?),
             tag::REF => {
                 self.namespace(attribute.aux)?;
-                Value::Str(Text::Ref(attribute.aux, self.text("attribute", string)?.unwrap_or_default()))
+                *into = Value::Str(Text::Ref(attribute.aux, self.word("attribute", string)?));
             }
             tag::REF_LIST => {
                 self.namespace(attribute.aux)?;
-                Value::List(self.list(string, Some(attribute.aux))?)
+                *into = Value::List(self.list(string, Some(attribute.aux))?);
             }
             _ => return Err(CallError::Violation("an unknown attribute tag")),
-        })
+        }
+        Ok(())
     }
 
     fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
@@ -232,7 +251,7 @@ impl<'a> ContentReader<'a> {
         let mut texts = self.spares.list();
         texts.reserve_exact(list.len as usize);
         for element in elements {
-            let text = self.text("list element", element)?.unwrap_or_default();
+            let text = self.word("list element", element)?;
             texts.push(match namespace {
                 Some(namespace) => Text::Ref(namespace, text),
                 None => Text::Plain(text),

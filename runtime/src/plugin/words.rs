@@ -20,6 +20,7 @@ pub struct Words {
 
 impl Words {
     /// The bytes as a string. What is not UTF-8 is replaced and counted.
+    #[inline]
     pub fn word(&mut self, bytes: &[u8]) -> SmolStr {
         if bytes.len() > MAX_LEN {
             return self.read(bytes);
@@ -31,6 +32,7 @@ impl Words {
         }
     }
 
+    #[inline(never)]
     fn keep(&mut self, place: usize, bytes: &[u8]) -> SmolStr {
         self.places.resize(PLACES, SmolStr::default());
         let word = self.read(bytes);
@@ -43,6 +45,7 @@ impl Words {
         word
     }
 
+    #[inline(never)]
     fn read(&mut self, bytes: &[u8]) -> SmolStr {
         match std::str::from_utf8(bytes) {
             Ok(text) => text.into(),
