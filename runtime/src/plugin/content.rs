@@ -53,6 +53,9 @@ pub enum MessagePart {
 /// A fact of an answer: namespace, key, value.
 pub type Fact = (u32, SmolStr, SmolStr);
 
+/// An attribute to be filled in place: what is put together elsewhere, field by field, cannot be moved at once.
+const BLANK: (u16, Value) = (0, Value::Bool(false));
+
 /// Reads the parts of an answer.
 #[derive(Debug)]
 pub struct ContentReader<'a> {
@@ -67,12 +70,7 @@ pub struct ContentReader<'a> {
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
-    pub fn new(
-        memory: Memory<'a>,
-        identity: &'a PluginIdentity,
-        words: &'a mut Words,
-        spares: &'a mut Spares,
-    ) -> Self {
+    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity, words: &'a mut Words, spares: &'a mut Spares) -> Self {
         Self { memory, identity, words, spares, room: MAX_ANSWER as usize }
     }
 
@@ -107,12 +105,7 @@ impl<'a> ContentReader<'a> {
 
     /// Reads a string to where it belongs, if there is one. To hand it on as a result would cost more than to read it.
     #[inline]
-    fn put_text(
-        &mut self,
-        what: &'static str,
-        string: Str,
-        into: &mut Option<SmolStr>,
-    ) -> Result<(), CallError> {
+    fn put_text(&mut self, what: &'static str, string: Str, into: &mut Option<SmolStr>) -> Result<(), CallError> {
         if let Some(bytes) = self.memory.string(what, string)? {
             self.count(bytes.len(), 1)?;
             *into = Some(self.words.word(bytes));
@@ -197,11 +190,7 @@ impl<'a> ContentReader<'a> {
         Ok(())
     }
 
-    fn put_attributes(
-        &mut self,
-        message: &contract::Message,
-        into: &mut Vec<(u16, Value)>,
-    ) -> Result<(), CallError> {
+    fn put_attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
         if into.capacity() < message.attributes.len as usize {
@@ -212,8 +201,9 @@ impl<'a> ContentReader<'a> {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
-            into.push((attribute.index, Value::Bool(false)));
-            if let Some((_, value)) = into.last_mut() {
+            into.push(BLANK);
+            if let Some((index, value)) = into.last_mut() {
+                *index = attribute.index;
                 self.put_value(&attribute, value)?;
             }
         }
