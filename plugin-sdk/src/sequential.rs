@@ -119,6 +119,14 @@ pub struct SequentialFlow<F> {
     flow: Rc<F>,
     to_server: Rc<Lane>,
     to_client: Rc<Lane>,
+    idle: Rc<IdleLanes>,
+}
+
+impl<F> Drop for SequentialFlow<F> {
+    fn drop(&mut self) {
+        self.idle.remove(&self.to_server);
+        self.idle.remove(&self.to_client);
+    }
 }
 
 impl<F> SequentialFlow<F> {
@@ -140,7 +148,7 @@ impl<F> fmt::Debug for SequentialFlow<F> {
 #[derive(Default)]
 pub struct AsSequential<P> {
     plugin: Rc<P>,
-    idle: IdleLanes,
+    idle: Rc<IdleLanes>,
 }
 
 impl<P> fmt::Debug for AsSequential<P> {
@@ -162,7 +170,12 @@ impl<P: Sequential> Parser for AsSequential<P> {
     }
 
     fn open(&mut self) -> Self::Flow {
-        SequentialFlow { flow: Rc::default(), to_server: Rc::default(), to_client: Rc::default() }
+        SequentialFlow {
+            flow: Rc::default(),
+            to_server: Rc::default(),
+            to_client: Rc::default(),
+            idle: self.idle.clone(),
+        }
     }
 
     fn parse(&mut self, state: &mut Self::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
