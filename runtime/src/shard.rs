@@ -6,6 +6,7 @@ mod core;
 mod flow;
 mod key;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -171,6 +172,7 @@ impl Shard {
     pub fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) {
         self.core.now = self.core.now.max(now);
         self.change_over(self.core.retires_at.is_some_and(|at| at <= self.core.now));
+        self.rest();
         let due = self.due();
         let core = &mut self.core;
         let (mut over, mut expires) = (Vec::new(), core.expires);
@@ -186,6 +188,17 @@ impl Shard {
             if let Some(mut flow) = self.flows.pop(&key) {
                 self.core.end(&key, &mut flow, "idle");
             }
+        }
+    }
+
+    /// Flows that have been silent for a while give memory back.
+    fn rest(&mut self) {
+        let now = self.core.now;
+        let resting = &mut self.core.resting;
+        while let Some(Reverse((_, key))) = resting.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            resting.pop();
+            let again = self.flows.peek_mut(&key).and_then(|flow| flow.rest(now));
+            resting.extend(again.map(|at| Reverse((at, key))));
         }
     }
 
@@ -210,7 +223,7 @@ impl Shard {
         let idle = old.filter(|(_, flow)| flow.is_due(now) && !flow.is_waiting);
         let waiting = core.waiting.iter().filter_map(|key| self.flows.peek(key).map(|flow| (key, flow)));
         let mut due: Vec<(u64, FlowKey)> = idle.chain(waiting).map(|(key, flow)| (flow.last_packet, *key)).collect();
-        due.sort_unstable_by_key(|(last_packet, _)| std::cmp::Reverse(*last_packet));
+        due.sort_unstable_by_key(|(last_packet, _)| Reverse(*last_packet));
         due.into_iter().map(|(_, key)| key).collect()
     }
 

@@ -1,6 +1,7 @@
 //! What a shard does to one flow at a time, without the table that the flow lies in.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -25,6 +26,8 @@ pub(super) struct Core {
     pub(super) now: Timestamp,
     /// Flows of which something is held, or missing.
     pub(super) waiting: HashSet<FlowKey, RandomState>,
+    /// When to see whether a flow has been silent for a while.
+    pub(super) resting: BinaryHeap<Reverse<(Timestamp, FlowKey)>>,
     /// No request will have waited too long before that.
     pub(super) expires: Timestamp,
     /// When the last flows change over to a newer version of their plugin.
@@ -42,6 +45,7 @@ impl Core {
             buffered: 0,
             now: 0,
             waiting: HashSet::default(),
+            resting: BinaryHeap::new(),
             expires: Timestamp::MAX,
             retires_at: None,
             out: Vec::new(),
@@ -85,6 +89,9 @@ impl Core {
             self.with(|cx| flow.finish("closed", cx));
         }
         (flow.last_seen, flow.last_packet) = (self.now, segment.packet);
+        if std::mem::take(&mut flow.is_shrunk) {
+            self.resting.push(Reverse((flow.rests_at(), *key)));
+        }
         if flow.session.has_pending() && flow.expires == Timestamp::MAX {
             flow.expires = self.now.saturating_add(REQUEST_TIMEOUT);
             self.expires = self.expires.min(flow.expires);

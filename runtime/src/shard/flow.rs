@@ -8,6 +8,8 @@ use crate::session::{Session, SessionContext};
 pub(super) const LINGER: u64 = 30_000_000_000;
 /// How long a UDP flow may be silent, in nanoseconds.
 pub(super) const UDP_IDLE: u64 = 60_000_000_000;
+/// How long a flow says nothing before it gives memory back, in nanoseconds.
+const QUIET: u64 = 5_000_000_000;
 
 /// A flow.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Flow {
     pub(super) buffered: usize,
     pub(super) is_waiting: bool,
     pub(super) is_finished: bool,
+    /// Nothing has come for a while, and what memory that saves was given back.
+    pub(super) is_shrunk: bool,
     /// Whoever wants to know was told that nobody claims it.
     pub(super) is_told_given_up: bool,
 }
@@ -47,6 +51,7 @@ impl Flow {
             buffered: 0,
             is_waiting: false,
             is_finished: false,
+            is_shrunk: true,
             is_told_given_up: false,
         }
     }
@@ -102,6 +107,21 @@ impl Flow {
             None => self.last_seen.saturating_add(UDP_IDLE) <= now,
             Some(_) => self.is_finished && self.last_seen.saturating_add(LINGER) <= now,
         }
+    }
+
+    /// When it will have been silent for so long that it gives memory back.
+    pub(super) fn rests_at(&self) -> Timestamp {
+        self.last_seen.saturating_add(QUIET)
+    }
+
+    /// Gives memory back once nothing has come for a while; else says when that may be.
+    pub(super) fn rest(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_shrunk || self.rests_at() > now {
+            return Some(self.rests_at()).filter(|_| !self.is_shrunk);
+        }
+        self.session.shrink();
+        self.is_shrunk = true;
+        None
     }
 
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
