@@ -86,7 +86,12 @@ impl Core {
             }
         }
         if flow.is_closed() && !flow.is_finished {
-            self.with(|cx| flow.finish("closed", cx));
+            // Its own time: that of other flows would make records depend on which flows share a shard.
+            let now = flow.now().unwrap_or(self.now);
+            self.with(|cx| {
+                cx.now = now;
+                flow.finish("closed", cx);
+            });
         }
         (flow.last_seen, flow.last_packet) = (self.now, segment.packet);
         if std::mem::take(&mut flow.is_shrunk) {

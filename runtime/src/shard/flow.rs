@@ -109,6 +109,11 @@ impl Flow {
         }
     }
 
+    /// The latest time that its connection knows of.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.assembler.as_ref().map(|assembler| assembler.now())
+    }
+
     /// When it will have been silent for so long that it gives memory back.
     pub(super) fn rests_at(&self) -> Timestamp {
         self.last_seen.saturating_add(QUIET)
