@@ -19,6 +19,7 @@ use protap::packet::{Endpoint, Transport};
 use protap::plugin::deepflow::FlowView;
 use protap::plugin::wasm::{Deadline, WasmEngine};
 use protap::plugin::{Plugin, PluginSet};
+use protap::record::Spares;
 use protap::running::{CallKind, Handle, ParseArguments, RunningPlugins};
 
 /// Rounds, in each of which everybody has a turn.
@@ -58,6 +59,7 @@ fn main() {
 /// A flow in which the same request comes again and again.
 struct Flow {
     plugins: RunningPlugins,
+    spares: Spares,
     handle: Handle,
     offset: u64,
 }
@@ -68,7 +70,7 @@ impl Flow {
         set.add(Plugin::load(engine, file).unwrap());
         let mut plugins = RunningPlugins::new(Arc::new(set));
         let handle = plugins.open(0, 0, 0, NUMBER).unwrap();
-        Self { plugins, handle, offset: 0 }
+        Self { plugins, spares: Spares::default(), handle, offset: 0 }
     }
 
     fn parse(&mut self) {
@@ -93,10 +95,12 @@ impl Flow {
             piece_at,
             flow,
         };
-        let answer = self.plugins.parse(0, CallKind::Parse, arguments, &mut None).unwrap();
+        let answer = self.plugins.parse(0, CallKind::Parse, &arguments, (&mut None, &mut self.spares)).unwrap();
         assert_eq!((answer.messages.len(), answer.result.consumed as usize), (1, REQUEST.len()));
         self.offset += REQUEST.len() as u64;
-        black_box(answer);
+        let mut messages = black_box(answer).messages;
+        messages.drain(..).for_each(|message| self.spares.keep_content(message.content));
+        self.plugins.keep_room(messages);
     }
 }
 

@@ -105,6 +105,7 @@ pub(super) struct Side {
     given_up: VecDeque<u64>,
 }
 
+#[expect(clippy::vec_box, reason = "the boxes go on from here, and back to where they came from")]
 impl Side {
     pub(super) fn is_empty(&self) -> bool {
         self.by_id.is_empty() && self.in_order.is_empty()

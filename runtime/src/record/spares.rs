@@ -19,6 +19,7 @@ const MAX_ROOM: usize = 64;
 
 /// Boxes without anything in them.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
 pub struct Spares {
     records: Vec<Box<Record>>,
     contents: Vec<Box<Content>>,
