@@ -214,6 +214,9 @@ impl FlowAssembler {
         segment: &Segment<'_>,
         sink: &mut impl FnMut(StreamEvent<'_>),
     ) -> Observed {
+        if self.take_in_order(direction, segment, sink) {
+            return Observed::Taken;
+        }
         self.clock.advance(segment.at, segment.packet);
         self.close_reset(false, sink);
         let observed = self.admit(direction, segment);
@@ -291,6 +294,7 @@ impl FlowAssembler {
 
 mod admit;
 mod deliver;
+mod in_order;
 
 #[cfg(test)]
 mod tests;

@@ -4,22 +4,22 @@
 
 mod claim;
 mod complete;
+mod ends;
 mod hooks;
 mod parse;
 mod parts;
 mod swap;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use self::complete::Waiting;
+use self::ends::EndProcesses;
 use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
-use crate::plugin::content::Fact;
 use crate::reassembly::{CloseReason, Direction, StreamEvent};
-use crate::record::{FlowEnds, PluginIdentity, Process, ProcessPair, Processes, Record};
+use crate::record::{Outlet, Output, Spares};
 use crate::running::{Handle, PluginStats, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
 
@@ -36,21 +36,14 @@ pub struct SessionContext<'a> {
     pub plugins: &'a mut RunningPlugins,
     /// Where records and facts go.
     pub out: &'a mut Vec<Output>,
+    /// What records are made of.
+    pub spares: &'a mut Spares,
     /// Where losses are counted.
     pub counters: &'a mut SessionCounters,
     /// Capture time.
     pub now: Timestamp,
     /// A record for each response instead of one for each request.
     pub has_each_response: bool,
-}
-
-/// What comes out of a session.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// A record.
-    Record(Box<Record>),
-    /// A fact of that plugin.
-    Fact(std::sync::Arc<PluginIdentity>, Fact),
 }
 
 /// What sessions count.
@@ -115,7 +108,7 @@ pub struct Session {
     id: u64,
     ends: (Endpoint, Endpoint),
     /// The processes of `ends`, once one is known.
-    processes: Option<Box<ProcessPair>>,
+    processes: Option<Box<EndProcesses>>,
     transport: Transport,
     is_opened: bool,
     /// The end which sends `ToServer` is the server for the plugin.
@@ -163,6 +156,13 @@ impl Lane {
 }
 
 impl Streams {
+    fn lane(&self, direction: Direction) -> &Lane {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
     fn lane_mut(&mut self, direction: Direction) -> &mut Lane {
         match direction {
             Direction::ToServer => &mut self.to_server,
@@ -216,23 +216,6 @@ impl Session {
         }
         if let Some(head) = &mut self.head {
             head.set_mid_stream(direction, false);
-        }
-    }
-
-    /// The ends were the other way round, and nothing has come yet.
-    pub fn turn_ends(&mut self) {
-        self.ends = (self.ends.1, self.ends.0);
-        if let Some(processes) = &mut self.processes {
-            processes.reverse();
-        }
-    }
-
-    /// That end belongs to that process.
-    pub fn set_process(&mut self, end: Endpoint, process: &Arc<Process>) {
-        let [first, second] = &mut **self.processes.get_or_insert_default();
-        let slot = if end == self.ends.0 { first } else { second };
-        if slot.as_ref().is_none_or(|known| !Arc::ptr_eq(known, process)) {
-            *slot = Some(process.clone());
         }
     }
 
@@ -456,40 +439,27 @@ impl Session {
         }
     }
 
-    fn ends(&self) -> FlowEnds {
-        let (client, server) = if self.is_turned { (self.ends.1, self.ends.0) } else { self.ends };
-        FlowEnds { transport: self.transport, client, server }
-    }
-
-    fn client_and_server(&self, [first, second]: &ProcessPair) -> Arc<Processes> {
-        let (client, server) = if self.is_turned { (second, first) } else { (first, second) };
-        Arc::new(Processes { client: client.clone(), server: server.clone() })
-    }
-
-    fn ports(&self) -> u32 {
-        let ends = self.ends();
-        u32::from(ends.client.port) | u32::from(ends.server.port) << 16
-    }
-
-    fn pairing_flow(&self, cx: &SessionContext<'_>) -> Option<PairingFlow> {
+    /// What a record needs to know of the flow, and the flow's pending requests.
+    fn pairing_flow<'s>(
+        &'s mut self,
+        plugins: &'s RunningPlugins,
+        has_each_response: bool,
+    ) -> Option<(PairingFlow<'s>, &'s mut Option<Box<Pairing>>)> {
         let State::Claimed { plugin, handle } = self.state else { return None };
-        let plugin = cx.plugins.plugin_of(plugin, handle)?.identity.clone();
-        let process = self.processes.as_deref().map(|processes| self.client_and_server(processes));
-        Some(PairingFlow { ends: self.ends(), process, plugin, has_each_response: cx.has_each_response })
+        let plugin = &plugins.plugin_of(plugin, handle)?.identity;
+        let (ends, is_turned) = (self.ends(), self.is_turned);
+        let process = self.processes.as_deref_mut().map(|processes| processes.by_role(is_turned));
+        Some((PairingFlow { ends, process, plugin, has_each_response }, &mut self.pairing))
     }
 
     /// Does something to the pending requests, if there are any; the records that come of it go out.
     fn with_pairing<T>(
         &mut self,
         cx: &mut SessionContext<'_>,
-        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Box<Record>>) -> T,
+        act: impl FnOnce(&mut Pairing, &PairingFlow<'_>, &mut Outlet<'_>) -> T,
     ) -> Option<T> {
-        let flow = self.pairing_flow(cx)?;
-        let pairing = self.pairing.as_mut()?;
-        let mut records = Vec::new();
-        let result = act(pairing, &flow, &mut records);
-        complete::emit(records, cx);
-        Some(result)
+        let (flow, pairing) = self.pairing_flow(cx.plugins, cx.has_each_response)?;
+        Some(act(pairing.as_mut()?, &flow, &mut Outlet { out: cx.out, spares: cx.spares }))
     }
 }
 

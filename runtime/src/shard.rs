@@ -2,20 +2,23 @@
 //! however many workers serve them, and what one does depends on its own segments alone: so records and counters are
 //! the same for any number of workers.
 
+mod key;
+
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use lru::LruCache;
 
+pub(crate) use self::key::FlowKey;
+pub use self::key::shard_of;
 use crate::packet::{Endpoint, Segment, Timestamp, Transport};
 use crate::pair::REQUEST_TIMEOUT;
 use crate::plugin::PluginSet;
 use crate::reassembly::{Direction, FlowAssembler, Observed, ReassemblyCounters};
-use crate::record::ProcessPair;
+use crate::record::{Output, ProcessPair, Spares};
 use crate::running::RunningPlugins;
-use crate::session::{Output, Session, SessionContext, SessionCounters};
+use crate::session::{Session, SessionContext, SessionCounters};
 use crate::summary::Unclaimed;
 
 /// Number of shards: no more workers than this can be busy.
@@ -25,7 +28,7 @@ const LINGER: u64 = 30_000_000_000;
 /// How long a UDP flow may be silent, in nanoseconds.
 const UDP_IDLE: u64 = 60_000_000_000;
 
-/// How long a flow says nothing before it gives memory back, in nanoseconds.
+/// How long a flow says nothing before it gives memory back, in nanoseconds; no longer than the other two.
 const QUIET: u64 = 5_000_000_000;
 /// How long a flow may stay with an older version of its plugin to finish a message, in nanoseconds.
 const RETIREMENT: u64 = 2_000_000_000;
@@ -83,9 +86,14 @@ struct Core {
     options: Arc<FlowOptions>,
     buffered: usize,
     now: Timestamp,
+    /// Flows of which something is held, or missing.
+    waiting: usize,
+    /// No request will have waited too long before that.
+    expires: Timestamp,
     /// When the last flows change over to a newer version of their plugin.
     retires_at: Option<Timestamp>,
     out: Vec<Output>,
+    spares: Spares,
     report: ShardReport,
 }
 
@@ -106,14 +114,6 @@ pub struct ShardReport {
     pub unclaimed: HashMap<Unclaimed, u64>,
 }
 
-/// Both ends of a flow, in an order that does not depend on who sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FlowKey {
-    low: Endpoint,
-    high: Endpoint,
-    transport: Transport,
-}
-
 #[derive(Debug)]
 struct Flow {
     /// The end that sends [`Direction::ToServer`].
@@ -124,45 +124,12 @@ struct Flow {
     /// When a request will have waited too long; 0 if that is to be found out.
     expires: Timestamp,
     buffered: usize,
+    is_waiting: bool,
     is_finished: bool,
     /// Nothing has come for a while, and what memory that saves was given back.
     is_shrunk: bool,
     /// Whoever wants to know was told that nobody claims it.
     is_told_given_up: bool,
-}
-
-impl FlowKey {
-    pub(crate) fn of(segment: &Segment<'_>) -> Self {
-        let (low, high) = if segment.source <= segment.destination {
-            (segment.source, segment.destination)
-        } else {
-            (segment.destination, segment.source)
-        };
-        Self { low, high, transport: segment.transport }
-    }
-}
-
-/// Which shard a segment belongs to: the same for both directions, in every run and on every machine.
-#[must_use]
-pub fn shard_of(segment: &Segment<'_>) -> usize {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    FlowKey::of(segment).hash(&mut hash);
-    usize::try_from((hash.finish() >> 32) % SHARDS as u64).unwrap_or(0)
-}
-
-/// FNV-1a: short, and unkeyed on purpose. Whoever crafts flows for one shard slows that shard.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
 }
 
 impl Flow {
@@ -182,6 +149,7 @@ impl Flow {
             last_seen: segment.at,
             expires: Timestamp::MAX,
             buffered: 0,
+            is_waiting: false,
             is_finished: false,
             is_shrunk: false,
             is_told_given_up: false,
@@ -232,8 +200,11 @@ impl Shard {
             options,
             buffered: 0,
             now: 0,
+            waiting: 0,
+            expires: Timestamp::MAX,
             retires_at: None,
             out: Vec::new(),
+            spares: Spares::default(),
             report: ShardReport::default(),
         };
         Self { flows: LruCache::unbounded(), core }
@@ -241,20 +212,34 @@ impl Shard {
 
     /// Takes a segment of one of its flows.
     pub fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) {
+        self.take(FlowKey::of(segment), segment, processes);
+    }
+
+    /// Takes a segment of that flow, one of its own. Source and destination may be known processes.
+    pub(crate) fn take(&mut self, key: FlowKey, segment: &Segment<'_>, processes: Option<&ProcessPair>) {
         let core = &mut self.core;
         core.now = core.now.max(segment.at);
-        let key = FlowKey::of(segment);
-        let flow = self.flows.get_or_insert_mut(key, || core.begin(segment));
-        for (end, process) in [segment.source, segment.destination].into_iter().zip(processes.into_iter().flatten()) {
-            process.iter().for_each(|process| flow.session.set_process(end, process));
+        // Mostly it is of the same flow as the one before.
+        let is_latest = self.flows.peek_mru().is_some_and(|(latest, _)| *latest == key);
+        let latest = if is_latest { self.flows.iter_mut().next() } else { None };
+        let flow = match latest {
+            Some((_, flow)) => flow,
+            None => self.flows.get_or_insert_mut(key, || core.begin(segment)),
+        };
+        if let Some([source, destination]) = processes {
+            for (end, process) in [(segment.source, source), (segment.destination, destination)] {
+                process.iter().for_each(|process| flow.session.set_process(end, process));
+            }
         }
         core.observe(flow, segment);
         if let Some(tell) = &core.options.given_up
             && !flow.is_told_given_up
             && flow.session.is_given_up()
         {
+            let (source, destination) = (segment.source, segment.destination);
             // A full queue is no loss: the next segment tells again.
-            flow.is_told_given_up = tell.try_send((key.low, key.high)).is_ok();
+            let told = tell.try_send((source.min(destination), source.max(destination)));
+            flow.is_told_given_up = told.is_ok();
         }
         self.make_room();
     }
@@ -295,19 +280,48 @@ impl Shard {
     pub fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) {
         self.core.now = self.core.now.max(now);
         self.change_over(self.core.retires_at.is_some_and(|at| at <= self.core.now));
+        let over = if self.core.waiting > 0 || self.core.expires <= self.core.now {
+            self.look_after_all(packet, is_quiet)
+        } else {
+            self.look_after_idle(packet, is_quiet)
+        };
+        for key in over {
+            if let Some(mut flow) = self.flows.pop(&key) {
+                self.core.end(&mut flow, "idle");
+            }
+        }
+    }
+
+    /// Does what is due for any flow; gives those that are over.
+    fn look_after_all(&mut self, packet: u64, is_quiet: bool) -> Vec<FlowKey> {
         let core = &mut self.core;
-        let mut over = Vec::new();
+        let (mut over, mut expires) = (Vec::new(), Timestamp::MAX);
         for (key, flow) in &mut self.flows {
             if flow.is_due(core.now) && core.look_after(flow, packet, is_quiet) {
                 over.push(*key);
             }
             flow.rest(core.now);
+            expires = expires.min(flow.expires);
         }
-        for key in over {
-            if let Some(mut flow) = self.flows.pop(&key) {
-                core.end(&mut flow, "idle");
+        core.expires = expires;
+        over
+    }
+
+    /// Nothing is due but what comes of silence: of the flows that were used least recently.
+    fn look_after_idle(&mut self, packet: u64, is_quiet: bool) -> Vec<FlowKey> {
+        let core = &mut self.core;
+        let mut over = Vec::new();
+        for (key, flow) in self.flows.iter_mut().rev() {
+            if flow.last_seen.saturating_add(QUIET) > core.now {
+                break;
             }
+            if flow.is_due(core.now) && core.look_after(flow, packet, is_quiet) {
+                over.push(*key);
+            }
+            flow.rest(core.now);
         }
+        over.reverse();
+        over
     }
 
     /// Nothing more will come.
@@ -315,6 +329,17 @@ impl Shard {
         while let Some((_, mut flow)) = self.flows.pop_lru() {
             self.core.end(&mut flow, reason);
         }
+    }
+
+    /// Takes over what so many records were made of that have been written.
+    pub fn take_spares(&mut self, spares: &mut Spares, records: usize) {
+        self.core.spares.take_from(spares, records);
+    }
+
+    /// Whether anything came out since the last call of [`Self::drain`].
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.core.out.is_empty()
     }
 
     /// What came out since the last call.
@@ -382,6 +407,7 @@ impl Core {
         flow.is_shrunk = false;
         if flow.session.has_pending() && flow.expires == Timestamp::MAX {
             flow.expires = self.now.saturating_add(REQUEST_TIMEOUT);
+            self.expires = self.expires.min(flow.expires);
         }
         self.weigh(flow);
     }
@@ -390,7 +416,8 @@ impl Core {
     fn end(&mut self, flow: &mut Flow, reason: &'static str) {
         self.with(|cx| flow.finish(reason, cx));
         self.buffered = self.buffered.saturating_sub(flow.buffered);
-        flow.buffered = 0;
+        self.waiting -= usize::from(flow.is_waiting);
+        (flow.buffered, flow.is_waiting) = (0, false);
         if let Some(assembler) = &mut flow.assembler {
             self.report.reassembly.add(&assembler.take_counters());
         }
@@ -418,7 +445,11 @@ impl Core {
         flow.is_idle(now) && !flow.session.has_pending()
     }
 
+    /// Keeps account of what a flow holds, and of whether it waits.
     fn weigh(&mut self, flow: &mut Flow) {
+        let is_waiting = flow.assembler.as_ref().is_some_and(|assembler| assembler.is_waiting());
+        self.waiting = self.waiting + usize::from(is_waiting) - usize::from(flow.is_waiting);
+        flow.is_waiting = is_waiting;
         let held = flow.held();
         self.buffered = self.buffered.saturating_sub(flow.buffered).saturating_add(held);
         flow.buffered = held;
@@ -428,6 +459,7 @@ impl Core {
         act(&mut SessionContext {
             plugins: &mut self.plugins,
             out: &mut self.out,
+            spares: &mut self.spares,
             counters: &mut self.report.sessions,
             now: self.now,
             has_each_response: self.options.has_each_response,
@@ -464,7 +496,6 @@ impl Flow {
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        let is_waiting = self.assembler.as_ref().is_some_and(|assembler| assembler.is_waiting());
-        is_waiting || self.expires <= now || self.is_idle(now)
+        self.is_waiting || self.expires <= now || self.is_idle(now)
     }
 }

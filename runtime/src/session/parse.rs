@@ -11,6 +11,7 @@ use crate::plugin::deepflow::FlowView;
 use crate::plugin::instance::CallError;
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
+use crate::record::Output;
 use crate::running::{Answer, CallKind, Handle, ParseArguments, Standing};
 use crate::stream::{Mode, Stream, Tail};
 
@@ -112,10 +113,13 @@ impl Session {
     fn skip_on(&mut self, direction: Direction, cx: &mut SessionContext<'_>) -> bool {
         let Some(streams) = &mut self.streams else { return false };
         let absorbed = streams.lane_mut(direction).stream.absorb_gap();
+        if absorbed == 0 {
+            return false;
+        }
         cx.counters.absorbed_bytes += absorbed;
         self.count(cx, |stats| stats.truncated_bytes += absorbed);
         self.complete(direction, cx);
-        absorbed > 0
+        true
     }
 
     fn parse_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
@@ -373,24 +377,25 @@ impl Session {
             id: self.id,
             transport: self.transport,
             ends: self.ends,
-            processes: self.processes.as_deref(),
+            processes: self.processes.as_deref().map(|processes| &processes.by_end),
             is_from_first: round.direction == Direction::ToServer,
             is_response: flags & flag::TO_CLIENT != 0,
             now: cx.now,
         };
         let piece_at = stream.piece_at;
         let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now, piece_at, flow };
-        let mut answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
+        let mut answer = cx.plugins.parse(round.plugin, kind, &arguments, (&mut self.pairing, cx.spares))?;
         check(kind, round, &answer)?;
         if !cx.plugins.hooked().is_empty() {
             let hooked = Hooked { plugin: round.plugin, handle, offset, window, flow, banned: &mut self.banned };
             hooked.call(&mut answer.messages, cx);
         }
-        if let Some(plugin) = cx.plugins.plugin_of(round.plugin, handle) {
+        if let (false, Some(plugin)) = (answer.facts.is_empty(), cx.plugins.plugin_of(round.plugin, handle)) {
             let facts = answer.facts.into_iter();
-            cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));
+            cx.out.extend(facts.map(|fact| Output::Fact(plugin.identity.clone(), fact)));
         }
-        self.take_messages(round.direction, answer.messages, cx);
+        self.take_messages(round.direction, &mut answer.messages, cx);
+        cx.plugins.keep_room(answer.messages);
         Ok(answer.result)
     }
 
