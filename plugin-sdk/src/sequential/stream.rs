@@ -190,6 +190,18 @@ impl Stream {
         })
     }
 
+    /// Reads of what is there, up to the frame's end, without waiting. How much that is depends on how the bytes were
+    /// cut; what comes of the stream in the end must not.
+    #[inline]
+    pub fn read_ready<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
+        let (value, len) = self.peek(|bytes| {
+            let mut reader = Reader::new(bytes);
+            (read(&mut reader), reader.offset())
+        });
+        self.advance(len);
+        value
+    }
+
     /// Waits until `len` bytes are there, without reading them. More than the manifest's window are malformed.
     #[inline]
     pub fn available(&self, len: usize) -> impl Future<Output = Result<(), Stop>> {
