@@ -84,9 +84,13 @@ impl Kernel {
         was_attached
     }
 
-    /// Takes what is in the ring.
-    pub(super) fn consume(&self) -> Result<(), CaptureError> {
-        self.ring.consume().map_err(|error| explain(self.front_end, "read the ring of", &error))
+    /// Takes so many events from the ring at most; how many there were.
+    pub(super) fn consume(&self, most: usize) -> Result<usize, CaptureError> {
+        let taken = self.ring.consume_raw_n(most);
+        usize::try_from(taken).map_err(|_| {
+            let error = libbpf_rs::Error::from_raw_os_error(taken.saturating_neg());
+            explain(self.front_end, "read the ring of", &error)
+        })
     }
 
     /// What was not seen so far.
