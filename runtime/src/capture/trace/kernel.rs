@@ -119,7 +119,7 @@ impl Kernel {
 
     /// Whether the maps can still be used.
     pub(super) fn has_maps(&self) -> bool {
-        self.counter(layout::COUNTER_EVENTS).is_some()
+        self.counter(layout::COUNTER_RING_EVENTS).is_some()
     }
 
     /// That process has ended; its id may soon be another's.
@@ -226,19 +226,23 @@ fn set_filters(object: &Object, options: &TraceOptions) -> libbpf_rs::Result<()>
         name.iter_mut().zip(comm.bytes().take(15)).for_each(|(to, from)| *to = from);
         put("comms", &name, &[1])?;
     }
-    let rule = |rule: u64| [u8::try_from(rule).unwrap_or(0)];
-    for port in &options.ports {
-        put("ports", &port.to_ne_bytes(), &rule(layout::PORT_WANTED))?;
-    }
-    for port in &options.excluded_ports {
-        put("ports", &port.to_ne_bytes(), &rule(layout::PORT_EXCLUDED))?;
-    }
+    put("ports", &0u32.to_ne_bytes(), &port_rules(options))?;
     if let Some(cgroup) = &options.cgroup {
         use std::os::fd::AsRawFd;
         let folder = std::fs::File::open(cgroup).map_err(libbpf_rs::Error::from)?;
         put("cgroups", &0u32.to_ne_bytes(), &folder.as_raw_fd().to_ne_bytes())?;
     }
     Ok(())
+}
+
+/// A rule for each port.
+fn port_rules(options: &TraceOptions) -> Vec<u8> {
+    let mut rules = vec![0; usize::from(u16::MAX) + 1];
+    let wanted = options.ports.iter().map(|port| (port, layout::PORT_WANTED));
+    for (port, rule) in wanted.chain(options.excluded_ports.iter().map(|port| (port, layout::PORT_EXCLUDED))) {
+        rules.get_mut(usize::from(*port)).into_iter().for_each(|at| *at = u8::try_from(rule).unwrap_or(0));
+    }
+    rules
 }
 
 fn ring(object: &Object, mut take: impl FnMut(&[u8]) + 'static) -> libbpf_rs::Result<RingBuffer<'static>> {
