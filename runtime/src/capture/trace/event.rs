@@ -104,8 +104,12 @@ impl Event {
 
     /// Name of the process.
     pub(super) fn comm(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.comm_bytes())
+    }
+
+    fn comm_bytes(&self) -> &[u8] {
         let end = self.comm.iter().position(|byte| *byte == 0).unwrap_or(self.comm.len());
-        String::from_utf8_lossy(self.comm.get(..end).unwrap_or_default())
+        self.comm.get(..end).unwrap_or_default()
     }
 
     /// Where its bytes were seen.
@@ -117,9 +121,9 @@ impl Event {
         }
     }
 
-    /// It is of that process.
+    /// It is of that process; if its name is no UTF-8, that is not seen here.
     pub(super) fn is_of(&self, process: &Process) -> bool {
-        process.pid == self.tgid && process.via == self.via() && process.comm == self.comm()
+        process.pid == self.tgid && process.via == self.via() && process.comm.as_bytes() == self.comm_bytes()
     }
 }
 
