@@ -13,7 +13,7 @@ use crate::packet::{Endpoint, Segment, Timestamp, Transport};
 use crate::pair::REQUEST_TIMEOUT;
 use crate::plugin::PluginSet;
 use crate::reassembly::{Direction, FlowAssembler, Observed, ReassemblyCounters};
-use crate::record::Process;
+use crate::record::ProcessPair;
 use crate::running::RunningPlugins;
 use crate::session::{Output, Session, SessionContext, SessionCounters};
 use crate::summary::Unclaimed;
@@ -235,17 +235,12 @@ impl Shard {
     }
 
     /// Takes a segment of one of its flows.
-    pub fn segment(&mut self, segment: &Segment<'_>) {
-        self.socket_segment(segment, &[None, None]);
-    }
-
-    /// Takes a segment whose source and destination may be known processes.
-    pub fn socket_segment(&mut self, segment: &Segment<'_>, processes: &[Option<Arc<Process>>; 2]) {
+    pub fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) {
         let core = &mut self.core;
         core.now = core.now.max(segment.at);
         let key = FlowKey::of(segment);
         let flow = self.flows.get_or_insert_mut(key, || core.begin(segment));
-        for (end, process) in [segment.source, segment.destination].into_iter().zip(processes) {
+        for (end, process) in [segment.source, segment.destination].into_iter().zip(processes.into_iter().flatten()) {
             process.iter().for_each(|process| flow.session.set_process(end, process));
         }
         core.observe(flow, segment);

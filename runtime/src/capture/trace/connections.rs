@@ -31,7 +31,7 @@ use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
 use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
-use crate::record::Process;
+use crate::record::{Process, ProcessPair};
 
 /// Connections remembered; the least recently used is forgotten, and is one caught in its middle if it speaks again.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// Whose the ends are, beginning with the lower one or with the other one.
-    fn processes(&self, is_low: bool) -> [Option<Arc<Process>>; 2] {
+    fn processes(&self, is_low: bool) -> ProcessPair {
         let (low, high) = (self.low.process.clone(), self.high.process.clone());
         if is_low { [low, high] } else { [high, low] }
     }
@@ -145,7 +145,7 @@ impl Connection {
 pub(super) struct Made {
     pub(super) segment: Segment<'static>,
     /// Whose source and destination are.
-    pub(super) processes: [Option<Arc<Process>>; 2],
+    pub(super) processes: ProcessPair,
     pub(super) payload: Payload,
 }
 
