@@ -172,6 +172,11 @@ impl Workers for Threads<'_> {
         Ok(())
     }
 
+    /// Larger batches are better here.
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.hand_out(true)
     }
