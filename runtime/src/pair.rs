@@ -216,13 +216,7 @@ impl Pairing {
     }
 
     /// A message ended that has no counterpart.
-    pub fn one_way(
-        flow: &PairingFlow<'_>,
-        is_from_server: bool,
-        message: Message,
-        span: Span,
-        out: &mut Outlet<'_>,
-    ) {
+    pub fn one_way(flow: &PairingFlow<'_>, is_from_server: bool, message: Message, span: Span, out: &mut Outlet<'_>) {
         let record = lone(flow, (RecordKind::OneWay, is_from_server), message, span, out);
         out.push(record);
     }

@@ -25,7 +25,15 @@ impl<'a> Flow<'a> {
         let mut instance = set.instantiate(plugin).unwrap();
         let handle = instance.open(0, 0).unwrap();
         let call = Call { handle, flags: 0, offset: 0, gap: 0, now: 0 };
-        Self { instance, identity: &set.get(plugin).unwrap().identity, call, message, words: Words::default(), spares: Spares::default(), messages: Vec::new() }
+        Self {
+            instance,
+            identity: &set.get(plugin).unwrap().identity,
+            call,
+            message,
+            words: Words::default(),
+            spares: Spares::default(),
+            messages: Vec::new(),
+        }
     }
 
     pub fn parse(&mut self) -> u32 {

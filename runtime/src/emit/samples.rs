@@ -151,7 +151,11 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
 }
 
 fn any_part() -> impl Strategy<Value = Part> {
-    (any_content(), any::<u64>(), any::<u32>()).prop_map(|(content, bytes, count)| Part { content: Box::new(content), bytes, count })
+    (any_content(), any::<u64>(), any::<u32>()).prop_map(|(content, bytes, count)| Part {
+        content: Box::new(content),
+        bytes,
+        count,
+    })
 }
 
 fn any_content() -> impl Strategy<Value = Content> {

@@ -67,12 +67,7 @@ pub struct ContentReader<'a> {
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
-    pub fn new(
-        memory: Memory<'a>,
-        identity: &'a PluginIdentity,
-        words: &'a mut Words,
-        spares: &'a mut Spares,
-    ) -> Self {
+    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity, words: &'a mut Words, spares: &'a mut Spares) -> Self {
         Self { memory, identity, words, spares, room: MAX_ANSWER as usize }
     }
 
@@ -107,12 +102,7 @@ impl<'a> ContentReader<'a> {
 
     /// Reads a string to where it belongs, if there is one. To hand it on as a result would cost more than to read it.
     #[inline]
-    fn put_text(
-        &mut self,
-        what: &'static str,
-        string: Str,
-        into: &mut Option<SmolStr>,
-    ) -> Result<(), CallError> {
+    fn put_text(&mut self, what: &'static str, string: Str, into: &mut Option<SmolStr>) -> Result<(), CallError> {
         if let Some(bytes) = self.memory.string(what, string)? {
             self.count(bytes.len(), 1)?;
             *into = Some(self.words.word(bytes));
@@ -197,11 +187,7 @@ impl<'a> ContentReader<'a> {
         Ok(())
     }
 
-    fn put_attributes(
-        &mut self,
-        message: &contract::Message,
-        into: &mut Vec<(u16, Value)>,
-    ) -> Result<(), CallError> {
+    fn put_attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
         if into.capacity() < message.attributes.len as usize {

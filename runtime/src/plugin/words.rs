@@ -67,7 +67,8 @@ fn hash(bytes: &[u8]) -> u64 {
         },
     };
     // The fractional digits of pi.
-    let product = u128::from(first ^ 0x243f_6a88_85a3_08d3) * u128::from(last ^ 0x1319_8a2e_0370_7345 ^ bytes.len() as u64);
+    let product =
+        u128::from(first ^ 0x243f_6a88_85a3_08d3) * u128::from(last ^ 0x1319_8a2e_0370_7345 ^ bytes.len() as u64);
     (product >> 64) as u64 ^ product as u64
 }
 

@@ -37,7 +37,12 @@ impl Waiting {
 
 impl Session {
     /// Takes the messages of one answer.
-    pub(super) fn take_messages(&mut self, direction: Direction, messages: &mut Vec<Message>, cx: &mut SessionContext<'_>) {
+    pub(super) fn take_messages(
+        &mut self,
+        direction: Direction,
+        messages: &mut Vec<Message>,
+        cx: &mut SessionContext<'_>,
+    ) {
         for message in messages.drain(..) {
             self.fruitless_resyncs = 0;
             let Some(streams) = &mut self.streams else { return };
@@ -141,4 +146,3 @@ impl Lane {
         self.waiting.insert(at, waiting);
     }
 }
-

@@ -5,9 +5,9 @@
 mod verbs;
 
 use protap::plugin::content::ContentReader;
+use protap::plugin::instance::{Call, Instance};
 use protap::plugin::words::Words;
 use protap::record::Spares;
-use protap::plugin::instance::{Call, Instance};
 use protap_plugin::contract::memory::Memory;
 use protap_plugin::contract::{ParseResult, flag, tag};
 

@@ -105,11 +105,7 @@ pub(super) struct Place {
 }
 
 /// A worker: its share of the shards, batch after batch.
-pub(super) fn work(
-    place: Place,
-    (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>),
-    lines: &Lines,
-) {
+pub(super) fn work(place: Place, (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>), lines: &Lines) {
     let is_mine = |shard: &usize| shard % place.workers == place.worker;
     let mut shards: Vec<(usize, Shard)> =
         (0..SHARDS).filter(is_mine).map(|index| (index, Shard::new(plugins.clone(), options.clone()))).collect();

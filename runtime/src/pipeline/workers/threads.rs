@@ -122,7 +122,9 @@ impl<'scope> Threads<'scope> {
         self.rounds.send(round).map_err(|_| gone())?;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             if round.workers >> index & 1 == 1 {
-                lane.queue.send(std::mem::replace(&mut lane.batch, lane.emptied.try_recv().unwrap_or_default())).map_err(|_| gone())?;
+                lane.queue
+                    .send(std::mem::replace(&mut lane.batch, lane.emptied.try_recv().unwrap_or_default()))
+                    .map_err(|_| gone())?;
             }
         }
         (self.segments, self.bytes) = (0, 0);
