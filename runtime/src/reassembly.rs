@@ -260,6 +260,12 @@ impl FlowAssembler {
         self.is_reset || (self.streams.to_server.is_closed() && self.streams.to_client.is_closed())
     }
 
+    /// The latest time seen.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now
+    }
+
     /// Whether the stream was caught in its middle: offset 0 is not its first byte.
     #[must_use]
     pub fn is_midstream(&self, direction: Direction) -> bool {

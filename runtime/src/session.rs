@@ -2,8 +2,10 @@
 //! This is where the plugin's verbs take effect. Nothing here knows packets or files; what was lost is counted, and
 //! what a plugin says is checked before it is believed.
 
+mod call;
 mod claim;
 mod complete;
+mod counters;
 mod ends;
 mod hooks;
 mod parse;
@@ -13,6 +15,7 @@ mod swap;
 use std::collections::VecDeque;
 
 use self::complete::Waiting;
+pub use self::counters::SessionCounters;
 use self::ends::EndProcesses;
 use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
@@ -44,53 +47,6 @@ pub struct SessionContext<'a> {
     pub now: Timestamp,
     /// A record for each response instead of one for each request.
     pub has_each_response: bool,
-}
-
-/// What sessions count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SessionCounters {
-    /// Gaps and malformed bytes after which a frame's start had to be looked for.
-    pub resyncs: u64,
-    /// Bytes passed over while looking for it.
-    pub resync_bytes: u64,
-    /// Bytes missing for good in parts of messages that were skipped anyway.
-    pub absorbed_bytes: u64,
-    /// Streams that a plugin found malformed.
-    pub malformed: u64,
-    /// Flows that a plugin gave back after it had claimed them.
-    pub rejected: u64,
-    /// Flows closed to a plugin because their bytes brought it down.
-    pub faulted: u64,
-    /// Flows whose plugin was rebuilt, with what was in flight lost.
-    pub reopened: u64,
-    /// Flows that changed over to a plugin's newer version.
-    pub swapped: u64,
-    /// Directions that did so in the middle of a message, which was lost.
-    pub swapped_in_flight: u64,
-    /// Messages in parts that were ended before their last one because too many were open.
-    pub parts_dropped: u64,
-    /// Bytes of flows that nobody claimed.
-    pub unclaimed_bytes: u64,
-    /// Bytes of claimed flows that passed while their plugin was in quarantine.
-    pub quarantined_bytes: u64,
-}
-
-impl SessionCounters {
-    /// Adds another shard's.
-    pub fn add(&mut self, other: &Self) {
-        self.resyncs += other.resyncs;
-        self.resync_bytes += other.resync_bytes;
-        self.absorbed_bytes += other.absorbed_bytes;
-        self.malformed += other.malformed;
-        self.rejected += other.rejected;
-        self.faulted += other.faulted;
-        self.reopened += other.reopened;
-        self.swapped += other.swapped;
-        self.swapped_in_flight += other.swapped_in_flight;
-        self.parts_dropped += other.parts_dropped;
-        self.unclaimed_bytes += other.unclaimed_bytes;
-        self.quarantined_bytes += other.quarantined_bytes;
-    }
 }
 
 /// What became of a flow.

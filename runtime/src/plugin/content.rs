@@ -53,6 +53,9 @@ pub enum MessagePart {
 /// A fact of an answer: namespace, key, value.
 pub type Fact = (u32, SmolStr, SmolStr);
 
+/// An attribute to be filled in place: what is put together elsewhere, field by field, cannot be moved at once.
+const BLANK: (u16, Value) = (0, Value::Bool(false));
+
 /// Reads the parts of an answer.
 #[derive(Debug)]
 pub struct ContentReader<'a> {
@@ -198,8 +201,9 @@ impl<'a> ContentReader<'a> {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
-            into.push((attribute.index, Value::Bool(false)));
-            if let Some((_, value)) = into.last_mut() {
+            into.push(BLANK);
+            if let Some((index, value)) = into.last_mut() {
+                *index = attribute.index;
                 self.put_value(&attribute, value)?;
             }
         }

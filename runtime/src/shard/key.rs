@@ -8,7 +8,7 @@ use super::SHARDS;
 use crate::packet::{Endpoint, Segment, Transport};
 
 /// Both ends of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FlowKey {
     low: [u64; 2],
     high: [u64; 2],
