@@ -206,6 +206,12 @@ pub fn read_head<T>(direction: Direction, bytes: &[u8], read: impl AsyncFnOnce(S
     (done, stream)
 }
 
+/// Code that is rarely run, to be awaited like any other: `rare(read_it(stream)).await`. It is put into a box of its own
+/// each time, while all else that a message's code may wait for makes that code larger, and in the sandbox slower.
+pub fn rare<'a, T>(future: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    Box::pin(future)
+}
+
 /// Reads message after message; ends with the error that a message did not handle.
 async fn read_messages<P: Sequential>(plugin: Rc<P>, flow: Rc<P::Flow>, stream: Stream) -> Stop {
     loop {

@@ -270,6 +270,7 @@ impl Stream {
         Begun { stream: self }.await
     }
 
+    #[inline(always)]
     pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>, call: Call) {
         let state = &self.0;
         let input = Input::new(call, &[]);
@@ -297,6 +298,7 @@ impl Stream {
         self.0.held.set(0);
     }
 
+    #[inline(always)]
     pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>) {
         mem::swap(&mut *self.0.window.borrow_mut(), window);
         mem::swap(&mut *self.0.output.borrow_mut(), output);

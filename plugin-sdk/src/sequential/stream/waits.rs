@@ -131,6 +131,7 @@ pub(super) struct Begun<'a> {
 impl Future for Begun<'_> {
     type Output = u64;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u64> {
         let state = &self.stream.0;
         let has_room = state.output.borrow().as_deref().is_some_and(Output::has_room);
