@@ -266,17 +266,23 @@ pub fn truncation_sweep<P: Parser>(conversation: &[(Direction, &[u8])]) {
 /// port that tells nothing. [`probe_heads`] has all the arguments.
 #[must_use]
 pub fn probe<P: Parser>(a: &[u8], b: &[u8]) -> Verdict {
-    probe_heads::<P>(&Heads {
+    probe_heads::<P>(&Heads { a_opened: true, a_is_mid_stream: false, b_is_mid_stream: false, ..mid_stream(a, b) })
+}
+
+/// The heads of a TCP flow that was caught in its middle, at ports that tell nothing.
+#[must_use]
+pub const fn mid_stream<'a>(a: &'a [u8], b: &'a [u8]) -> Heads<'a> {
+    Heads {
         a,
         b,
         a_port: 50_000,
         b_port: 50_001,
         transport: Transport::Tcp,
-        a_opened: true,
-        a_is_mid_stream: false,
-        b_is_mid_stream: false,
+        a_opened: false,
+        a_is_mid_stream: true,
+        b_is_mid_stream: true,
         is_complete: false,
-    })
+    }
 }
 
 /// What the plugin says of these heads, by way of the contract.

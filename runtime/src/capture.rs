@@ -22,10 +22,8 @@ pub use pcapng_writer::PcapngWriter;
 #[cfg(target_os = "linux")]
 pub use trace::{FrontEnd, TraceCheck, TraceOptions, TraceSource, check_trace};
 
-use std::sync::Arc;
-
 use crate::packet::{RawPacket, Segment, Timestamp};
-use crate::record::Process;
+use crate::record::ProcessPair;
 
 /// What a capture source has next.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +47,7 @@ pub struct SocketEvent<'a> {
     /// Sequence numbers are the kernel's own, so that both ends of a conversation tell of the same bytes.
     pub segment: Segment<'a>,
     /// Whose the segment's source and its destination are, as far as that is known.
-    pub processes: &'a [Option<Arc<Process>>; 2],
+    pub processes: &'a ProcessPair,
 }
 
 /// Gives packets in the order in which they were captured.

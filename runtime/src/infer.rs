@@ -2,8 +2,6 @@
 //! them and has proven it with a message, so that they can be given to the next plugin if the first one rejects them.
 //! Ports order the candidates and lower no evidence.
 
-use std::sync::Arc;
-
 use protap_plugin::contract::{flag, probe};
 
 use crate::packet::{Endpoint, Timestamp, Transport};
@@ -12,7 +10,7 @@ use crate::plugin::instance::ProbeCall;
 use crate::plugin::manifest::{HEAD, TransportName};
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
-use crate::record::Process;
+use crate::record::ProcessPair;
 use crate::running::RunningPlugins;
 
 /// Payloads that a plugin is asked about before it has had its chances, as DeepFlow has it.
@@ -105,7 +103,7 @@ pub struct FlowFacts {
     /// The handshake was seen.
     pub is_opened: bool,
     /// The processes of `ends`, if known.
-    pub processes: Option<[Option<Arc<Process>>; 2]>,
+    pub processes: Option<ProcessPair>,
     /// Capture time.
     pub now: Timestamp,
 }

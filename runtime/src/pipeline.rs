@@ -15,12 +15,13 @@ use thiserror::Error;
 
 pub use self::report::RunReport;
 use self::workers::{Inline, Threads};
-use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
+use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats};
 use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
 use crate::packet::{Decoded, IgnoredCounts, RawPacket, Segment, Timestamp, decode};
 use crate::plugin::PluginSet;
+use crate::record::ProcessPair;
 use crate::shard::FlowOptions;
 
 /// Capture time between two looks at what waits, in nanoseconds.
@@ -70,8 +71,8 @@ pub trait Observer {
 
 /// What stands between the loop and the shards.
 trait Workers {
-    fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()>;
-    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()>;
+    /// A segment; of one told by a socket, the processes at its source and destination as far as known.
+    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()>;
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
     /// Other plugins from here on.
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
@@ -144,7 +145,7 @@ fn drive(
                     continue;
                 }
                 match decode(&packet) {
-                    Decoded::Segment(segment) => workers.segment(&segment)?,
+                    Decoded::Segment(segment) => workers.segment(&segment, None)?,
                     Decoded::Ignored(reason) => report.ignored.count(reason),
                 }
             }
@@ -153,7 +154,7 @@ fn drive(
                 if report.see(event.segment.at) {
                     workers.tick(report.last, packets, false)?;
                 }
-                workers.socket(&event)?;
+                workers.segment(&event.segment, Some(event.processes))?;
             }
             Ok(CaptureEvent::Pause) => {
                 workers.tick(report.last, packets, false)?;

@@ -231,6 +231,9 @@ pub enum Via {
     LikelyTls,
 }
 
+/// The processes at the two ends of a flow or a segment, as far as they are known.
+pub type ProcessPair = [Option<Arc<Process>>; 2];
+
 /// The processes at the ends of a flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processes {

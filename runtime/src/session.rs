@@ -19,7 +19,7 @@ use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
 use crate::plugin::content::Fact;
 use crate::reassembly::{CloseReason, Direction, StreamEvent};
-use crate::record::{FlowEnds, PluginIdentity, Process, Processes, Record};
+use crate::record::{FlowEnds, PluginIdentity, Process, ProcessPair, Processes, Record};
 use crate::running::{Handle, PluginStats, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
 
@@ -115,7 +115,7 @@ pub struct Session {
     id: u64,
     ends: (Endpoint, Endpoint),
     /// The processes of `ends`, once one is known.
-    processes: Option<Box<[Option<Arc<Process>>; 2]>>,
+    processes: Option<Box<ProcessPair>>,
     transport: Transport,
     is_opened: bool,
     /// The end which sends `ToServer` is the server for the plugin.
@@ -315,6 +315,19 @@ impl Session {
         head + lanes
     }
 
+    /// Gives back the memory that is not needed while nothing comes.
+    pub fn shrink(&mut self) {
+        if let Some(pairing) = &mut self.pairing {
+            pairing.shrink();
+        }
+        if let Some(streams) = &mut self.streams {
+            for lane in [&mut streams.to_server, &mut streams.to_client] {
+                lane.stream.shrink();
+                lane.waiting.shrink_to_fit();
+            }
+        }
+    }
+
     /// Counts for the plugin that claimed the flow.
     fn count(&self, cx: &mut SessionContext<'_>, count: impl FnOnce(&mut PluginStats)) {
         if let State::Claimed { plugin, .. } = self.state {
@@ -448,7 +461,7 @@ impl Session {
         FlowEnds { transport: self.transport, client, server }
     }
 
-    fn client_and_server(&self, [first, second]: &[Option<Arc<Process>>; 2]) -> Arc<Processes> {
+    fn client_and_server(&self, [first, second]: &ProcessPair) -> Arc<Processes> {
         let (client, server) = if self.is_turned { (second, first) } else { (first, second) };
         Arc::new(Processes { client: client.clone(), server: server.clone() })
     }

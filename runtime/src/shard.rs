@@ -13,7 +13,7 @@ use crate::packet::{Endpoint, Segment, Timestamp, Transport};
 use crate::pair::REQUEST_TIMEOUT;
 use crate::plugin::PluginSet;
 use crate::reassembly::{Direction, FlowAssembler, Observed, ReassemblyCounters};
-use crate::record::Process;
+use crate::record::ProcessPair;
 use crate::running::RunningPlugins;
 use crate::session::{Output, Session, SessionContext, SessionCounters};
 use crate::summary::Unclaimed;
@@ -25,6 +25,8 @@ const LINGER: u64 = 30_000_000_000;
 /// How long a UDP flow may be silent, in nanoseconds.
 const UDP_IDLE: u64 = 60_000_000_000;
 
+/// How long a flow says nothing before it gives memory back, in nanoseconds.
+const QUIET: u64 = 5_000_000_000;
 /// How long a flow may stay with an older version of its plugin to finish a message, in nanoseconds.
 const RETIREMENT: u64 = 2_000_000_000;
 
@@ -123,6 +125,8 @@ struct Flow {
     expires: Timestamp,
     buffered: usize,
     is_finished: bool,
+    /// Nothing has come for a while, and what memory that saves was given back.
+    is_shrunk: bool,
     /// Whoever wants to know was told that nobody claims it.
     is_told_given_up: bool,
 }
@@ -179,6 +183,7 @@ impl Flow {
             expires: Timestamp::MAX,
             buffered: 0,
             is_finished: false,
+            is_shrunk: false,
             is_told_given_up: false,
         }
     }
@@ -235,17 +240,12 @@ impl Shard {
     }
 
     /// Takes a segment of one of its flows.
-    pub fn segment(&mut self, segment: &Segment<'_>) {
-        self.socket_segment(segment, &[None, None]);
-    }
-
-    /// Takes a segment whose source and destination may be known processes.
-    pub fn socket_segment(&mut self, segment: &Segment<'_>, processes: &[Option<Arc<Process>>; 2]) {
+    pub fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) {
         let core = &mut self.core;
         core.now = core.now.max(segment.at);
         let key = FlowKey::of(segment);
         let flow = self.flows.get_or_insert_mut(key, || core.begin(segment));
-        for (end, process) in [segment.source, segment.destination].into_iter().zip(processes) {
+        for (end, process) in [segment.source, segment.destination].into_iter().zip(processes.into_iter().flatten()) {
             process.iter().for_each(|process| flow.session.set_process(end, process));
         }
         core.observe(flow, segment);
@@ -301,6 +301,7 @@ impl Shard {
             if flow.is_due(core.now) && core.look_after(flow, packet, is_quiet) {
                 over.push(*key);
             }
+            flow.rest(core.now);
         }
         for key in over {
             if let Some(mut flow) = self.flows.pop(&key) {
@@ -378,6 +379,7 @@ impl Core {
             self.with(|cx| flow.finish("closed", cx));
         }
         flow.last_seen = self.now;
+        flow.is_shrunk = false;
         if flow.session.has_pending() && flow.expires == Timestamp::MAX {
             flow.expires = self.now.saturating_add(REQUEST_TIMEOUT);
         }
@@ -450,6 +452,14 @@ impl Flow {
         match self.assembler {
             None => self.last_seen.saturating_add(UDP_IDLE) <= now,
             Some(_) => self.is_finished && self.last_seen.saturating_add(LINGER) <= now,
+        }
+    }
+
+    /// Gives memory back once nothing has come for a while.
+    fn rest(&mut self, now: Timestamp) {
+        if !self.is_shrunk && self.last_seen.saturating_add(QUIET) <= now {
+            self.session.shrink();
+            self.is_shrunk = true;
         }
     }
 

@@ -88,7 +88,7 @@ impl Connection {
             From::Server => (server, client, of_server, of_client),
         };
         let tcp = TcpFields { seq, ack: (self.packet > 1).then_some(ack), syn, ..TcpFields::default() };
-        self.shard.segment(&Segment {
+        let segment = Segment {
             transport: Transport::Tcp,
             source,
             destination,
@@ -97,7 +97,8 @@ impl Connection {
             payload_len: u32::try_from(payload.len()).unwrap(),
             at: self.packet * 10_000,
             packet: self.packet,
-        });
+        };
+        self.shard.segment(&segment, None);
         let sent = u32::try_from(payload.len()).unwrap() + u32::from(syn);
         let [of_client, of_server] = &mut self.next;
         *(if from == From::Client { of_client } else { of_server }) += sent;

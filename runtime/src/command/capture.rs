@@ -1,5 +1,5 @@
-//! `protap read` and `protap live`: from arguments to a source, plugins and a sink, through the pipeline, to records
-//! on standard output and a summary on standard error.
+//! `protap read`, `protap live` and `protap trace`: from arguments to a source, plugins and a sink, through the pipeline, to
+//! records on standard output and a summary on standard error.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};

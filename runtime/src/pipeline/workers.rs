@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use super::Workers;
 use super::report::ShardTotals;
-use crate::capture::SocketEvent;
 use crate::merge::{Emitted, Merge};
 use crate::packet::{Segment, Timestamp};
 use crate::plugin::PluginSet;
+use crate::record::ProcessPair;
 use crate::shard::{FlowOptions, SHARDS, Shard, shard_of};
 
 pub(super) use shed::ShedCounters;
@@ -47,20 +47,12 @@ impl<'m, 's> Inline<'m, 's> {
 }
 
 impl Workers for Inline<'_, '_> {
-    fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()> {
+    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
         self.packet = segment.packet;
         let index = shard_of(segment);
         let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
-        shard.segment(segment);
+        shard.segment(segment, processes);
         hand_out(shard, index, (segment.packet, true), self.merge)
-    }
-
-    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()> {
-        self.packet = event.segment.packet;
-        let index = shard_of(&event.segment);
-        let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
-        shard.socket_segment(&event.segment, event.processes);
-        hand_out(shard, index, (self.packet, true), self.merge)
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {

@@ -17,7 +17,6 @@ mod message;
 pub mod messages;
 mod poll;
 mod protobuf;
-mod reader;
 pub mod record;
 mod settings;
 mod view;

@@ -25,7 +25,7 @@ const MAX_TABLE: usize = 100_000;
 /// Stack that a guest may use, in bytes.
 const MAX_STACK: usize = 512 << 10;
 /// Fuel that one call may burn: about 10 ms of plain instructions, and no call of a sound plugin needs a tenth of it.
-pub(super) const CALL_FUEL: u64 = 20_000_000;
+const CALL_FUEL: u64 = 20_000_000;
 /// CPU time that one call may take.
 pub const CALL_DEADLINE: Duration = Duration::from_millis(10);
 /// CPU time that instantiation may take, in calls' worth: a garbage-collected guest sets up its heap here.
@@ -290,7 +290,7 @@ impl WasmInstance {
 
     /// Fuel that the last call burned; `None` where calls are bounded by time.
     pub(super) fn fuel_used(&self) -> Option<u64> {
-        self.store.get_fuel().ok().map(|left| CALL_FUEL.saturating_sub(left))
+        fuel_used(&self.store, 1)
     }
 
     pub(super) fn take_log_lines_dropped(&mut self) -> u64 {
@@ -345,6 +345,12 @@ pub(super) fn arm(store: &mut Store<HostState>, deadline: Deadline, calls: u32) 
         }
     }
     Ok(())
+}
+
+/// Fuel burned since it was armed; `None` where calls are bounded by time.
+pub(super) fn fuel_used(store: &Store<HostState>, calls: u32) -> Option<u64> {
+    let left = store.get_fuel().ok()?;
+    Some(CALL_FUEL.saturating_mul(u64::from(calls)).saturating_sub(left))
 }
 
 fn thread_cpu_time() -> Duration {

@@ -1,6 +1,6 @@
 //! Inference.
 
-use protap_plugin::testing::{probe, probe_heads};
+use protap_plugin::testing::{mid_stream, probe, probe_heads};
 use protap_plugin::{Client, Heads, Transport, Verdict};
 
 use crate::wire::Plugin;
@@ -8,37 +8,23 @@ use crate::wire::Plugin;
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-fn heads<'a>(a: &'a [u8], b: &'a [u8]) -> Heads<'a> {
-    Heads {
-        a,
-        b,
-        a_port: 50_000,
-        b_port: 50_001,
-        transport: Transport::Tcp,
-        a_opened: false,
-        a_is_mid_stream: true,
-        b_is_mid_stream: true,
-        is_complete: false,
-    }
-}
-
 #[test]
 fn either_end_tells_who_is_the_client() {
     assert_eq!(probe::<Plugin>(GET, b""), Verdict::Likely(Client::A));
     assert_eq!(probe::<Plugin>(b"\r\nGET / HTTP/1.0\r\n\r\n", b""), Verdict::Likely(Client::A));
     assert_eq!(probe::<Plugin>(GET, OK), Verdict::Likely(Client::A));
     assert_eq!(probe::<Plugin>(b"", OK), Verdict::Likely(Client::A));
-    assert_eq!(probe_heads::<Plugin>(&heads(OK, b"")), Verdict::Likely(Client::B));
-    assert_eq!(probe_heads::<Plugin>(&heads(b"", GET)), Verdict::Likely(Client::B));
-    assert_eq!(probe_heads::<Plugin>(&heads(b"rest of a body", OK)), Verdict::Likely(Client::A));
-    assert_eq!(probe_heads::<Plugin>(&heads(GET, b"rest of a body")), Verdict::Likely(Client::A));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(OK, b"")), Verdict::Likely(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(b"", GET)), Verdict::Likely(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(b"rest of a body", OK)), Verdict::Likely(Client::A));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(GET, b"rest of a body")), Verdict::Likely(Client::A));
 }
 
 #[test]
 fn a_prefix_wants_more_until_it_is_enough() {
     for first in [GET, OK] {
         for len in 1..=first.len() {
-            match probe_heads::<Plugin>(&heads(&first[..len], b"")) {
+            match probe_heads::<Plugin>(&mid_stream(&first[..len], b"")) {
                 Verdict::More(more) => assert!(more as usize > len, "{len}"),
                 Verdict::Likely(_) => assert_eq!(len, first.len()),
                 other => panic!("{other:?} at {len}"),
@@ -66,9 +52,9 @@ fn other_protocols_are_not_mistaken() {
         (&[0; 64], &[0; 64]),
     ];
     for (a, b) in others {
-        let opened = Heads { a_opened: true, a_is_mid_stream: false, b_is_mid_stream: false, ..heads(a, b) };
+        let opened = Heads { a_opened: true, a_is_mid_stream: false, b_is_mid_stream: false, ..mid_stream(a, b) };
         assert_eq!(probe_heads::<Plugin>(&opened), Verdict::No, "{} {}", a.escape_ascii(), b.escape_ascii());
     }
-    let datagram = Heads { transport: Transport::Udp, ..heads(b"NOTIFY * HTTP/1.1\r\nHOST: x\r\n\r\n", b"") };
+    let datagram = Heads { transport: Transport::Udp, ..mid_stream(b"NOTIFY * HTTP/1.1\r\nHOST: x\r\n\r\n", b"") };
     assert_eq!(probe_heads::<Plugin>(&datagram), Verdict::No);
 }

@@ -1,26 +1,12 @@
 //! Inference.
 
 use bson::doc;
-use protap_plugin::testing::{Random, probe, probe_heads};
+use protap_plugin::testing::{Random, mid_stream, probe, probe_heads};
 use protap_plugin::{Client, Heads, Transport, Verdict};
 
 use crate::wire::{OP_QUERY, OP_REPLY, body, message, msg, reply, request, sequence};
 
 type Plugin = mongodb::Plugin;
-
-fn heads<'a>(a: &'a [u8], b: &'a [u8]) -> Heads<'a> {
-    Heads {
-        a,
-        b,
-        a_port: 50_000,
-        b_port: 50_001,
-        transport: Transport::Tcp,
-        a_opened: false,
-        a_is_mid_stream: true,
-        b_is_mid_stream: true,
-        is_complete: false,
-    }
-}
 
 fn hello() -> Vec<u8> {
     request(1, &doc! { "hello": 1, "$db": "admin" })
@@ -39,15 +25,15 @@ fn one_message_of_either_end_is_enough() {
         msg(1, 0, 0, &[sequence("documents", &[doc! { "a": 1 }]), body(&doc! { "insert": "c" })]),
     ] {
         assert_eq!(probe::<Plugin>(&first, b""), Verdict::Certain(Client::A));
-        assert_eq!(probe_heads::<Plugin>(&heads(b"", &first)), Verdict::Certain(Client::B));
+        assert_eq!(probe_heads::<Plugin>(&mid_stream(b"", &first)), Verdict::Certain(Client::B));
     }
     let answer = reply(1, &doc! { "ok": 1 });
-    assert_eq!(probe_heads::<Plugin>(&heads(&answer, b"")), Verdict::Certain(Client::B));
-    assert_eq!(probe_heads::<Plugin>(&heads(b"", &answer)), Verdict::Certain(Client::A));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&answer, b"")), Verdict::Certain(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(b"", &answer)), Verdict::Certain(Client::A));
     let document = doc! { "ok": 1 }.to_vec().unwrap();
     let old = message(2, 1, OP_REPLY, &[&[0; 12], &[0; 4][..], &1_u32.to_le_bytes(), &document].concat());
     assert_eq!(probe::<Plugin>(&legacy_hello(), &old), Verdict::Certain(Client::A));
-    assert_eq!(probe_heads::<Plugin>(&heads(&old, b"")), Verdict::Certain(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&old, b"")), Verdict::Certain(Client::B));
 }
 
 #[test]
@@ -65,7 +51,7 @@ fn a_prefix_wants_more_until_it_is_enough() {
                 Verdict::Certain(Client::A) => assert!(len > 25, "{len}"),
                 other => panic!("{other:?} at {len}"),
             }
-            let complete = Heads { is_complete: true, a_is_mid_stream: false, ..heads(&first[..len], b"") };
+            let complete = Heads { is_complete: true, a_is_mid_stream: false, ..mid_stream(&first[..len], b"") };
             assert!(matches!(probe_heads::<Plugin>(&complete), Verdict::No | Verdict::Certain(Client::A)));
         }
     }
@@ -76,11 +62,11 @@ fn a_flow_is_known_from_inside_a_message() {
     let find = request(3, &doc! { "find": "c", "filter": { "x": "y".repeat(500) }, "$db": "d" });
     for at in [1, 15, 20, 100, 400] {
         let inside = [&find[at..], &hello(), &find].concat();
-        assert_eq!(probe_heads::<Plugin>(&heads(&inside, b"")), Verdict::Certain(Client::A), "{at}");
+        assert_eq!(probe_heads::<Plugin>(&mid_stream(&inside, b"")), Verdict::Certain(Client::A), "{at}");
         let inside = [&find[at..], &hello()].concat();
-        assert_eq!(probe_heads::<Plugin>(&heads(b"", &inside)), Verdict::Likely(Client::B), "{at}");
-        assert!(matches!(probe_heads::<Plugin>(&heads(&find[at..], b"")), Verdict::More(_)), "{at}");
-        let complete = Heads { is_complete: true, ..heads(&find[at..], b"") };
+        assert_eq!(probe_heads::<Plugin>(&mid_stream(b"", &inside)), Verdict::Likely(Client::B), "{at}");
+        assert!(matches!(probe_heads::<Plugin>(&mid_stream(&find[at..], b"")), Verdict::More(_)), "{at}");
+        let complete = Heads { is_complete: true, ..mid_stream(&find[at..], b"") };
         assert_eq!(probe_heads::<Plugin>(&complete), Verdict::No, "{at}");
     }
 }
@@ -88,8 +74,8 @@ fn a_flow_is_known_from_inside_a_message() {
 #[test]
 fn inside_other_bytes_a_lone_message_must_end_with_them() {
     let inside = [&[1; 50], &hello()[..]].concat();
-    assert_eq!(probe_heads::<Plugin>(&heads(&inside, b"")), Verdict::Likely(Client::A));
-    let complete = |head: &[u8]| probe_heads::<Plugin>(&Heads { is_complete: true, ..heads(head, b"") });
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&inside, b"")), Verdict::Likely(Client::A));
+    let complete = |head: &[u8]| probe_heads::<Plugin>(&Heads { is_complete: true, ..mid_stream(head, b"") });
     assert_eq!(complete(&[&inside[..], &[1; 50]].concat()), Verdict::No);
     assert_eq!(complete(&inside[..inside.len() - 1]), Verdict::No);
     assert_eq!(complete(&[&inside[..], &hello()[..]].concat()), Verdict::Certain(Client::A));
@@ -109,10 +95,10 @@ fn other_protocols_are_not_mistaken() {
     ];
     for other in others {
         assert!(matches!(probe::<Plugin>(other, b""), Verdict::No | Verdict::More(_)), "{other:?}");
-        let complete = Heads { is_complete: true, ..heads(other, other) };
+        let complete = Heads { is_complete: true, ..mid_stream(other, other) };
         assert_eq!(probe_heads::<Plugin>(&complete), Verdict::No, "{other:?}");
     }
-    let datagram = Heads { transport: Transport::Udp, ..heads(b"", b"") };
+    let datagram = Heads { transport: Transport::Udp, ..mid_stream(b"", b"") };
     assert_eq!(probe_heads::<Plugin>(&Heads { a: &hello(), ..datagram }), Verdict::No);
 }
 
@@ -125,7 +111,7 @@ fn noise_is_not_mistaken() {
         let noise: Vec<u8> = (0..len).map(|_| [0, 0, 0, 1, 7, 0xd4, 0xdd, random.byte()][random.below(8)]).collect();
         let (a, b) = noise.split_at(len / 2);
         for mid in [false, true] {
-            let noise = Heads { a_is_mid_stream: mid, b_is_mid_stream: mid, is_complete: true, ..heads(a, b) };
+            let noise = Heads { a_is_mid_stream: mid, b_is_mid_stream: mid, is_complete: true, ..mid_stream(a, b) };
             assert_eq!(probe_heads::<Plugin>(&noise), Verdict::No, "{a:?} {b:?}");
         }
     }

@@ -1,23 +1,9 @@
 //! Inference.
 
-use protap_plugin::testing::{Random, probe, probe_heads};
+use protap_plugin::testing::{Random, mid_stream, probe, probe_heads};
 use protap_plugin::{Client, Heads, Transport, Verdict};
 
 use crate::wire::{Plugin, array_of, command, commands};
-
-fn heads<'a>(a: &'a [u8], b: &'a [u8]) -> Heads<'a> {
-    Heads {
-        a,
-        b,
-        a_port: 50_000,
-        b_port: 50_001,
-        transport: Transport::Tcp,
-        a_opened: false,
-        a_is_mid_stream: true,
-        b_is_mid_stream: true,
-        is_complete: false,
-    }
-}
 
 #[test]
 fn both_ends_make_it_certain_and_one_likely() {
@@ -27,27 +13,27 @@ fn both_ends_make_it_certain_and_one_likely() {
             [&b"+OK\r\n"[..], b"$-1\r\n", b"%1\r\n$5\r\nproto\r\n:3\r\n", b"-NOAUTH Authentication required.\r\n"]
         {
             assert_eq!(probe::<Plugin>(&first, answer), Verdict::Certain(Client::A));
-            assert_eq!(probe_heads::<Plugin>(&heads(answer, &first)), Verdict::Certain(Client::B));
+            assert_eq!(probe_heads::<Plugin>(&mid_stream(answer, &first)), Verdict::Certain(Client::B));
         }
     }
-    assert_eq!(probe_heads::<Plugin>(&heads(b"", &command("GET k"))), Verdict::Likely(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(b"", &command("GET k"))), Verdict::Likely(Client::B));
 }
 
 #[test]
 fn replies_alone_are_enough_if_there_are_several() {
     let replies = b"$5\r\nhello\r\n*2\r\n$1\r\na\r\n:1\r\n+OK\r\n";
-    assert_eq!(probe_heads::<Plugin>(&heads(replies, b"")), Verdict::Likely(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(replies, b"")), Verdict::Likely(Client::B));
     let pushes = array_of(&[b"message", b"channel", b"hello"]).repeat(3);
-    assert_eq!(probe_heads::<Plugin>(&heads(&pushes, b"")), Verdict::Likely(Client::B));
-    assert!(matches!(probe_heads::<Plugin>(&heads(b"+OK\r\n", b"")), Verdict::More(_)));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&pushes, b"")), Verdict::Likely(Client::B));
+    assert!(matches!(probe_heads::<Plugin>(&mid_stream(b"+OK\r\n", b"")), Verdict::More(_)));
 }
 
 #[test]
 fn a_flow_is_known_from_inside_a_frame() {
     let inside = [&b"of a value\r\n"[..], &commands(&["GET a", "SET b c", "GET d"])].concat();
-    assert_eq!(probe_heads::<Plugin>(&heads(&inside, b"")), Verdict::Likely(Client::A));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&inside, b"")), Verdict::Likely(Client::A));
     assert_eq!(
-        probe_heads::<Plugin>(&heads(b"lo\r\n+OK\r\n$1\r\nx\r\n*1\r\n:1\r\n", &inside)),
+        probe_heads::<Plugin>(&mid_stream(b"lo\r\n+OK\r\n$1\r\nx\r\n*1\r\n:1\r\n", &inside)),
         Verdict::Certain(Client::B)
     );
 }
@@ -55,8 +41,8 @@ fn a_flow_is_known_from_inside_a_frame() {
 #[test]
 fn a_replica_is_the_client_of_its_master() {
     let (master, replica) = (commands(&["SET k v", "SET k w"]), commands(&["REPLCONF ACK 1", "REPLCONF ACK 2"]));
-    assert_eq!(probe_heads::<Plugin>(&heads(&master, &replica)), Verdict::Certain(Client::B));
-    assert_eq!(probe_heads::<Plugin>(&heads(&replica, &master)), Verdict::Certain(Client::A));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&master, &replica)), Verdict::Certain(Client::B));
+    assert_eq!(probe_heads::<Plugin>(&mid_stream(&replica, &master)), Verdict::Certain(Client::A));
 }
 
 #[test]
@@ -108,14 +94,14 @@ fn other_protocols_are_not_mistaken() {
                 a_opened: true,
                 a_is_mid_stream: is_mid_stream,
                 b_is_mid_stream: is_mid_stream,
-                ..heads(a, b)
+                ..mid_stream(a, b)
             };
             assert_eq!(probe_heads::<Plugin>(&complete), Verdict::No, "{} {}", a.escape_ascii(), b.escape_ascii());
             let verdict = probe_heads::<Plugin>(&Heads { is_complete: false, ..complete });
             assert!(matches!(verdict, Verdict::No | Verdict::More(_)), "{verdict:?} {}", a.escape_ascii());
         }
     }
-    let datagram = Heads { transport: Transport::Udp, ..heads(b"*1\r\n$4\r\nPING\r\n", b"") };
+    let datagram = Heads { transport: Transport::Udp, ..mid_stream(b"*1\r\n$4\r\nPING\r\n", b"") };
     assert_eq!(probe_heads::<Plugin>(&datagram), Verdict::No);
 }
 
@@ -130,7 +116,7 @@ fn noise_is_not_mistaken() {
             .collect();
         let (a, b) = noise.split_at(len / 2);
         for mid in [false, true] {
-            let noise = Heads { a_is_mid_stream: mid, b_is_mid_stream: mid, is_complete: true, ..heads(a, b) };
+            let noise = Heads { a_is_mid_stream: mid, b_is_mid_stream: mid, is_complete: true, ..mid_stream(a, b) };
             assert_ne!(probe_heads::<Plugin>(&noise), Verdict::Certain(Client::A), "{a:?} {b:?}");
             assert_ne!(probe_heads::<Plugin>(&noise), Verdict::Certain(Client::B), "{a:?} {b:?}");
         }

@@ -29,7 +29,7 @@ use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
 use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
-use crate::record::Process;
+use crate::record::{Process, ProcessPair};
 
 /// How long what the server sent waits for the client's receipt, in nanoseconds.
 const SERVER_DELAY: u64 = 20_000_000;
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Whose the ends are, beginning with the lower one or with the other one.
-    fn processes(&self, is_low: bool) -> [Option<Arc<Process>>; 2] {
+    fn processes(&self, is_low: bool) -> ProcessPair {
         let (low, high) = (self.low.process.clone(), self.high.process.clone());
         if is_low { [low, high] } else { [high, low] }
     }
@@ -153,7 +153,7 @@ impl End {
 pub(super) struct Made {
     pub(super) segment: Segment<'static>,
     /// Whose source and destination are.
-    pub(super) processes: [Option<Arc<Process>>; 2],
+    pub(super) processes: ProcessPair,
     pub(super) has_payload: bool,
     /// Payload that is not the event's own.
     pub(super) kept: Option<Vec<u8>>,

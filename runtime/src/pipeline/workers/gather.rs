@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::job::Outcome;
 use crate::merge::Merge;
@@ -42,16 +42,12 @@ impl Source {
         if self.owed == 0 {
             return Ok(None);
         }
+        // One that was waited for in vain is not waited for again.
+        let patience = if self.owed > 1 { Duration::ZERO } else { PATIENCE };
         let outcome = if may_wait_long {
             self.outcomes.recv().map(Some).map_err(drop)
-        } else if self.owed > 1 {
-            match self.outcomes.try_recv() {
-                Ok(outcome) => Ok(Some(outcome)),
-                Err(TryRecvError::Empty) => Ok(None),
-                Err(TryRecvError::Disconnected) => Err(()),
-            }
         } else {
-            match self.outcomes.recv_timeout(PATIENCE) {
+            match self.outcomes.recv_timeout(patience) {
                 Ok(outcome) => Ok(Some(outcome)),
                 Err(RecvTimeoutError::Timeout) => Ok(None),
                 Err(RecvTimeoutError::Disconnected) => Err(()),

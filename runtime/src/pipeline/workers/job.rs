@@ -10,7 +10,7 @@ use crate::merge::Emitted;
 use crate::packet::{Segment, Timestamp};
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
-use crate::record::Process;
+use crate::record::ProcessPair;
 use crate::shard::{FlowOptions, SHARDS, Shard};
 
 /// One thing that happens.
@@ -18,10 +18,7 @@ pub(super) enum Job {
     Segment {
         shard: usize,
         segment: OwnedSegment,
-    },
-    Socket {
-        shard: usize,
-        segment: Box<(OwnedSegment, [Option<Arc<Process>>; 2])>,
+        processes: Option<Box<ProcessPair>>,
     },
     /// The flow of this segment is followed no more.
     Shed {
@@ -117,17 +114,10 @@ impl Job {
             out.extend(emitted(shard, index, at));
         };
         match self {
-            Self::Segment { shard, segment } => {
+            Self::Segment { shard, segment, processes } => {
                 let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
                 let payload = bytes.get(segment.payload).unwrap_or_default();
-                shard.segment(&Segment { payload, ..segment.header });
-                take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
-            }
-            Self::Socket { shard, segment } => {
-                let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
-                let (segment, processes) = *segment;
-                let payload = bytes.get(segment.payload).unwrap_or_default();
-                shard.socket_segment(&Segment { payload, ..segment.header }, &processes);
+                shard.segment(&Segment { payload, ..segment.header }, processes.as_deref());
                 take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
             }
             Self::Shed { shard, header } => {

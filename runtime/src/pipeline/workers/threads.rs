@@ -8,14 +8,14 @@ use std::thread::{Scope, ScopedJoinHandle};
 use crossbeam_channel::{Sender, bounded};
 
 use super::gather::{Round, Source, gather};
-use super::job::{Batch, Job, OwnedSegment, Place, work};
+use super::job::{Batch, Job, Place, work};
 use super::shed::{Fate, ShedCounters, Shedding};
-use crate::capture::SocketEvent;
 use crate::merge::Merge;
 use crate::packet::{Segment, Timestamp};
 use crate::pipeline::Workers;
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
+use crate::record::ProcessPair;
 use crate::shard::{FlowOptions, SHARDS, shard_of};
 
 /// Segments in a batch, over all workers.
@@ -91,48 +91,22 @@ impl<'scope> Threads<'scope> {
         })
     }
 
-    #[inline]
-    fn push(&mut self, segment: &Segment<'_>, job: impl FnOnce(usize, OwnedSegment) -> Job) -> io::Result<()> {
-        self.packet = segment.packet;
-        let shard = shard_of(segment);
-        let worker = shard % self.lanes.len().max(1);
-        let Some(lane) = self.lanes.get_mut(worker) else { return Ok(()) };
-        let fate = if self.is_live { lane.judge(segment, &mut self.shed) } else { Fate::Taken };
-        match fate {
-            Fate::Taken => {
-                let owned = lane.batch.own(segment);
-                lane.batch.jobs.push(job(shard, owned));
-                self.bytes += segment.payload.len();
-            }
-            Fate::Shed => {
-                let header = Box::new(Segment { payload: &[], ..*segment });
-                lane.batch.jobs.push(Job::Shed { shard, header });
-            }
-            Fate::Dropped => {}
-        }
-        self.segments += 1;
-        if self.segments >= BATCH_SEGMENTS || self.bytes >= BATCH_BYTES {
-            self.hand_out(false)?;
-        }
-        Ok(())
-    }
-
     /// Sends what was collected to the workers; a live capture only to those that take it at once.
     fn hand_out(&mut self, flush: bool) -> io::Result<()> {
         let mut workers = u32::MAX;
+        if self.is_live && self.rounds.is_full() {
+            self.lanes.iter_mut().for_each(|lane| lane.shedding.is_behind = true);
+            (self.segments, self.bytes) = (0, 0);
+            return Ok(());
+        }
         if self.is_live {
-            let is_merge_behind = self.rounds.is_full();
             for (index, lane) in self.lanes.iter_mut().enumerate() {
-                if is_merge_behind || lane.queue.is_full() {
+                if lane.queue.is_full() {
                     lane.shedding.is_behind = true;
                     workers &= !(1 << index);
                 } else if lane.queue.is_empty() {
                     lane.shedding.caught_up();
                 }
-            }
-            if is_merge_behind {
-                (self.segments, self.bytes) = (0, 0);
-                return Ok(());
             }
         }
         self.send(Round { workers, flush, is_last: false })
@@ -151,20 +125,31 @@ impl<'scope> Threads<'scope> {
     }
 }
 
-impl Lane {
-    fn judge(&mut self, segment: &Segment<'_>, counters: &mut ShedCounters) -> Fate {
-        self.shedding.judge(segment, &self.batch, counters)
-    }
-}
-
 impl Workers for Threads<'_> {
-    fn segment(&mut self, segment: &Segment<'_>) -> io::Result<()> {
-        self.push(segment, |shard, segment| Job::Segment { shard, segment })
-    }
-
-    fn socket(&mut self, event: &SocketEvent<'_>) -> io::Result<()> {
-        let processes = event.processes.clone();
-        self.push(&event.segment, move |shard, segment| Job::Socket { shard, segment: Box::new((segment, processes)) })
+    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
+        self.packet = segment.packet;
+        let shard = shard_of(segment);
+        let worker = shard % self.lanes.len().max(1);
+        let Some(lane) = self.lanes.get_mut(worker) else { return Ok(()) };
+        let fate = if self.is_live { lane.shedding.judge(segment, &lane.batch, &mut self.shed) } else { Fate::Taken };
+        match fate {
+            Fate::Taken => {
+                let segment = lane.batch.own(segment);
+                let processes = processes.map(|processes| Box::new(processes.clone()));
+                lane.batch.jobs.push(Job::Segment { shard, segment, processes });
+            }
+            Fate::Shed => {
+                let header = Box::new(Segment { payload: &[], ..*segment });
+                lane.batch.jobs.push(Job::Shed { shard, header });
+            }
+            Fate::Dropped => {}
+        }
+        self.segments += 1;
+        self.bytes += segment.payload.len();
+        if self.segments >= BATCH_SEGMENTS || self.bytes >= BATCH_BYTES {
+            self.hand_out(false)?;
+        }
+        Ok(())
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {

@@ -11,6 +11,7 @@ use super::flow::Flow;
 use super::guest::{Entry, Guest};
 use super::message::Payload;
 use super::messages::HookedMessage;
+use super::record::AppRecord;
 use super::settings::Settings;
 use super::view::FlowView;
 use super::{Checked, DeepFlowModule};
@@ -66,7 +67,8 @@ impl DeepFlowInstance {
         if payload.len() < MIN_CHECKED {
             return Ok(None);
         }
-        let answer = self.call(Entry::Check, view, 0, payload)?;
+        self.prepare(view, 0, payload)?;
+        let answer = self.run(Entry::Check)?;
         let [number, direction, rest @ ..] = answer.to_le_bytes();
         if number == 0 && answer != 0 || direction > 2 || rest != [0, 0] {
             self.bad_returns += 1;
@@ -137,15 +139,8 @@ impl DeepFlowInstance {
             flow.claimed = self.check(payload, &view)?;
         }
         let Some(claimed) = flow.claimed else { return Ok(Vec::new()) };
-        match self.call(Entry::Parse, &view, claimed.number, payload)? {
-            0 => return Ok(Vec::new()),
-            1 => {}
-            _ => {
-                self.bad_returns += 1;
-                return Ok(Vec::new());
-            }
-        }
-        let records = self.exchange().and_then(|exchange| exchange.records.take()).unwrap_or_default();
+        self.prepare(&view, claimed.number, payload)?;
+        let records = self.records(Entry::Parse)?;
         let name = self.names.get(claimed.name).map(String::as_str);
         let end = call.offset.saturating_add(call.window.len() as u64);
         let payload = Payload { start: call.offset, end, is_response };
@@ -170,21 +165,11 @@ impl DeepFlowInstance {
         let Some((entry, about, l7)) = self.module.hooks.of(message) else { return Ok(None) };
         // Plugins of the eras that had no custom messages were told 0, and may not survive anything else.
         let l7 = if self.module.has_custom_export { l7 } else { 0 };
-        let bytes = message.bytes.get(..usize::from(self.settings.buf_size)).unwrap_or(message.bytes);
-        self.prepare(view, l7, bytes)?;
+        self.prepare(view, l7, message.bytes)?;
         if let Some(exchange) = self.exchange() {
             exchange.about = about;
         }
-        match self.run(entry)? {
-            0 => return Ok(None),
-            1 => {}
-            _ => {
-                self.bad_returns += 1;
-                return Ok(None);
-            }
-        }
-        let record = self.exchange().and_then(|exchange| exchange.records.take()?.pop());
-        let Some(record) = record else { return Ok(None) };
+        let Some(record) = self.records(entry)?.pop() else { return Ok(None) };
         self.replaced_strings += u64::from(record.replaced_strings);
         let mut content = record.into_content(message.kind == Kind::Response, None);
         content.id = None;
@@ -194,15 +179,10 @@ impl DeepFlowInstance {
         Ok(Some(content))
     }
 
-    fn call(&mut self, entry: Entry, view: &FlowView<'_>, l7: u8, payload: &[u8]) -> Result<i32, CallError> {
-        let payload = payload.get(..usize::from(self.settings.buf_size)).unwrap_or(payload);
-        self.prepare(view, l7, payload)?;
-        self.run(entry)
-    }
-
-    /// Lays out what the next call may read. Nothing of the last one is left.
+    /// Lays out what the next call may read: of the payload as much as the buffer takes. Nothing of the last one is left.
     fn prepare(&mut self, view: &FlowView<'_>, l7: u8, payload: &[u8]) -> Result<(), CallError> {
         let buf_size = self.settings.buf_size;
+        let payload = payload.get(..usize::from(buf_size)).unwrap_or(payload);
         let guest = self.guest()?;
         guest.set_now(view.now);
         if let Some(exchange) = guest.exchange() {
@@ -212,6 +192,18 @@ impl DeepFlowInstance {
             exchange.payload.extend_from_slice(payload);
         }
         Ok(())
+    }
+
+    /// The records of a call that returns 1 if it has some, and 0 if not.
+    fn records(&mut self, entry: Entry) -> Result<Vec<AppRecord>, CallError> {
+        match self.run(entry)? {
+            0 => Ok(Vec::new()),
+            1 => Ok(self.exchange().and_then(|exchange| exchange.records.take()).unwrap_or_default()),
+            _ => {
+                self.bad_returns += 1;
+                Ok(Vec::new())
+            }
+        }
     }
 
     fn run(&mut self, entry: Entry) -> Result<i32, CallError> {

@@ -4,9 +4,10 @@
 
 use std::fmt;
 
+use protap_plugin::Reader;
+
 use super::protobuf;
-use super::reader::Reader;
-use super::record::AppRecord;
+use super::record::{AppRecord, string};
 
 /// Records that are taken of one batch: more than the 64 KiB that an SDK sends can hold.
 const MAX_RECORDS: usize = 4096;
@@ -120,13 +121,13 @@ impl Decoder {
 
 /// The records of a batch; `None` if it is cut short, or there is none in it.
 fn split(batch: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut reader = Reader(batch);
+    let mut reader = Reader::new(batch);
     let mut frames = Vec::new();
     if batch.len() > MAX_BATCH {
         return None;
     }
-    while reader.len() > 0 {
-        frames.push(reader.string()?);
+    while !reader.is_empty() {
+        frames.push(string(&mut reader)?);
         if frames.len() > MAX_RECORDS {
             return None;
         }

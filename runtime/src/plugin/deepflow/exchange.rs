@@ -1,9 +1,11 @@
 //! What a plugin's imports work on while a call runs: what it may read, and what it gave back. Every call begins with
 //! an empty one, so nothing that a call left reaches the next, and outside of a call there is nothing to read.
 
+use protap_plugin::Reader;
+
 use super::context::About;
 use super::era::Decoder;
-use super::record::AppRecord;
+use super::record::{AppRecord, string};
 
 /// Longest protocol name.
 const MAX_NAME: usize = 64;
@@ -76,8 +78,7 @@ impl Exchange {
 
     /// The name of the protocol: a length of two bytes, and so many bytes.
     pub(super) fn take_name(&mut self, bytes: &[u8]) -> bool {
-        let mut reader = super::reader::Reader(bytes);
-        let Some(name) = reader.string() else { return false };
+        let Some(name) = string(&mut Reader::new(bytes)) else { return false };
         let name = String::from_utf8_lossy(name);
         self.name = Some(name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect());
         true

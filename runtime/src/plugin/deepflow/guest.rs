@@ -8,7 +8,7 @@ use super::hooks::{BITMAP, CUSTOM_HOOK, Hooks};
 use crate::packet::Timestamp;
 use crate::plugin::imports::{Exit, HostState};
 use crate::plugin::instance::CallError;
-use crate::plugin::wasm::{CompiledModule, Deadline, START_CALLS, WasmError, arm, fault, root_cause};
+use crate::plugin::wasm::{CompiledModule, Deadline, START_CALLS, WasmError, arm, fault, fuel_used, root_cause};
 
 /// How many times as long as a call of our own contract a call may take: a collection of a guest's garbage takes tens of
 /// milliseconds, and it comes when it comes.
@@ -151,9 +151,6 @@ impl Guest {
 
     /// Fuel that the last call burned; `None` where calls are bounded by time.
     pub(super) fn fuel_used(&self) -> Option<u64> {
-        self.store
-            .get_fuel()
-            .ok()
-            .map(|left| crate::plugin::wasm::CALL_FUEL.saturating_mul(CALLS.into()).saturating_sub(left))
+        fuel_used(&self.store, CALLS)
     }
 }

@@ -24,37 +24,6 @@ const FUNCTIONS: [&str; 9] = [
 ];
 /// The import that only the first two eras had.
 pub(super) const HTTP_RESULT: &str = "host_read_http_result";
-/// WASI functions that plugins of our contract do not get, as they have no use for them either.
-const MORE_WASI: [&str; 28] = [
-    "fd_advise",
-    "fd_allocate",
-    "fd_datasync",
-    "fd_fdstat_set_rights",
-    "fd_filestat_get",
-    "fd_filestat_set_size",
-    "fd_filestat_set_times",
-    "fd_pread",
-    "fd_pwrite",
-    "fd_readdir",
-    "fd_renumber",
-    "fd_sync",
-    "fd_tell",
-    "path_create_directory",
-    "path_filestat_get",
-    "path_filestat_set_times",
-    "path_link",
-    "path_open",
-    "path_readlink",
-    "path_remove_directory",
-    "path_rename",
-    "path_symlink",
-    "path_unlink_file",
-    "proc_raise",
-    "sock_accept",
-    "sock_recv",
-    "sock_send",
-    "sock_shutdown",
-];
 /// Answers of functions that return a number of bytes.
 const NOTHING: i32 = 0;
 const TOO_SMALL: i32 = -1;
@@ -169,42 +138,46 @@ fn take(mut caller: Caller<'_, HostState>, ptr: i32, len: i32, take: impl Fn(&mu
     i32::from(take(exchange, bytes))
 }
 
-/// The rest of WASI preview 1: there is no file, no folder and no socket.
-fn define_more_wasi(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    macro_rules! refuse {
-        ($($name:literal: ($($ty:ty),*) -> $errno:ident;)*) => {
+macro_rules! refused {
+    ($($name:literal: ($($ty:ty),*) -> $errno:ident;)*) => {
+        /// WASI functions that plugins of our contract do not get, as they have no use for them either.
+        const MORE_WASI: &[&str] = &[$($name),*];
+
+        /// The rest of WASI preview 1: there is no file, no folder and no socket.
+        fn define_more_wasi(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
             $(linker.func_wrap(WASI, $name, |_: Guest<'_>, $(_: $ty),*| errno::$errno)?;)*
-        };
-    }
-    refuse! {
-        "fd_advise": (i32, i64, i64, i32) -> BADF;
-        "fd_allocate": (i32, i64, i64) -> BADF;
-        "fd_datasync": (i32) -> BADF;
-        "fd_fdstat_set_rights": (i32, i64, i64) -> BADF;
-        "fd_filestat_get": (i32, i32) -> BADF;
-        "fd_filestat_set_size": (i32, i64) -> BADF;
-        "fd_filestat_set_times": (i32, i64, i64, i32) -> BADF;
-        "fd_pread": (i32, i32, i32, i64, i32) -> BADF;
-        "fd_pwrite": (i32, i32, i32, i64, i32) -> BADF;
-        "fd_readdir": (i32, i32, i32, i64, i32) -> BADF;
-        "fd_renumber": (i32, i32) -> BADF;
-        "fd_sync": (i32) -> BADF;
-        "fd_tell": (i32, i32) -> BADF;
-        "path_create_directory": (i32, i32, i32) -> BADF;
-        "path_filestat_get": (i32, i32, i32, i32, i32) -> BADF;
-        "path_filestat_set_times": (i32, i32, i32, i32, i64, i64, i32) -> BADF;
-        "path_link": (i32, i32, i32, i32, i32, i32, i32) -> BADF;
-        "path_open": (i32, i32, i32, i32, i32, i64, i64, i32, i32) -> BADF;
-        "path_readlink": (i32, i32, i32, i32, i32, i32) -> BADF;
-        "path_remove_directory": (i32, i32, i32) -> BADF;
-        "path_rename": (i32, i32, i32, i32, i32, i32) -> BADF;
-        "path_symlink": (i32, i32, i32, i32, i32) -> BADF;
-        "path_unlink_file": (i32, i32, i32) -> BADF;
-        "proc_raise": (i32) -> NOSYS;
-        "sock_accept": (i32, i32, i32) -> BADF;
-        "sock_recv": (i32, i32, i32, i32, i32, i32) -> BADF;
-        "sock_send": (i32, i32, i32, i32, i32) -> BADF;
-        "sock_shutdown": (i32, i32) -> BADF;
-    }
-    Ok(())
+            Ok(())
+        }
+    };
+}
+
+refused! {
+    "fd_advise": (i32, i64, i64, i32) -> BADF;
+    "fd_allocate": (i32, i64, i64) -> BADF;
+    "fd_datasync": (i32) -> BADF;
+    "fd_fdstat_set_rights": (i32, i64, i64) -> BADF;
+    "fd_filestat_get": (i32, i32) -> BADF;
+    "fd_filestat_set_size": (i32, i64) -> BADF;
+    "fd_filestat_set_times": (i32, i64, i64, i32) -> BADF;
+    "fd_pread": (i32, i32, i32, i64, i32) -> BADF;
+    "fd_pwrite": (i32, i32, i32, i64, i32) -> BADF;
+    "fd_readdir": (i32, i32, i32, i64, i32) -> BADF;
+    "fd_renumber": (i32, i32) -> BADF;
+    "fd_sync": (i32) -> BADF;
+    "fd_tell": (i32, i32) -> BADF;
+    "path_create_directory": (i32, i32, i32) -> BADF;
+    "path_filestat_get": (i32, i32, i32, i32, i32) -> BADF;
+    "path_filestat_set_times": (i32, i32, i32, i32, i64, i64, i32) -> BADF;
+    "path_link": (i32, i32, i32, i32, i32, i32, i32) -> BADF;
+    "path_open": (i32, i32, i32, i32, i32, i64, i64, i32, i32) -> BADF;
+    "path_readlink": (i32, i32, i32, i32, i32, i32) -> BADF;
+    "path_remove_directory": (i32, i32, i32) -> BADF;
+    "path_rename": (i32, i32, i32, i32, i32, i32) -> BADF;
+    "path_symlink": (i32, i32, i32, i32, i32) -> BADF;
+    "path_unlink_file": (i32, i32, i32) -> BADF;
+    "proc_raise": (i32) -> NOSYS;
+    "sock_accept": (i32, i32, i32) -> BADF;
+    "sock_recv": (i32, i32, i32, i32, i32, i32) -> BADF;
+    "sock_send": (i32, i32, i32, i32, i32) -> BADF;
+    "sock_shutdown": (i32, i32) -> BADF;
 }

@@ -16,8 +16,9 @@
 //! A string is a u16 length and bytes; integers are big-endian. Nothing says which era wrote a record, so the decoder
 //! is strict: every byte must have its place.
 
+use protap_plugin::Reader;
+
 use super::era::Era;
-use super::reader::Reader;
 use crate::record::Status;
 
 /// Attributes that are taken of one record; further ones are passed over.
@@ -127,37 +128,37 @@ impl AppRecord {
     /// A record as that era laid it out; `None` if it is not of that era.
     pub(super) fn decode(bytes: &[u8], era: Era, is_response: bool) -> Option<Self> {
         let mut record = Self::default();
-        let mut reader = Reader(bytes);
+        let mut reader = Reader::new(bytes);
         record.request_len = length(&mut reader)?;
         record.response_len = length(&mut reader)?;
-        if reader.flag()? {
-            record.request_id = Some(reader.u32()?);
+        if flag(&mut reader)? {
+            record.request_id = Some(reader.u32_be().ok()?);
         }
         record.info = if is_response { record.response(&mut reader)? } else { record.request(&mut reader)? };
         if era >= Era::L4 {
             record.protocol = record.text(&mut reader)?;
         }
         if era >= Era::L1 {
-            record.merge = merge(reader.u8()?)?;
+            record.merge = merge(reader.u8().ok()?)?;
         }
-        if reader.flag()? {
+        if flag(&mut reader)? {
             record.trace = record.trace(&mut reader)?;
         }
         let trailer = usize::from(era >= Era::L3);
-        if reader.flag()? {
+        if flag(&mut reader)? {
             record.attributes(&mut reader, trailer)?;
         }
         if trailer > 0 {
-            record.business.kind = u32::from(reader.u8()?);
+            record.business.kind = u32::from(reader.u8().ok()?);
         }
-        (reader.len() == 0).then_some(record)
+        reader.is_empty().then_some(record)
     }
 
     /// What HTTP hooks of the first eras gave back: a trace, and attributes to the end.
     pub fn decode_http_result(bytes: &[u8]) -> Option<Self> {
         let mut record = Self::default();
-        let mut reader = Reader(bytes);
-        if reader.flag()? {
+        let mut reader = Reader::new(bytes);
+        if flag(&mut reader)? {
             record.trace = record.trace(&mut reader)?;
         }
         record.attributes(&mut reader, 0)?;
@@ -171,8 +172,8 @@ impl AppRecord {
     }
 
     fn response(&mut self, reader: &mut Reader<'_>) -> Option<Info> {
-        let status = status(reader.u8()?.into())?;
-        let code = if reader.flag()? { Some(reader.u32()?.cast_signed()) } else { None };
+        let status = status(reader.u8().ok()?.into())?;
+        let code = if flag(reader)? { Some(reader.i32_be().ok()?) } else { None };
         let result = self.text(reader)?;
         let exception = self.text(reader)?;
         Some(Info::Response(ResponseInfo { status, code, exception, result, ..ResponseInfo::default() }))
@@ -186,8 +187,8 @@ impl AppRecord {
 
     /// Pairs, until `trailer` bytes are left.
     fn attributes(&mut self, reader: &mut Reader<'_>, trailer: usize) -> Option<()> {
-        while reader.len() > trailer {
-            let (key, value) = (reader.string()?, reader.string()?);
+        while reader.remaining().len() > trailer {
+            let (key, value) = (string(reader)?, string(reader)?);
             if self.attributes.len() < MAX_ATTRIBUTES {
                 let pair = (self.lossy(key), self.lossy(value));
                 self.attributes.push(pair);
@@ -197,7 +198,7 @@ impl AppRecord {
     }
 
     fn text(&mut self, reader: &mut Reader<'_>) -> Option<String> {
-        reader.string().map(|bytes| self.lossy(bytes))
+        string(reader).map(|bytes| self.lossy(bytes))
     }
 
     /// The bytes as text; what is not UTF-8 is replaced and counted.
@@ -209,11 +210,26 @@ impl AppRecord {
 }
 
 fn length(reader: &mut Reader<'_>) -> Option<Option<u32>> {
-    match reader.u32()? {
+    match reader.u32_be().ok()? {
         0 => Some(None),
         len if len & IS_PRESENT != 0 => Some(Some(len & !IS_PRESENT)),
         _ => None,
     }
+}
+
+/// A byte that is 0 or 1.
+fn flag(reader: &mut Reader<'_>) -> Option<bool> {
+    match reader.u8().ok()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+/// A length of two bytes, and so many bytes.
+pub(super) fn string<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let len = reader.u16_be().ok()?;
+    reader.bytes(usize::from(len)).ok()
 }
 
 fn merge(byte: u8) -> Option<Merge> {

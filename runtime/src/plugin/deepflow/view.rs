@@ -1,10 +1,8 @@
 //! What of a flow only plugins of this ABI are told: addresses, a name for the flow, processes.
 
-use std::sync::Arc;
-
 use super::context::{Base, NO_EBPF, TLS_UPROBE, TRACEPOINT};
 use crate::packet::{Endpoint, Timestamp, Transport};
-use crate::record::{Process, Via};
+use crate::record::{ProcessPair, Via};
 
 /// Whose payload a call is about.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +14,7 @@ pub struct FlowView<'a> {
     /// Both ends; as for the session, the first one opened the flow or spoke first.
     pub ends: (Endpoint, Endpoint),
     /// Their processes, if known.
-    pub processes: Option<&'a [Option<Arc<Process>>; 2]>,
+    pub processes: Option<&'a ProcessPair>,
     /// The first end sent the payload.
     pub is_from_first: bool,
     /// It goes from server to client, as far as is known.
