@@ -30,7 +30,7 @@ done
 # Reading a protocol is a tree of small functions, and a call costs dozens of instructions in the sandbox: with more of
 # them inlined a message takes a tenth to a fifth fewer.
 if [ ${#members[@]} != 0 ]; then
-    export RUSTFLAGS="${RUSTFLAGS:-} -C llvm-args=-inline-threshold=3000"
+    export RUSTFLAGS="${RUSTFLAGS:-} -C llvm-args=-inline-threshold=6000"
     build --profile plugin "${members[@]}"
 fi
 

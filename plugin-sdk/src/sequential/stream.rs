@@ -33,7 +33,7 @@ pub struct Stream(Rc<State>);
 struct State {
     direction: Direction,
     window: RefCell<Vec<u8>>,
-    output: RefCell<Option<Output>>,
+    output: RefCell<Option<Box<Output>>>,
     texts: RefCell<Vec<u8>>,
     /// Of the window that the host gave: its stream offset, its length, the gap behind it.
     base: Cell<u64>,
@@ -258,7 +258,7 @@ impl Stream {
     /// id that is not answered yet. Where messages are being emitted, ask the output instead.
     #[must_use]
     pub fn pending_front(&self) -> Option<host::Context> {
-        self.0.output.borrow().as_ref().and_then(Output::pending_front)
+        self.0.output.borrow().as_deref().and_then(Output::pending_front)
     }
 
     /// Waits for the first byte of a message and for room in the answer; returns the message's start.
@@ -270,7 +270,8 @@ impl Stream {
         Begun { stream: self }.await
     }
 
-    pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Output, call: Call) {
+    #[inline(always)]
+    pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>, call: Call) {
         let state = &self.0;
         let input = Input::new(call, &[]);
         let tail = match input.gap {
@@ -279,7 +280,7 @@ impl Stream {
             None => Tail::More,
         };
         mem::swap(&mut *state.window.borrow_mut(), window);
-        *state.output.borrow_mut() = Some(mem::replace(output, Output::empty()));
+        mem::swap(&mut *state.output.borrow_mut(), output);
         state.base.set(call.offset);
         state.len.set(call.len);
         state.tail.set(tail);
@@ -297,11 +298,10 @@ impl Stream {
         self.0.wanted.get() == Wanted::Room
     }
 
-    pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Output) {
+    #[inline(always)]
+    pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>) {
         mem::swap(&mut *self.0.window.borrow_mut(), window);
-        if let Some(lent) = self.0.output.borrow_mut().take() {
-            *output = lent;
-        }
+        mem::swap(&mut *self.0.output.borrow_mut(), output);
     }
 
     /// What to tell the host of code that waits.

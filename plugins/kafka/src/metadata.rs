@@ -103,8 +103,7 @@ async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
 /// Reads a partition of a topic; gives its error.
 fn partition(partition: &mut Fields<'_, '_, '_>) -> Result<i16, ReadError> {
     let error = partition.reader.i16_be()?;
-    partition.skip(8)?;
-    partition.skip_since(7, 4)?;
+    partition.skip(if partition.wire.version >= 7 { 12 } else { 8 })?;
     partition.skip_array(4)?;
     partition.skip_array(4)?;
     if partition.wire.version >= 5 {

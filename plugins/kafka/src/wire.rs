@@ -216,12 +216,6 @@ impl Fields<'_, '_, '_> {
         self.reader.skip(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
-    /// The same, from version `from` on.
-    #[inline(always)]
-    pub(crate) fn skip_since(&mut self, from: i16, len: u64) -> Result<(), ReadError> {
-        if self.wire.version >= from { self.skip(len) } else { Ok(()) }
-    }
-
     /// How many tagged fields end a structure.
     #[inline(always)]
     pub(crate) fn tag_count(&mut self) -> Result<u32, ReadError> {

@@ -1,9 +1,7 @@
 //! Reading documents from a stream: which elements there are, where their values end, and the values of the few that
 //! somebody asks for. Everything else is passed over by its length, however long it is.
 
-use core::pin::Pin;
-
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::bson::{
     ARRAY, BINARY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, NULL, STRING, Step, ValueLen, count_elements,
@@ -97,9 +95,7 @@ impl<'a> Document<'a> {
                 Found::End => return Ok(None),
                 Found::Wait => {}
             }
-            // Boxed, as it is rare, and would make the code around it larger and slower.
-            let wait: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(self.wait(wanted(&[])));
-            if let Some(element) = wait.await? {
+            if let Some(element) = rare(self.wait(wanted(&[]))).await? {
                 return Ok(Some(element));
             }
         }
