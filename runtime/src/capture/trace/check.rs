@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use caps::{CapSet, Capability};
+
 use super::TraceOptions;
 use super::front_end::FrontEnd;
 use super::kernel::{Kernel, Probes};
@@ -21,11 +23,6 @@ pub struct TraceCheck {
     pub finding: String,
 }
 
-/// linux/capability.h
-const CAP_SYS_PTRACE: u32 = 19;
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
 /// Where a cgroup (v2) hierarchy is usually mounted.
 const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
@@ -119,19 +116,16 @@ fn capabilities() -> TraceCheck {
 
 /// Whether this process may load and attach the programs, as far as capabilities go.
 pub(super) fn has_capabilities() -> bool {
-    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
+    has(Capability::CAP_SYS_ADMIN) || (has(Capability::CAP_BPF) && has(Capability::CAP_PERFMON))
 }
 
 /// Whether this process may look into those of other users.
 pub(super) fn may_look() -> bool {
-    has(CAP_SYS_PTRACE)
+    has(Capability::CAP_SYS_PTRACE)
 }
 
-fn has(capability: u32) -> bool {
-    let status = read("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    effective >> capability & 1 == 1
+fn has(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
 fn lockdown() -> TraceCheck {
