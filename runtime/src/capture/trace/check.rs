@@ -159,7 +159,7 @@ fn tls_probes(options: &TraceOptions) -> TraceCheck {
 }
 
 fn tls_libraries() -> TraceCheck {
-    let libraries = Libraries::new(&[]).look(true);
+    let libraries = Libraries::new(None).look(true);
     let count = libraries.iter().filter(|news| matches!(news, News::Library(_))).count();
     let of = if may_look() { "of all processes" } else { "of this user's processes alone: CAP_SYS_PTRACE is missing" };
     line(None, "--tls: libraries", format!("{count} files with OpenSSL's or BoringSSL's functions, {of}"))
