@@ -5,6 +5,7 @@
 
 mod harness;
 mod limits;
+mod refused;
 mod tls;
 mod udp;
 

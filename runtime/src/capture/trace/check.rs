@@ -128,11 +128,23 @@ fn has(capability: Capability) -> bool {
     caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
 }
 
+/// What a kernel says that lets nobody read its memory.
+pub(super) const LOCKED_DOWN: &str =
+    "the kernel is locked down (confidentiality), so BPF must not read memory: boot with lockdown=integrity or none";
+
+/// The modes of lockdown, the one that holds in brackets.
+fn lockdown_modes() -> Option<String> {
+    read("/sys/kernel/security/lockdown")
+}
+
+/// Whether nothing may read the kernel's memory.
+pub(super) fn is_locked_down() -> bool {
+    lockdown_modes().is_some_and(|modes| modes.contains("[confidentiality]"))
+}
+
 fn lockdown() -> TraceCheck {
-    match read("/sys/kernel/security/lockdown") {
-        Some(modes) if modes.contains("[confidentiality]") => {
-            line(false, "lockdown", "confidentiality: BPF must not read memory, boot with lockdown=integrity or none")
-        }
+    match lockdown_modes() {
+        Some(_) if is_locked_down() => line(false, "lockdown", LOCKED_DOWN),
         Some(modes) => line(true, "lockdown", modes),
         None => line(None, "lockdown", "cannot be read"),
     }
