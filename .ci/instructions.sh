@@ -5,10 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command -v valgrind >/dev/null || {
-    echo 'instructions: valgrind is missing: apt-get install valgrind' >&2
-    exit 2
-}
+.ci/setup.sh instructions
 limits=runtime/benches/counted.limits
 program=$(cargo bench --workspace --all-features --bench counted --no-run --message-format json 2>/dev/null |
     grep '"name":"counted"' | grep -o '"executable":"[^"]*"' | tail -n1 | cut -d'"' -f4)

@@ -3,7 +3,7 @@
 # Looks first (about 0.1 s, so it runs before every build), says what is missing, installs only that.
 # The answer is left in target/setup.env for the other scripts: the command that builds a plugin here.
 #
-# `setup.sh bpf` also looks for what the tests of `protap trace` run.
+# `setup.sh bpf` also looks for what the tests of `protap trace` run, `setup.sh instructions` for valgrind.
 # `setup.sh guests` also looks for what only the tests' plugins need: clang and lld, and the target wasm32-wasip1, which
 # they can do without.
 #
@@ -70,6 +70,10 @@ wasi_target() { [ -d "$("${RUSTC:-rustc}" --print target-libdir --target wasm32-
 if [ "${1:-}" = guests ] && ! wasi_target && command -v rustup >/dev/null; then
     say "target wasm32-wasip1 is missing: adding it with rustup"
     timeout 600 rustup target add wasm32-wasip1 || say "rustup could not add it; going on without"
+fi
+
+if [ "${1:-}" = instructions ]; then
+    command -v valgrind >/dev/null || apt_install "valgrind (counted instructions)" valgrind
 fi
 
 if [ "${1:-}" = bpf ]; then

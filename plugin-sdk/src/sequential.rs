@@ -3,7 +3,7 @@
 //! with each window. Nothing else is asynchronous here: no executor, no I/O, no time.
 
 use core::fmt;
-use core::pin::{Pin, pin};
+use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
 
@@ -14,8 +14,10 @@ use crate::plugin::{Direction, Frame, Heads, Input, Progress, Resync, Verdict};
 use crate::probe::probe_by_frames;
 use crate::resync::resync_by_frames;
 
+use self::lane::{IdleLanes, Lane, Reading};
 pub use self::stream::{Stream, Text, Texts};
 
+mod lane;
 mod stream;
 
 /// A parser that reads each direction of a flow as a sequence of messages.
@@ -112,24 +114,26 @@ enum Wanted {
     RoomInside,
 }
 
-/// One direction of a flow: the stream's state and the code that reads it, if it is inside a message.
-struct Lane {
-    stream: Stream,
-    reader: Option<Pin<Box<dyn Future<Output = Stop>>>>,
-}
-
 /// Both directions of a flow.
 pub struct SequentialFlow<F> {
     flow: Rc<F>,
-    to_server: Lane,
-    to_client: Lane,
+    to_server: Rc<Lane>,
+    to_client: Rc<Lane>,
+    idle: Rc<IdleLanes>,
+}
+
+impl<F> Drop for SequentialFlow<F> {
+    fn drop(&mut self) {
+        self.idle.remove(&self.to_server);
+        self.idle.remove(&self.to_client);
+    }
 }
 
 impl<F> SequentialFlow<F> {
-    fn lane(&mut self, direction: Direction) -> &mut Lane {
+    fn lane(&self, direction: Direction) -> &Rc<Lane> {
         match direction {
-            Direction::ToServer => &mut self.to_server,
-            Direction::ToClient => &mut self.to_client,
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
         }
     }
 }
@@ -141,55 +145,69 @@ impl<F> fmt::Debug for SequentialFlow<F> {
 }
 
 /// Makes a [`Sequential`] parser a plugin; named by [`export!`](crate::export).
-#[derive(Debug, Default)]
-pub struct AsSequential<P>(Rc<P>);
+#[derive(Default)]
+pub struct AsSequential<P> {
+    plugin: Rc<P>,
+    idle: Rc<IdleLanes>,
+}
+
+impl<P> fmt::Debug for AsSequential<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsSequential").finish_non_exhaustive()
+    }
+}
 
 impl<P: Sequential> Parser for AsSequential<P> {
     const MANIFEST: Manifest = P::MANIFEST;
     type Flow = SequentialFlow<P::Flow>;
 
     fn configure(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
-        Rc::get_mut(&mut self.0).ok_or("options come before the first flow")?.configure(key, value)
+        Rc::get_mut(&mut self.plugin).ok_or("options come before the first flow")?.configure(key, value)
     }
 
     fn probe(&self, heads: &Heads<'_>) -> Verdict {
-        self.0.probe(heads)
+        self.plugin.probe(heads)
     }
 
     fn open(&mut self) -> Self::Flow {
-        let lane = |direction| Lane { stream: Stream::new(direction, P::MANIFEST.window_len()), reader: None };
         SequentialFlow {
-            flow: Rc::new(P::Flow::default()),
-            to_server: lane(Direction::ToServer),
-            to_client: lane(Direction::ToClient),
+            flow: Rc::default(),
+            to_server: Rc::default(),
+            to_client: Rc::default(),
+            idle: self.idle.clone(),
         }
     }
 
     fn parse(&mut self, state: &mut Self::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
         let input = Input::new(call, &[]);
-        let flow = state.flow.clone();
         let lane = state.lane(input.direction);
-        lane.stream.lend(window, output, call);
-        let reader =
-            lane.reader.get_or_insert_with(|| Box::pin(read_messages(self.0.clone(), flow, lane.stream.clone())));
-        let polled = reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        lane.stream.take_back(window, output);
+        let mut reading = lane.reading.take().unwrap_or_else(|| {
+            let stream = Stream::new(input.direction, P::MANIFEST.window_len());
+            let reader = Box::pin(read_messages(self.plugin.clone(), state.flow.clone(), stream.clone()));
+            Reading { stream, reader }
+        });
+        let stream = &reading.stream;
+        stream.lend(window, output, call);
+        let polled = reading.reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        stream.take_back(window, output);
         let progress = match polled {
-            Poll::Pending => lane.stream.progress(),
-            Poll::Ready(stop) => lane.stream.stopped(stop, &input, call.len),
+            Poll::Pending => stream.progress(),
+            Poll::Ready(stop) => stream.stopped(stop, &input, call.len),
         };
-        if polled.is_ready() || input.is_datagram && !lane.stream.is_held() {
-            lane.reader = None;
+        if polled.is_pending() && (!input.is_datagram || stream.is_held()) {
+            let is_idle = stream.is_between_messages();
+            lane.reading.set(Some(reading));
+            if is_idle {
+                self.idle.insert(lane);
+            }
         }
         progress
     }
 
     fn resync(&mut self, state: &mut Self::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
-        let lane = state.lane(input.direction);
-        lane.reader = None;
-        lane.stream.forget();
-        self.0.resync(&state.flow, &input)
+        state.lane(input.direction).reading.take();
+        self.plugin.resync(&state.flow, &input)
     }
 }
 

@@ -58,6 +58,7 @@ fn main() {
     }
     if wanted("limit") {
         replays::limit(&inputs, &mut report);
+        replays::skipping(&mut report);
     }
     if wanted("peers") {
         peers::tshark(&inputs, &mut report);
@@ -73,6 +74,7 @@ fn main() {
     }
     if wanted("more") {
         replays::deadlines(&inputs, &mut report);
+        calls::compressed(&mut report);
         unclaimed::rows(&mut report);
     }
     if wanted("live") {

@@ -76,6 +76,12 @@ impl Pairing {
         self.client.is_empty() && self.server.is_empty()
     }
 
+    /// Gives back the memory of requests that wait no more.
+    pub fn shrink(&mut self) {
+        self.client.shrink();
+        self.server.shrink();
+    }
+
     /// Shows the contents of all that waits, each with its protocol.
     pub fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
         self.client.for_each_content(show);

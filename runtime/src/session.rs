@@ -315,6 +315,19 @@ impl Session {
         head + lanes
     }
 
+    /// Gives back the memory that is not needed while nothing comes.
+    pub fn shrink(&mut self) {
+        if let Some(pairing) = &mut self.pairing {
+            pairing.shrink();
+        }
+        if let Some(streams) = &mut self.streams {
+            for lane in [&mut streams.to_server, &mut streams.to_client] {
+                lane.stream.shrink();
+                lane.waiting.shrink_to_fit();
+            }
+        }
+    }
+
     /// Counts for the plugin that claimed the flow.
     fn count(&self, cx: &mut SessionContext<'_>, count: impl FnOnce(&mut PluginStats)) {
         if let State::Claimed { plugin, .. } = self.state {

@@ -25,6 +25,8 @@ const LINGER: u64 = 30_000_000_000;
 /// How long a UDP flow may be silent, in nanoseconds.
 const UDP_IDLE: u64 = 60_000_000_000;
 
+/// How long a flow says nothing before it gives memory back, in nanoseconds.
+const QUIET: u64 = 5_000_000_000;
 /// How long a flow may stay with an older version of its plugin to finish a message, in nanoseconds.
 const RETIREMENT: u64 = 2_000_000_000;
 
@@ -123,6 +125,8 @@ struct Flow {
     expires: Timestamp,
     buffered: usize,
     is_finished: bool,
+    /// Nothing has come for a while, and what memory that saves was given back.
+    is_shrunk: bool,
     /// Whoever wants to know was told that nobody claims it.
     is_told_given_up: bool,
 }
@@ -179,6 +183,7 @@ impl Flow {
             expires: Timestamp::MAX,
             buffered: 0,
             is_finished: false,
+            is_shrunk: false,
             is_told_given_up: false,
         }
     }
@@ -296,6 +301,7 @@ impl Shard {
             if flow.is_due(core.now) && core.look_after(flow, packet, is_quiet) {
                 over.push(*key);
             }
+            flow.rest(core.now);
         }
         for key in over {
             if let Some(mut flow) = self.flows.pop(&key) {
@@ -373,6 +379,7 @@ impl Core {
             self.with(|cx| flow.finish("closed", cx));
         }
         flow.last_seen = self.now;
+        flow.is_shrunk = false;
         if flow.session.has_pending() && flow.expires == Timestamp::MAX {
             flow.expires = self.now.saturating_add(REQUEST_TIMEOUT);
         }
@@ -445,6 +452,14 @@ impl Flow {
         match self.assembler {
             None => self.last_seen.saturating_add(UDP_IDLE) <= now,
             Some(_) => self.is_finished && self.last_seen.saturating_add(LINGER) <= now,
+        }
+    }
+
+    /// Gives memory back once nothing has come for a while.
+    fn rest(&mut self, now: Timestamp) {
+        if !self.is_shrunk && self.last_seen.saturating_add(QUIET) <= now {
+            self.session.shrink();
+            self.is_shrunk = true;
         }
     }
 

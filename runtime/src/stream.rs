@@ -167,6 +167,13 @@ impl Stream {
         absorbed
     }
 
+    /// Gives back the memory of bytes that are done with.
+    pub fn shrink(&mut self) {
+        self.compact();
+        self.bytes.shrink_to_fit();
+        self.marks.marks.shrink_to_fit();
+    }
+
     /// Everything kept is given up, and nothing is skipped any more; how many bytes that were.
     pub fn drop_unsynced(&mut self) -> u64 {
         let dropped = self.len();
@@ -233,6 +240,20 @@ mod tests {
         stream.push(b"p!next", 3);
         assert_eq!((stream.base(), stream.window(100), stream.is_skipping()), (10, &b"next"[..], false));
         assert_eq!((stream.marks.at(7), stream.marks.at(8), stream.marks.at(0)), (Some(2), Some(3), Some(1)));
+    }
+
+    #[test]
+    fn shrinking_loses_nothing() {
+        let mut stream = Stream::new(0, Mode::Synced);
+        stream.push(b"abcdef", 1);
+        stream.consume(2);
+        stream.shrink();
+        stream.push(b"gh", 2);
+        assert_eq!((stream.base(), stream.window(100)), (2, &b"cdefgh"[..]));
+        assert_eq!((stream.marks.at(5), stream.marks.at(6)), (Some(1), Some(2)));
+        stream.consume(6);
+        stream.shrink();
+        assert_eq!((stream.bytes.capacity(), stream.end()), (0, 8));
     }
 
     #[test]

@@ -102,6 +102,35 @@ fn all_at_once_gives_the_same_records() {
     );
 }
 
+/// More flows than plugins keep readers for, each silent for longer than the runtime keeps buffers for it, and in the middle
+/// of a message while the others speak.
+#[test]
+fn among_thousands_of_slow_flows_each_gives_the_same_records() {
+    const COPIES: u16 = 5000;
+    const SILENCE: u64 = 6_000_000_000;
+    for name in ["kafka/mock_java3.9.1", "mongodb/comp_zlib_node790"] {
+        let original = engine::read(fixture(name).bytes()).records.without_times();
+        let pieces: Vec<Segment> = rewrite::cut(&segments(&Capture::read(&fixture(name).path)), 500);
+        let mut all = Vec::new();
+        for (turn, piece) in (0..).zip(&pieces) {
+            let begin = 1_000_000_000 + turn * SILENCE;
+            all.extend((0..COPIES).map(|copy| {
+                let [high, low] = copy.to_be_bytes();
+                let mut piece = Segment { at: begin + u64::from(copy) * 1000, ..piece.clone() };
+                piece.source.set_ip([10, 1, high, low].into());
+                piece.destination.set_ip([10, 1, high, low].into());
+                piece
+            }));
+        }
+        let mut expected: Vec<String> =
+            original.iter().flat_map(|record| vec![record.clone(); COPIES.into()]).collect();
+        let mut records = engine::read(to_file(&all, Link::Ethernet)).records.without_times();
+        expected.sort_unstable();
+        records.sort_unstable();
+        assert!(!records.is_empty() && records == expected, "{name}: {} of {} records", records.len(), expected.len());
+    }
+}
+
 fn same_records(captures: Vec<Fixture>, rewrites: &[(&str, Rewrite<'_>)]) {
     let mut report = String::new();
     for fixture in captures {

@@ -265,9 +265,9 @@ impl Stream {
         self.0.held.get() > 0
     }
 
-    /// Bytes were lost: what comes next has nothing to do with what came before.
-    pub(super) fn forget(&self) {
-        self.0.held.set(0);
+    /// Whether the code waits for another message, and knows nothing of the ones before.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.0.wanted.get() == Wanted::Room
     }
 
     pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Output) {

@@ -7,7 +7,7 @@ use protap::plugin::wasm::Deadline;
 
 use crate::flow::Flow;
 use crate::measure::{cpu_time, in_turns, is_quick};
-use crate::messages::{op_msg, produce_request};
+use crate::messages::{op_msg, produce, produce_request};
 use crate::plugins::{self, KAFKA, MONGODB};
 use crate::report::{Report, Row};
 
@@ -32,6 +32,22 @@ pub fn sandbox(report: &mut Report) {
             command: "make bench PART=sandbox",
         });
     }
+}
+
+/// Beyond the promises: what it costs that a batch is compressed. Its records are counted in its header.
+pub fn compressed(report: &mut Report) {
+    const SNAPPY: u8 = 2;
+    let wasm = plugins::wasm(Deadline::Fuel);
+    let (plain, snappy) = (produce_request(7, 10_000), produce(7, 10_000, SNAPPY));
+    let [plain, snappy] = in_turns([&mut || calls(&wasm, KAFKA, &plain), &mut || calls(&wasm, KAFKA, &snappy)])
+        .map(|time| time.as_secs_f64() * 1e9 / f64::from(count()));
+    report.add(Row {
+        what: "one call, Kafka Produce of a batch of 10 kB: compressed / not",
+        target: "",
+        measured: format!("{:.2} ({snappy:.0} / {plain:.0} ns)", snappy / plain),
+        is_reached: None,
+        command: "make bench PART=more",
+    });
 }
 
 fn count() -> u32 {

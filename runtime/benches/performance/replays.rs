@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::hint::black_box;
-use std::io;
+use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use protap::plugin::PluginSet;
 use protap::plugin::wasm::Deadline;
 use protap::record::Record;
 
-use crate::measure::{cpu_time, in_turns};
+use crate::measure::{cpu_time, in_turns, is_quick};
 use crate::plugins;
 use crate::replay::{Unobserved, options};
 use crate::report::{Report, Row};
-use crate::traffic::{Pcap, bulk, repeated};
+use crate::traffic::{Pcap, bulk, fetches, repeated};
 
 const COMMAND: &str = "make bench PART=sandbox";
 
@@ -170,6 +170,40 @@ pub fn limit(inputs: &Inputs, report: &mut Report) {
                 command,
             });
         }
+    }
+}
+
+/// Row 5: what is read of a response that is mostly passed over, by the difference that more partitions or batches make. That is
+/// the host's part, too: handing over windows, and skipping.
+pub fn skipping(report: &mut Report) {
+    let plugins = plugins::wasm(Deadline::Fuel);
+    let count = if is_quick() { 50 } else { 200 };
+    let captures =
+        [(1, 1), (1, 1000), (100, 10)].map(|(partitions, batches)| fetches(count, partitions, batches).bytes);
+    let [one, batches, partitions] = &captures;
+    let replay = |capture: &Vec<u8>| {
+        let mut source = FileSource::from_reader("made", Cursor::new(capture.clone()));
+        let mut sink = NullSink(0);
+        let time = cpu_time(|| {
+            run(&mut source, &plugins, &options(1), &mut sink, &mut Unobserved).unwrap();
+        });
+        assert_eq!(sink.0, u64::from(count.unsigned_abs()), "a record of each fetch");
+        time
+    };
+    let [one, batches, partitions] =
+        in_turns([&mut || replay(one), &mut || replay(batches), &mut || replay(partitions)])
+            .map(|time| time.as_secs_f64() * 1e9 / f64::from(count));
+    for (what, target, nanos, most) in [
+        ("skipping: a batch of a Fetch response of 1 MiB, all told", "150 ns", (batches - one) / 999.0, 150.0),
+        ("skipping: a partition of it, all told", "2 us", (partitions - batches) / 99.0, 2000.0),
+    ] {
+        report.add(Row {
+            what,
+            target,
+            measured: format!("{nanos:.0} ns"),
+            is_reached: Some(nanos <= most),
+            command: "make bench PART=limit",
+        });
     }
 }
 

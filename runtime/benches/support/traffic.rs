@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use etherparse::PacketBuilder;
 
-use crate::messages::{framed, produce_request, string};
+use crate::messages::{fetch_request, fetch_response, framed, produce_request, string};
 
 /// When captures begin, in microseconds.
 const START: u64 = 1_700_000_000_000_000;
@@ -108,6 +108,21 @@ pub fn bulk(requests: i32, len: usize) -> Pcap {
     }
     dialogue.segment(Side::Client, Flag::Fin, &[]);
     dialogue.segment(Side::Server, Flag::Fin, &[]);
+    dialogue.pcap
+}
+
+/// Fetches of 1 MiB each in segments of a loopback interface: so many partitions of so many batches each.
+pub fn fetches(count: i32, partitions: i32, batches: usize) -> Pcap {
+    let batch_len = (1 << 20) / (partitions as usize * batches);
+    let mut dialogue = Dialogue::new(0, 9092);
+    dialogue.segment(Side::Client, Flag::Syn, &[]);
+    dialogue.segment(Side::Server, Flag::Syn, &[]);
+    for correlation_id in 0..count {
+        dialogue.segment(Side::Client, Flag::None, &fetch_request(correlation_id));
+        for segment in fetch_response(correlation_id, partitions, batches, batch_len).chunks(60_000) {
+            dialogue.segment(Side::Server, Flag::None, segment);
+        }
+    }
     dialogue.pcap
 }
 

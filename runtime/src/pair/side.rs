@@ -105,6 +105,14 @@ impl Side {
         self.by_id.is_empty() && self.in_order.is_empty()
     }
 
+    /// Gives back the memory of requests that wait no more.
+    pub(super) fn shrink(&mut self) {
+        self.by_id.shrink_to_fit();
+        self.aliases.shrink_to_fit();
+        self.in_order.shrink_to_fit();
+        self.given_up.shrink_to_fit();
+    }
+
     pub(super) fn by_id(&self, id: u64) -> Option<&Pending> {
         self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?)).map(|pending| &**pending)
     }
