@@ -3,6 +3,7 @@
 //! whichever front end is used. Needs root, BPF, network namespaces and redis-server; says what is missing and passes
 //! without.
 
+mod early_data;
 mod harness;
 mod limits;
 mod refused;
