@@ -113,6 +113,9 @@ enum tls_function {
 	TLS_WRITE_EX = 4,
 	TLS_HANDSHAKE = 5,
 	TLS_FREE = 6,
+	TLS_READ_EARLY = 7,
+	TLS_WRITE_EARLY = 8,
+	TLS_SENDFILE = 9,
 };
 
 /* What to trace; bits of `filters`. */

@@ -24,6 +24,13 @@ static __always_inline bool is_wanted_process(__u32 tgid)
 	return (settings.filters & FILTER_CGROUP) && bpf_current_task_under_cgroup(&cgroups, 0) == 1;
 }
 
+static __always_inline __u32 rule_of(const struct port_rules *rules, __u64 port)
+{
+	/* The compiler knows that a port is no larger and would leave the mask out; the verifier of 6.1 does not. */
+	asm volatile("" : "+r"(port));
+	return rules->of[port & 0xffff];
+}
+
 static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
 {
 	__u32 zero = 0, of_local, of_remote;
@@ -34,8 +41,8 @@ static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
 	rules = bpf_map_lookup_elem(&ports, &zero);
 	if (!rules)
 		return 0;
-	of_local = rules->of[local];
-	of_remote = rules->of[remote];
+	of_local = rule_of(rules, local);
+	of_remote = rule_of(rules, remote);
 	if (of_local == PORT_EXCLUDED || of_remote == PORT_EXCLUDED)
 		return 0;
 	return !(settings.filters & FILTER_PORT) || of_local || of_remote;

@@ -45,7 +45,7 @@ struct {
 /* A handshake reads too. */
 static __always_inline bool is_reading(__u32 function)
 {
-	return function == TLS_READ || function == TLS_READ_EX || function == TLS_HANDSHAKE;
+	return function == TLS_READ || function == TLS_READ_EX || function == TLS_READ_EARLY || function == TLS_HANDSHAKE;
 }
 
 /* The thread is in a TLS library; a call that never returned (longjmp) is not taken for one. */
@@ -239,10 +239,13 @@ static int copy_tls(__u32 index, void *context)
 }
 
 /* How many bytes a function moved. */
-static __always_inline __u64 bytes_moved(const struct tls_call *tls, __s32 ret)
+static __always_inline __u64 bytes_moved(const struct tls_call *tls, long returned)
 {
 	__u64 bytes = 0;
+	__s32 ret = returned;
 
+	if (tls->function == TLS_SENDFILE)
+		return returned > 0 ? returned : 0;
 	if (tls->function == TLS_READ || tls->function == TLS_WRITE)
 		return ret > 0 ? ret : 0;
 	if (ret == 1)
@@ -302,6 +305,9 @@ int on_tls_exit(struct pt_regs *regs)
 		return 0;
 	}
 	place(&copy, stream, function, bytes);
+	/* Its bytes are in a file: what follows shows how many they were. */
+	if (function == TLS_SENDFILE)
+		return 0;
 	if (is_muted(copy.event.socket)) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;

@@ -148,8 +148,8 @@ impl TraceSource {
 
     fn look_for_libraries(&mut self, options: &TraceOptions) {
         // With other filters, which processes are meant shows only when they make calls.
-        let has_pids_alone = options.comms.is_empty() && options.cgroup.is_none();
-        let mut libraries = Libraries::new(if has_pids_alone { &options.pids } else { &[] });
+        let has_pids_alone = !options.pids.is_empty() && options.comms.is_empty() && options.cgroup.is_none();
+        let mut libraries = Libraries::new(has_pids_alone.then(|| options.pids.clone()));
         libraries.look(true).into_iter().for_each(|news| self.learn(news));
         match libraries.watch() {
             Ok(news) => self.news = Some(news),
