@@ -76,6 +76,8 @@ trait Workers {
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
     /// Other plugins from here on.
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
+    /// A good moment to write what is complete, while it is in the processor's cache.
+    fn settle(&mut self) -> io::Result<()>;
     /// Nothing is waiting: what was collected goes out.
     fn flush(&mut self) -> io::Result<()>;
 }
@@ -157,6 +159,7 @@ fn drive(
                 }
                 workers.segment(&event.segment, Some(event.processes))?;
             }
+            Ok(CaptureEvent::Settled) => workers.settle()?,
             Ok(CaptureEvent::Pause) => {
                 workers.tick(report.last, packets, false)?;
                 workers.flush()?;

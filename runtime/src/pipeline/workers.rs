@@ -73,6 +73,10 @@ impl Workers for Inline<'_, '_> {
         Ok(())
     }
 
+    fn settle(&mut self) -> io::Result<()> {
+        self.merge.flush()
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.merge.flush()
     }

@@ -74,7 +74,11 @@ impl<'scope> Threads<'scope> {
             sources.push(Source::new(outcomes, returns));
         }
         let (rounds, to_gather) = bounded(QUEUE * 2);
-        let gather = move || gather(sources, &to_gather, is_live, merge);
+        let gather = move || {
+            #[cfg(target_os = "linux")]
+            let _ = crate::privilege::drop_all();
+            gather(sources, &to_gather, is_live, merge)
+        };
         let merger = std::thread::Builder::new().name("merge".to_owned()).spawn_scoped(scope, gather)?;
         let shed = ShedCounters::default();
         Ok(Self { lanes, is_live, segments: 0, bytes: 0, packet: 0, shed, rounds, merger })
@@ -171,6 +175,11 @@ impl Workers for Threads<'_> {
         for lane in &mut self.lanes {
             lane.batch.jobs.push(Job::Plugins { set: set.clone(), packet: self.packet });
         }
+        Ok(())
+    }
+
+    /// Larger batches are better here.
+    fn settle(&mut self) -> io::Result<()> {
         Ok(())
     }
 
