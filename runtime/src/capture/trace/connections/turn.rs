@@ -126,11 +126,9 @@ impl Connection {
             let (low, high) = if is_from_low { (event.seq, event.ack) } else { (event.ack, event.seq) };
             self.progress.begin(low, high);
         }
-        if self.is_both_traced() {
-            if self.progress.covers(is_from_low, event.seq, end) {
-                let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
-                return Turn::Never;
-            }
+        if self.is_both_traced() && self.progress.covers(is_from_low, event.seq, end) {
+            let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
+            return Turn::Never;
         }
         if self.is_server(event) && (self.is_both_traced() || self.may_be_traced_twice()) {
             return Turn::SpareAt(turn);
