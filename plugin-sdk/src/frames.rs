@@ -88,6 +88,7 @@ impl<P: Frames> Parser for AsFrames<P> {
 
     fn parse(&mut self, flow: &mut P::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        let output = output.get_or_insert_default();
         let window = u64::from(P::MANIFEST.window_len());
         let mut consumed = 0;
         loop {

@@ -29,7 +29,8 @@ pub trait Parser: Default + 'static {
 pub struct ParserCall<'a> {
     pub(crate) call: Call,
     pub(crate) window: &'a mut Vec<u8>,
-    pub(crate) output: &'a mut Output,
+    /// Boxed, so that it is quickly lent to whoever writes it; there whenever a call begins.
+    pub(crate) output: &'a mut Option<Box<Output>>,
 }
 
 /// Most flows that a plugin keeps open; the host bounds them much lower.
@@ -40,7 +41,7 @@ const MAX_FLOWS: usize = 1 << 20;
 pub struct Guest<P: Parser> {
     plugin: P,
     window: Vec<u8>,
-    output: Output,
+    output: Option<Box<Output>>,
     flows: Vec<Option<P::Flow>>,
     free: Vec<u32>,
 }
@@ -50,7 +51,7 @@ impl<P: Parser> Default for Guest<P> {
         Self {
             plugin: P::default(),
             window: Vec::new(),
-            output: Output::default(),
+            output: Some(Box::default()),
             flows: Vec::new(),
             free: Vec::new(),
         }
@@ -119,7 +120,7 @@ impl<P: Parser> Guest<P> {
 
     /// The contract's `protap_parse`; returns the address of the result.
     pub fn parse(&mut self, handle: u32, flags: u32, offset: u64, len: usize, gap: u64) -> u32 {
-        self.output.clear();
+        self.output.get_or_insert_default().clear();
         let call = Call { flags, offset, len: len.min(self.window.len()), gap };
         let Some(flow) = flow(&mut self.flows, handle) else { return self.no_flow() };
         let progress = self.plugin.parse(flow, ParserCall { call, window: &mut self.window, output: &mut self.output });
@@ -133,12 +134,12 @@ impl<P: Parser> Guest<P> {
             Progress::Invalid { consumed, reason } => (verb::INVALID, consumed, 0, reason),
             Progress::Lost => (verb::LOST, 0, 0, ""),
         };
-        self.output.finish(verb, to_u32(consumed), amount, reason)
+        self.output.get_or_insert_default().finish(verb, to_u32(consumed), amount, reason)
     }
 
     /// The contract's `protap_resync`; returns the address of the result.
     pub fn resync(&mut self, handle: u32, flags: u32, offset: u64, len: usize) -> u32 {
-        self.output.clear();
+        self.output.get_or_insert_default().clear();
         let call = Call { flags: flags & !flag::GAP, offset, len: len.min(self.window.len()), gap: 0 };
         let Some(flow) = flow(&mut self.flows, handle) else { return self.no_flow() };
         let found = self.plugin.resync(flow, ParserCall { call, window: &mut self.window, output: &mut self.output });
@@ -154,17 +155,17 @@ impl<P: Parser> Guest<P> {
             }
             Resync::Need { consumed, amount } => (verb::NEED, consumed, amount.min(window) as u64),
         };
-        self.output.finish(verb, to_u32(consumed), amount, "")
+        self.output.get_or_insert_default().finish(verb, to_u32(consumed), amount, "")
     }
 
     /// What takes the place of the guest's memory in a native build.
     #[must_use]
     pub fn memory(&self) -> &[u8] {
-        self.output.memory()
+        self.output.as_deref().map_or(&[], Output::memory)
     }
 
     fn no_flow(&mut self) -> u32 {
-        self.output.finish(verb::REJECT, 0, 0, "no such flow")
+        self.output.get_or_insert_default().finish(verb::REJECT, 0, 0, "no such flow")
     }
 }
 

@@ -185,7 +185,7 @@ pub use self::probe::probe_by_frames;
 pub use self::raw::{AsRaw, Raw};
 pub use self::reader::{ReadError, Reader};
 pub use self::resync::resync_by_frames;
-pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Stream, Text, Texts, read_head};
+pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Stream, Text, Texts, rare, read_head};
 
 /// What a plugin's source needs.
 pub mod prelude {

@@ -162,6 +162,7 @@ impl Output {
     /// Whether one more message of ordinary size is sure to fit. Where a [`Raw`](crate::Raw) parser finds that it is not,
     /// it leaves the rest of the window: it is called again with that at once.
     #[must_use]
+    #[inline]
     pub fn has_room(&self) -> bool {
         self.messages < MESSAGES
             && self.attributes <= ATTRIBUTES - ATTRIBUTES / RESERVE
@@ -212,11 +213,13 @@ impl Output {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn clear(&mut self) {
         *self = Self { arena: core::mem::take(&mut self.arena), ..Self::empty() };
     }
 
     /// Writes the result's header; returns the address of the result.
+    #[inline]
     pub(crate) fn finish(&mut self, verb: u32, consumed: u32, amount: u64, reason: &str) -> u32 {
         if self.overflows > 0 {
             self.admit_overflow();

@@ -51,6 +51,7 @@ impl<P: Raw> Parser for AsRaw<P> {
 
     fn parse(&mut self, flow: &mut P::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
         let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        let output = output.get_or_insert_default();
         output.open_span(input.offset);
         let progress = self.0.parse(flow, &input, output);
         let consumed = match progress {

@@ -39,7 +39,8 @@ impl core::error::Error for ReadError {}
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
-    offset: usize,
+    /// Of all that there were.
+    len: usize,
 }
 
 macro_rules! integers {
@@ -47,13 +48,11 @@ macro_rules! integers {
         #[doc = concat!("Reads ", $doc, ".")]
         #[inline]
         pub fn $name(&mut self) -> Result<$ty, ReadError> {
-            let chunk = self.bytes.first_chunk::<{ size_of::<$ty>() }>();
-            let Some(chunk) = chunk else {
+            let Some((chunk, rest)) = self.bytes.split_first_chunk::<{ size_of::<$ty>() }>() else {
                 return Err(self.error(stringify!($name), size_of::<$ty>()));
             };
-            let value = $ty::$from(*chunk);
-            self.advance(size_of::<$ty>());
-            Ok(value)
+            self.bytes = rest;
+            Ok($ty::$from(*chunk))
         }
     )*};
 }
@@ -62,19 +61,26 @@ impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, offset: 0 }
+        Self { bytes, len: bytes.len() }
     }
 
     /// Bytes read so far.
     #[must_use]
     pub const fn offset(&self) -> usize {
-        self.offset
+        self.len.saturating_sub(self.bytes.len())
     }
 
     /// Bytes left.
     #[must_use]
     pub const fn remaining(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The error of bytes that are there and wrong, whatever follows them.
+    #[inline]
+    #[must_use]
+    pub const fn malformed(&self, what: &'static str) -> ReadError {
+        ReadError { what, offset: self.offset(), needed: 0, available: self.bytes.len() }
     }
 
     /// Whether all was read.
@@ -104,10 +110,10 @@ impl<'a> Reader<'a> {
     /// Reads `len` bytes.
     #[inline]
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], ReadError> {
-        let Some(bytes) = self.bytes.get(..len) else {
+        let Some((bytes, rest)) = self.bytes.split_at_checked(len) else {
             return Err(self.error("bytes", len));
         };
-        self.advance(len);
+        self.bytes = rest;
         Ok(bytes)
     }
 
@@ -130,19 +136,13 @@ impl<'a> Reader<'a> {
             return Err(self.error("terminator", self.bytes.len().saturating_add(1)));
         };
         let bytes = self.bytes(len)?;
-        self.advance(1);
+        self.skip(1)?;
         Ok(bytes)
     }
 
     #[inline]
-    fn advance(&mut self, len: usize) {
-        self.bytes = self.bytes.get(len..).unwrap_or_default();
-        self.offset = self.offset.saturating_add(len);
-    }
-
-    #[cold]
     fn error(&self, what: &'static str, needed: usize) -> ReadError {
-        ReadError { what, offset: self.offset, needed, available: self.bytes.len() }
+        ReadError { what, offset: self.offset(), needed, available: self.bytes.len() }
     }
 }
 

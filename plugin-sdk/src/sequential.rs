@@ -3,7 +3,7 @@
 //! with each window. Nothing else is asynchronous here: no executor, no I/O, no time.
 
 use core::fmt;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
 
@@ -222,6 +222,12 @@ pub fn read_head<T>(direction: Direction, bytes: &[u8], read: impl AsyncFnOnce(S
         Poll::Pending => None,
     };
     (done, stream)
+}
+
+/// Code that is rarely run, to be awaited like any other: `rare(read_it(stream)).await`. It is put into a box of its own
+/// each time, while all else that a message's code may wait for makes that code larger, and in the sandbox slower.
+pub fn rare<'a, T>(future: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    Box::pin(future)
 }
 
 /// Reads message after message; ends with the error that a message did not handle.

@@ -43,6 +43,10 @@ impl Sequential for Spoken {
                 let after = stream.u8().await?;
                 said(&stream, text, after);
             }
+            b'f' => {
+                let (len, after) = stream.read(fields).await?;
+                stream.emit(|output, _| output.one_way("SAID").i64(AFTER, after).i64(LEN, len).emit());
+            }
             b'c' => {
                 let text = stream.c_str(20).await?;
                 said(&stream, text, 0);
@@ -105,6 +109,16 @@ impl Sequential for Spoken {
 
 export!(Spoken as Sequential);
 
+/// A length, so many bytes, and one more that is not 0.
+fn fields(reader: &mut Reader<'_>) -> Result<(u16, u8), ReadError> {
+    let len = reader.u16_be()?;
+    reader.skip(usize::from(len))?;
+    match reader.u8()? {
+        0 => Err(reader.malformed("no byte after")),
+        after => Ok((len, after)),
+    }
+}
+
 fn said(stream: &Stream, text: Text, after: u8) {
     stream.emit(|output, texts| {
         let said = output.one_way("SAID").resource(texts.get(text)).i64(AFTER, after);
@@ -162,15 +176,26 @@ fn cutting_changes_nothing() {
         unframed(b's', &skip(3)),
         message(b'c', b"name\0and the rest is passed over"),
         unframed(b'c', b"twenty bytes long...\0"),
+        message(b'f', &text(20)),
+        unframed(b'f', &text(0)),
         message(b'p', &[0; 150]),
     ];
     let replay = to_server(stream.concat());
     let report = replay.split_sweep();
     let [said @ .., whole] = &report.messages[..] else { panic!() };
-    assert_eq!(attributes(said, "after"), [7, 7, 8, 8, 0, 0]);
-    assert_eq!(attributes(said, "len"), [10, 300, 0, 0, 4, 20]);
-    assert_eq!((whole.start, whole.end), (report.messages[5].end, stream.concat().len() as u64));
+    assert_eq!(attributes(said, "after"), [7, 7, 8, 8, 0, 0, 7, 7]);
+    assert_eq!(attributes(said, "len"), [10, 300, 0, 0, 4, 20, 20, 0]);
+    assert_eq!((whole.start, whole.end), (report.messages[7].end, stream.concat().len() as u64));
     replay.truncation_sweep();
+}
+
+#[test]
+fn fields_that_are_wrong_or_longer_than_frame_or_window_are_malformed_however_they_are_cut() {
+    let wrong = [&[0, 2, b'x', b'x', 0][..], b"behind it"].concat();
+    for stream in [unframed(b'f', &wrong), message(b'f', &[0, 9, 0]), unframed(b'f', &text(300))] {
+        let report = to_server(stream).end(Direction::ToServer).split_sweep();
+        assert_eq!(report.messages, []);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats};
 use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
-use crate::packet::{Decoded, IgnoredCounts, RawPacket, Segment, Timestamp, decode};
+use crate::packet::{Decoded, IgnoredCounts, IpPacket, RawPacket, Segment, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
 use crate::shard::FlowOptions;
@@ -143,12 +143,13 @@ fn drive(
                 if report.see(packet.at) {
                     workers.tick(report.last, packet.number, false)?;
                 }
-                if duplicates.is_duplicate(&packet) {
-                    continue;
-                }
-                match decode(&packet) {
-                    Decoded::Segment(segment) => workers.segment(&segment, None)?,
-                    Decoded::Ignored(reason) => report.ignored.count(reason),
+                match IpPacket::of(&packet) {
+                    Ok(ip) if duplicates.has_seen(&ip, packet.at) => continue,
+                    Ok(ip) => match ip.decode(&packet) {
+                        Decoded::Segment(segment) => workers.segment(&segment, None)?,
+                        Decoded::Ignored(reason) => report.ignored.count(reason),
+                    },
+                    Err(reason) => report.ignored.count(reason),
                 }
             }
             Ok(CaptureEvent::Socket(event)) => {
@@ -176,7 +177,8 @@ fn drive(
             source.plugins_changed();
             report.plugins = Some(set);
         }
-        if options.wants_counters.swap(false, Ordering::Relaxed) {
+        // Looked at first: to swap costs more than most packets.
+        if options.wants_counters.load(Ordering::Relaxed) && options.wants_counters.swap(false, Ordering::Relaxed) {
             observer.counters(&source.stats())?;
         }
         if options.duration.is_some_and(|duration| started.elapsed() >= duration) {

@@ -8,6 +8,10 @@ use crate::contract::memory::{MAX_ATTRIBUTES, MAX_LIST};
 use crate::contract::{self, Attribute, Field, Message, Str, completeness, kind, message, status, tag};
 use crate::manifest::{Facts, Key};
 
+/// The first half of an [`Attribute`].
+type AttributeHead = u64;
+const _: () = assert!(offset_of!(Attribute, value) == size_of::<AttributeHead>());
+
 /// Fills in one message. It is part of the answer once [`emit`](Self::emit) is called.
 #[derive(Debug)]
 #[must_use = "a message counts only once it is emitted"]
@@ -131,12 +135,14 @@ impl MessageWriter<'_> {
     }
 
     /// Adds an attribute with a string value.
-    pub fn str(mut self, key: Key, value: impl AsRef<[u8]>) -> Self {
-        let value = self.text(value.as_ref()).to_value();
-        self.attribute(key, tag::STR, 0, value)
+    #[inline]
+    pub fn str(self, key: Key, value: impl AsRef<[u8]>) -> Self {
+        self.output.text_attribute(head(key, tag::STR, 0), value.as_ref());
+        self
     }
 
     /// Adds an attribute with an integer value.
+    #[inline]
     pub fn i64(self, key: Key, value: impl Into<i64>) -> Self {
         let value: i64 = value.into();
         self.attribute(key, tag::I64, 0, value.cast_unsigned())
@@ -159,9 +165,9 @@ impl MessageWriter<'_> {
     }
 
     /// Adds an attribute whose value is the name that a fact gives to `fact_key`.
-    pub fn fact(mut self, key: Key, facts: Facts, fact_key: impl AsRef<[u8]>) -> Self {
-        let value = self.text(fact_key.as_ref()).to_value();
-        self.attribute(key, tag::REF, u32::from(facts.0), value)
+    pub fn fact(self, key: Key, facts: Facts, fact_key: impl AsRef<[u8]>) -> Self {
+        self.output.text_attribute(head(key, tag::REF, u32::from(facts.0)), fact_key.as_ref());
+        self
     }
 
     /// Adds an attribute whose value is the list of names that facts give to the keys.
@@ -215,10 +221,7 @@ impl MessageWriter<'_> {
     }
 
     fn text(&mut self, text: &[u8]) -> Str {
-        self.output.string(text).unwrap_or_else(|| {
-            self.output.draft.is_cut = true;
-            Str::default()
-        })
+        self.output.text(text)
     }
 
     fn strings<S: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = S>) -> Str {
@@ -242,18 +245,55 @@ impl MessageWriter<'_> {
         Str { ptr: array.ptr, len: if array.ptr == 0 { 0 } else { len as u32 } }
     }
 
+    #[inline]
     fn attribute(self, key: Key, tag: u8, aux: u32, value: u64) -> Self {
-        let attribute = Attribute { index: key.0, tag, reserved: 0, aux, value };
-        let output = &mut *self.output;
-        let at = ATTRIBUTES_AT + output.attributes * Attribute::SIZE;
-        let has_room = output.attributes < ATTRIBUTES && output.draft.attributes < MAX_ATTRIBUTES;
-        if has_room && output.put(at, |bytes| attribute.write(bytes)) {
-            output.attributes += 1;
-            output.draft.attributes += 1;
-        } else {
-            output.draft.is_cut = true;
-        }
+        self.output.attribute(head(key, tag, aux), value);
         self
+    }
+}
+
+/// An attribute but for its value, as it stands in memory: known where the plugin is built, mostly.
+#[inline(always)]
+fn head(key: Key, tag: u8, aux: u32) -> AttributeHead {
+    let mut bytes = [0; Attribute::SIZE];
+    let is_written = Attribute { index: key.0, tag, reserved: 0, aux, value: 0 }.write(&mut bytes).is_some();
+    bytes.first_chunk().filter(|_| is_written).copied().map(u64::from_le_bytes).unwrap_or_default()
+}
+
+impl Output {
+    /// Adds an attribute with a string; one function for copying and adding, as calls are dear in the sandbox.
+    #[inline(never)]
+    fn text_attribute(&mut self, head: AttributeHead, text: &[u8]) {
+        let value = self.text(text).to_value();
+        self.add(head, value);
+    }
+
+    #[inline(never)]
+    fn attribute(&mut self, head: AttributeHead, value: u64) {
+        self.add(head, value);
+    }
+
+    #[inline(always)]
+    fn add(&mut self, head: AttributeHead, value: u64) {
+        let has_room = self.attributes < ATTRIBUTES && self.draft.attributes < MAX_ATTRIBUTES;
+        let at = ATTRIBUTES_AT + self.attributes * Attribute::SIZE;
+        let is_added = has_room
+            && self.put(at, |bytes| {
+                let bytes: &mut [u8; Attribute::SIZE] = bytes.first_chunk_mut()?;
+                *bytes.first_chunk_mut()? = head.to_le_bytes();
+                *bytes.last_chunk_mut()? = value.to_le_bytes();
+                Some(())
+            });
+        self.attributes += usize::from(is_added);
+        self.draft.attributes += u32::from(is_added);
+        self.draft.is_cut |= !is_added;
+    }
+
+    fn text(&mut self, text: &[u8]) -> Str {
+        self.string(text).unwrap_or_else(|| {
+            self.draft.is_cut = true;
+            Str::default()
+        })
     }
 }
 

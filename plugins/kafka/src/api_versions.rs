@@ -6,7 +6,7 @@ use protap_plugin::Stop;
 
 use crate::errors;
 use crate::summary::Summary;
-use crate::wire::Wire;
+use crate::wire::{Fields, Wire};
 
 /// ```text
 /// software_name string (3+) | software_version string (3+) | cluster_id nullable string (5+) | node_id i32 (5+)
@@ -35,10 +35,11 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
         return wire.stream.skip_to_frame_end().await;
     }
     let count = wire.array_len(6).await?.unwrap_or(0);
-    for _ in 0..count {
-        wire.stream.skip(6).await?;
-        wire.tags().await?;
-    }
+    let api = |api: &mut Fields<'_, '_, '_>| {
+        api.skip(6)?;
+        api.tags()
+    };
+    wire.structures(count, api, drop).await?;
     summary.apis = Some(count);
     if wire.version >= 1 {
         summary.throttle_ms = Some(wire.stream.i32_be().await?);

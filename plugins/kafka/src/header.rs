@@ -44,13 +44,15 @@ impl RequestHeader {
             return Err(Stop::Malformed("no request has that size"));
         }
         stream.begin_frame(SIZE + u64::from(size))?;
-        let api_key = stream.i16_be().await?;
-        let api_version = stream.i16_be().await?;
+        stream.read(Self::fields).await
+    }
+
+    fn fields(reader: &mut Reader<'_>) -> Result<Self, ReadError> {
+        let (api_key, api_version) = (reader.i16_be()?, reader.i16_be()?);
         if !(0..=MAX_KEY).contains(&api_key) || !(0..=MAX_VERSION).contains(&api_version) {
-            return Err(Stop::Malformed("no API has that key and version"));
+            return Err(reader.malformed("no API has that key and version"));
         }
-        let correlation_id = stream.u32_be().await?;
-        Ok(Self { api_key, api_version, correlation_id })
+        Ok(Self { api_key, api_version, correlation_id: reader.u32_be()? })
     }
 
     /// The API, if it is known.

@@ -2,11 +2,11 @@
 //! response. From version 10 on a response also says which id a topic has: facts for the requests of this and of other
 //! connections that name topics by id.
 
-use protap_plugin::Stop;
+use protap_plugin::{ReadError, Stop};
 
 use crate::TOPIC_IDS;
 use crate::summary::{Summary, TopicId};
-use crate::wire::Wire;
+use crate::wire::{Fields, Wire};
 
 /// First version with topic ids beside the names.
 const IDS: i16 = 10;
@@ -49,15 +49,16 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
         summary.throttle_ms = Some(wire.stream.i32_be().await?);
     }
     let brokers = wire.array_len(10).await?.unwrap_or(0);
-    for _ in 0..brokers {
-        wire.stream.skip(4).await?;
-        wire.skip_string().await?;
-        wire.stream.skip(4).await?;
-        if wire.version >= 1 {
-            wire.skip_string().await?;
+    let broker = |broker: &mut Fields<'_, '_, '_>| {
+        broker.skip(4)?;
+        broker.skip_string()?;
+        broker.skip(4)?;
+        if broker.wire.version >= 1 {
+            broker.skip_string()?;
         }
-        wire.tags().await?;
-    }
+        broker.tags()
+    };
+    wire.structures(brokers, broker, drop).await?;
     summary.brokers = Some(brokers);
     if wire.version >= 2 {
         wire.skip_string().await?;
@@ -89,20 +90,27 @@ async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
         emit_fact(wire, name.as_str(), id).await;
     }
     wire.skip_since(1, 1).await?;
-    for _ in 0..wire.array_len(17).await?.unwrap_or(0) {
-        summary.errors.note(wire.stream.i16_be().await?);
+    let count = wire.array_len(17).await?.unwrap_or(0);
+    let note = |error| {
+        summary.errors.note(error);
         summary.partitions = summary.partitions.saturating_add(1);
-        wire.stream.skip(8).await?;
-        wire.skip_since(7, 4).await?;
-        wire.skip_array(4).await?;
-        wire.skip_array(4).await?;
-        if wire.version >= 5 {
-            wire.skip_array(4).await?;
-        }
-        wire.tags().await?;
-    }
+    };
+    wire.structures(count, partition, note).await?;
     wire.skip_since(8, 4).await?;
     wire.tags().await
+}
+
+/// Reads a partition of a topic; gives its error.
+fn partition(partition: &mut Fields<'_, '_, '_>) -> Result<i16, ReadError> {
+    let error = partition.reader.i16_be()?;
+    partition.skip(if partition.wire.version >= 7 { 12 } else { 8 })?;
+    partition.skip_array(4)?;
+    partition.skip_array(4)?;
+    if partition.wire.version >= 5 {
+        partition.skip_array(4)?;
+    }
+    partition.tags()?;
+    Ok(error)
 }
 
 /// Reads a topic's name and id, in this order or the other, and learns what they say.

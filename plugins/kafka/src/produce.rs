@@ -19,8 +19,11 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
     if wire.version >= 3 {
         summary.transactional_id = wire.string().await?;
     }
-    summary.acks = Some(wire.stream.i16_be().await?);
-    wire.stream.skip(4).await?;
+    let acks = wire.read(|fields| {
+        let acks = fields.reader.i16_be()?;
+        fields.skip(4).map(|()| acks)
+    });
+    summary.acks = Some(acks.await?);
     let mut records = Records::looking_for_trace(summary.wants_trace);
     let read = topics(&wire, summary, &mut records).await;
     summary.records = Some(records);
@@ -32,8 +35,9 @@ async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         topic(wire, summary).await?;
         for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
-            summary.partition(wire.stream.i32_be().await?);
-            if let Some(len) = wire.bytes_len().await? {
+            let (index, len) = wire.read(|fields| Ok((fields.reader.i32_be()?, fields.bytes_len()?))).await?;
+            summary.partition(index);
+            if let Some(len) = len {
                 records.read(wire.stream, len).await?;
             }
             wire.tags().await?;

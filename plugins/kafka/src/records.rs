@@ -9,7 +9,7 @@
 //! ```
 //! Spec: <https://kafka.apache.org/documentation/#messageformat>.
 
-use protap_plugin::{ReadError, Reader, Stop, Stream};
+use protap_plugin::{ReadError, Reader, Stop, Stream, rare};
 
 use crate::trace::{self, Trace};
 
@@ -124,7 +124,7 @@ impl Records {
             let header: [u8; BATCH_REST] = stream.array().await?;
             let is_plain = self.batch(offset, &header);
             if self.wants_trace && is_plain && self.trace.is_none() {
-                self.trace = trace::read(stream, entry_end).await?.map(Box::new);
+                self.trace = rare(trace::read(stream, entry_end)).await?.map(Box::new);
             }
         } else {
             let attributes = stream.u8().await?;

@@ -1,6 +1,6 @@
 //! Reads a request and emits it: header, then the body of the APIs that are decoded.
 
-use protap_plugin::{MessageWriter, Output, Stop, Stream, Text, Texts};
+use protap_plugin::{MessageWriter, Output, Stop, Stream, Text, Texts, rare};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -67,7 +67,7 @@ pub(crate) enum Extent {
 
 /// Reads one request.
 pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
-    if flow.awaits_sasl_token.get() && read_sasl_token(stream, flow).await? {
+    if flow.awaits_sasl_token.get() && rare(read_sasl_token(stream, flow)).await? {
         return Ok(());
     }
     let header = RequestHeader::read(stream).await?;

@@ -4,7 +4,7 @@
 //!
 //! Spec: <https://kafka.apache.org/protocol#protocol_types>.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{ReadError, Reader, Stop, Stream, Text};
 
 /// A stream, and how the message that is read from it is encoded.
 #[derive(Clone, Copy, Debug)]
@@ -14,71 +14,49 @@ pub(crate) struct Wire<'a> {
     pub(crate) is_flexible: bool,
 }
 
-impl Wire<'_> {
-    /// Takes an unsigned varint of one byte, if it is there: so are nearly all of them, and nothing has to wait.
+impl<'a> Wire<'a> {
+    /// Reads several fields at once, see [`Stream::read`].
     #[inline]
-    fn short_varint(&self) -> Option<u32> {
-        let byte = self.stream.take_if(|[byte]: &[u8; 1]| byte & 0x80 == 0)?;
-        Some(u32::from_be_bytes([0, 0, 0, byte[0]]))
+    pub(crate) fn read<T>(
+        &self,
+        mut read: impl FnMut(&mut Fields<'a, '_, '_>) -> Result<T, ReadError>,
+    ) -> impl Future<Output = Result<T, Stop>> {
+        let wire = *self;
+        wire.stream.read(move |reader| read(&mut Fields { wire, reader }))
+    }
+
+    /// Reads `count` structures, as many at once as are there; `each` is called with what was read of one.
+    pub(crate) async fn structures<T>(
+        &self,
+        count: u64,
+        read: impl Fn(&mut Fields<'a, '_, '_>) -> Result<T, ReadError>,
+        mut each: impl FnMut(T),
+    ) -> Result<(), Stop> {
+        let mut left = count;
+        while left > 0 {
+            left -= self.read(|fields| fields.some(left, &read, &mut each)).await?;
+        }
+        Ok(())
     }
 
     /// Reads an unsigned varint.
-    async fn varint(&self) -> Result<u32, Stop> {
-        if let Some(value) = self.short_varint() {
-            return Ok(value);
-        }
-        let mut value = 0;
-        for shift in [0, 7, 14, 21, 28] {
-            let byte = self.stream.u8().await?;
-            value |= u32::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Stop::Malformed("a varint of more than five bytes"))
-    }
-
-    /// Takes the length of a string, bytes or an array in a flexible version, if it is there and short.
-    #[inline]
-    fn short_len(&self) -> Option<Option<u64>> {
-        if !self.is_flexible {
-            return None;
-        }
-        self.short_varint().map(|len| u64::from(len).checked_sub(1))
+    fn varint(&self) -> impl Future<Output = Result<u32, Stop>> {
+        self.read(|fields| fields.varint())
     }
 
     /// Reads the length of a string; `None` is null.
-    pub(crate) async fn string_len(&self) -> Result<Option<u64>, Stop> {
-        if let Some(len) = self.short_len() {
-            return Ok(len);
-        }
-        if self.is_flexible {
-            return Ok(u64::from(self.varint().await?).checked_sub(1));
-        }
-        nullable(i64::from(self.stream.i16_be().await?))
+    pub(crate) fn string_len(&self) -> impl Future<Output = Result<Option<u64>, Stop>> {
+        self.read(|fields| fields.string_len())
     }
 
     /// Reads the length of bytes, or the count of an array without a check; `None` is null.
-    pub(crate) async fn bytes_len(&self) -> Result<Option<u64>, Stop> {
-        if let Some(len) = self.short_len() {
-            return Ok(len);
-        }
-        if self.is_flexible {
-            return Ok(u64::from(self.varint().await?).checked_sub(1));
-        }
-        nullable(i64::from(self.stream.i32_be().await?))
+    pub(crate) fn bytes_len(&self) -> impl Future<Output = Result<Option<u64>, Stop>> {
+        self.read(|fields| fields.bytes_len())
     }
 
     /// Reads the count of an array whose elements take at least `least` bytes each; `None` is null.
-    pub(crate) async fn array_len(&self, least: u32) -> Result<Option<u64>, Stop> {
-        let count = match self.short_len() {
-            Some(count) => count,
-            None => self.bytes_len().await?,
-        };
-        if count.is_some_and(|count| size_of_all(count, least) > self.stream.frame_remaining()) {
-            return Err(Stop::Malformed("an array longer than its frame"));
-        }
-        Ok(count)
+    pub(crate) fn array_len(&self, least: u32) -> impl Future<Output = Result<Option<u64>, Stop>> {
+        self.read(move |fields| fields.array_len(least))
     }
 
     /// Reads a string; null reads as `None`.
@@ -91,11 +69,7 @@ impl Wire<'_> {
 
     /// Passes over a string.
     pub(crate) async fn skip_string(&self) -> Result<(), Stop> {
-        let len = match self.short_len() {
-            Some(len) => len,
-            None => self.string_len().await?,
-        };
-        let len = len.unwrap_or(0);
+        let len = self.string_len().await?.unwrap_or(0);
         self.stream.skip(len).await
     }
 
@@ -138,15 +112,8 @@ impl Wire<'_> {
     }
 
     /// Reads how many tagged fields end a structure.
-    #[inline]
-    async fn tag_count(&self) -> Result<u32, Stop> {
-        if !self.is_flexible {
-            return Ok(0);
-        }
-        match self.short_varint() {
-            Some(count) => Ok(count),
-            None => self.varint().await,
-        }
+    fn tag_count(&self) -> impl Future<Output = Result<u32, Stop>> {
+        self.read(|fields| fields.tag_count())
     }
 
     /// Passes over `len` bytes from version `from` on.
@@ -155,15 +122,146 @@ impl Wire<'_> {
     }
 }
 
+/// Fields that are read at once.
+pub(crate) struct Fields<'a, 'b, 'c> {
+    pub(crate) wire: Wire<'a>,
+    pub(crate) reader: &'b mut Reader<'c>,
+}
+
+impl Fields<'_, '_, '_> {
+    /// At least one structure, of `left` as many as are there; returns how many.
+    fn some<T>(
+        &mut self,
+        left: u64,
+        read: impl Fn(&mut Self) -> Result<T, ReadError>,
+        mut each: impl FnMut(T),
+    ) -> Result<u64, ReadError> {
+        let mut done = 0;
+        while done < left {
+            let before = *self.reader;
+            match read(self) {
+                Ok(one) => each(one),
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => {
+                    *self.reader = before;
+                    break;
+                }
+            }
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    /// An unsigned varint.
+    #[inline(always)]
+    pub(crate) fn varint(&mut self) -> Result<u32, ReadError> {
+        match self.reader.u8()? {
+            byte if byte & 0x80 == 0 => Ok(u32::from(byte)),
+            byte => {
+                let (value, behind) = long_varint(byte, *self.reader)?;
+                *self.reader = behind;
+                Ok(value)
+            }
+        }
+    }
+
+    /// The length of a string; `None` is null.
+    #[inline(always)]
+    pub(crate) fn string_len(&mut self) -> Result<Option<u64>, ReadError> {
+        if self.wire.is_flexible {
+            return Ok(u64::from(self.varint()?).checked_sub(1));
+        }
+        let len = self.reader.i16_be()?;
+        self.nullable(i32::from(len))
+    }
+
+    /// The length of bytes, or the count of an array without a check; `None` is null.
+    #[inline(always)]
+    pub(crate) fn bytes_len(&mut self) -> Result<Option<u64>, ReadError> {
+        if self.wire.is_flexible {
+            return Ok(u64::from(self.varint()?).checked_sub(1));
+        }
+        let len = self.reader.i32_be()?;
+        self.nullable(len)
+    }
+
+    /// The count of an array whose elements take at least `least` bytes each; `None` is null.
+    #[inline(always)]
+    pub(crate) fn array_len(&mut self, least: u32) -> Result<Option<u64>, ReadError> {
+        let count = self.bytes_len()?;
+        let size = count.map_or(0, |count| size_of_all(count, least));
+        if size > self.reader.remaining().len() as u64 && size > self.frame_remaining() {
+            return Err(self.reader.malformed("an array longer than its frame"));
+        }
+        Ok(count)
+    }
+
+    /// A string that is passed over.
+    #[inline(always)]
+    pub(crate) fn skip_string(&mut self) -> Result<(), ReadError> {
+        let len = self.string_len()?.unwrap_or(0);
+        self.skip(len)
+    }
+
+    /// An array of elements of `size` bytes each that is passed over.
+    #[inline(always)]
+    pub(crate) fn skip_array(&mut self, size: u32) -> Result<(), ReadError> {
+        let count = self.array_len(size)?.unwrap_or(0);
+        self.skip(size_of_all(count, size))
+    }
+
+    /// Bytes that are passed over.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, len: u64) -> Result<(), ReadError> {
+        self.reader.skip(usize::try_from(len).unwrap_or(usize::MAX))
+    }
+
+    /// How many tagged fields end a structure.
+    #[inline(always)]
+    pub(crate) fn tag_count(&mut self) -> Result<u32, ReadError> {
+        if self.wire.is_flexible { self.varint() } else { Ok(0) }
+    }
+
+    /// Tagged fields that are passed over.
+    #[inline(always)]
+    pub(crate) fn tags(&mut self) -> Result<(), ReadError> {
+        for _ in 0..self.tag_count()? {
+            self.varint()?;
+            let len = self.varint()?;
+            self.skip(u64::from(len))?;
+        }
+        Ok(())
+    }
+
+    fn frame_remaining(&self) -> u64 {
+        self.wire.stream.frame_remaining().saturating_sub(self.reader.offset() as u64)
+    }
+
+    #[inline(always)]
+    fn nullable(&self, len: i32) -> Result<Option<u64>, ReadError> {
+        match len {
+            -1 => Ok(None),
+            len => u64::try_from(len).map(Some).map_err(|_| self.reader.malformed("a negative length")),
+        }
+    }
+}
+
+/// The rest of a varint of several bytes, which are rare; gives the reader behind it.
+#[cold]
+fn long_varint(first: u8, mut reader: Reader<'_>) -> Result<(u32, Reader<'_>), ReadError> {
+    let mut value = u32::from(first & 0x7f);
+    for shift in [7, 14, 21, 28] {
+        let byte = reader.u8()?;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok((value, reader));
+        }
+    }
+    Err(reader.malformed("a varint of more than five bytes"))
+}
+
 /// Bytes of so many elements. Counts take 32 bits, so that this cannot overflow; a multiplication that saturates would
 /// take 128, which Wasm has not.
 fn size_of_all(count: u64, size: u32) -> u64 {
     u64::from(u32::try_from(count).unwrap_or(u32::MAX)) * u64::from(size)
-}
-
-fn nullable(len: i64) -> Result<Option<u64>, Stop> {
-    match len {
-        -1 => Ok(None),
-        len => u64::try_from(len).map(Some).map_err(|_| Stop::Malformed("a negative length")),
-    }
 }

@@ -36,6 +36,7 @@ pub(crate) enum ValueLen {
 }
 
 /// Length of a value of that type, given its first bytes.
+#[inline]
 pub(crate) fn value_len(kind: u8, bytes: &[u8]) -> ValueLen {
     // The value begins with its length: `fixed` bytes are not counted in it, and it is at least `least`.
     let prefixed = |fixed: u64, least: u64| match bytes.first_chunk() {
@@ -88,12 +89,13 @@ pub(crate) fn extent(len: ValueLen, bytes: &[u8]) -> Option<usize> {
 }
 
 /// What stands at the front of `bytes`.
+#[inline(always)]
 pub(crate) fn head(bytes: &[u8]) -> Head<'_> {
     let Some((kind, rest)) = bytes.split_first() else { return Head::Need(1) };
     if *kind == 0 {
         return Head::End;
     }
-    let Some(name) = rest.iter().take(MAX_NAME).position(|byte| *byte == 0).and_then(|len| rest.get(..len)) else {
+    let Some(name) = name(rest) else {
         return if rest.len() < MAX_NAME { Head::Need(bytes.len() + 1) } else { Head::LongName };
     };
     let at = name.len() + 2;
@@ -101,6 +103,27 @@ pub(crate) fn head(bytes: &[u8]) -> Head<'_> {
         ValueLen::Need(more) => Head::Need(at + more),
         len => Head::Element { kind: *kind, name, at, len },
     }
+}
+
+/// The name at the front of `bytes`, if it ends there. Eight bytes at once: names are looked at more than anything else.
+#[inline(always)]
+fn name(bytes: &[u8]) -> Option<&[u8]> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut at = 0;
+    while at < MAX_NAME {
+        let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
+            let rest = bytes.get(at..MAX_NAME.min(bytes.len()))?;
+            return rest.iter().position(|byte| *byte == 0).and_then(|len| bytes.get(..at + len));
+        };
+        // The lowest bit set is that of the first byte that is 0.
+        let word = u64::from_le_bytes(*word);
+        let zeros = word.wrapping_sub(ONES) & !word & ONES << 7;
+        if zeros != 0 {
+            return bytes.get(..at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    None
 }
 
 /// What a look at the window found, behind elements that nobody wants.
@@ -119,6 +142,7 @@ pub(crate) enum Step<K> {
 
 /// Looks for the first element that is wanted; also says how many bytes to pass over before it. The document goes on
 /// for `room` bytes.
+#[inline]
 pub(crate) fn scan<K>(bytes: &[u8], room: u64, wanted: impl Fn(&[u8]) -> Option<K>) -> (usize, Step<K>) {
     let mut passed = 0;
     loop {

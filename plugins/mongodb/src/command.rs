@@ -2,7 +2,7 @@
 //! whether the server may hold it back, and the [shape](crate::shape) of its query. Documents, error texts and
 //! credentials are passed over unread.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::document::{Document, Element};
 use crate::field::Field;
@@ -117,7 +117,7 @@ impl Command {
         {
             // What stands beside the wrapped command is passed over with the frame.
             let inner = document.open_value(wrapper).await?;
-            (document, first) = self.first(stream, inner).await?;
+            (document, first) = rare(self.first(stream, inner)).await?;
         }
         let Some(first) = first else { return Err(Stop::Malformed("a command without a name")) };
         self.subject(stream, &document, &first).await?;
@@ -148,18 +148,22 @@ impl Command {
                 }
             }
             Verb::GetMore => self.cursor_id = document.number(first).await?,
-            Verb::Explain if first.is_document() => {
-                let mut inner = document.open_value(first).await?;
-                if let Some(explained) = inner.next(|name| Some(Verb::of(name))).await?
-                    && explained.key.is_on_collection()
-                {
-                    self.collection(stream, &inner, &explained.without_key()).await?;
-                    while let Some(element) = inner.next(Field::of).await? {
-                        self.query_field(stream, &inner, &element).await?;
-                    }
-                }
-            }
+            Verb::Explain if first.is_document() => rare(self.explained(stream, document, first)).await?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Reads the command that is to be explained.
+    async fn explained(&mut self, stream: &Stream, document: &Document<'_>, first: &Element<()>) -> Result<(), Stop> {
+        let mut inner = document.open_value(first).await?;
+        if let Some(explained) = inner.next(|name| Some(Verb::of(name))).await?
+            && explained.key.is_on_collection()
+        {
+            self.collection(stream, &inner, &explained.without_key()).await?;
+            while let Some(element) = inner.next(Field::of).await? {
+                self.query_field(stream, &inner, &element).await?;
+            }
         }
         Ok(())
     }
@@ -187,7 +191,7 @@ impl Command {
                     self.namespace.collection = document.text(&element, MAX_NAMESPACE).await?;
                 }
                 Field::Client if self.verb == Verb::Hello && element.is_document() => {
-                    self.app_name = app_name(document, &element).await?;
+                    self.app_name = rare(app_name(document, &element)).await?;
                 }
                 Field::Tailable => self.is_tailable = document.truth(&element).await? == Some(true),
                 Field::AwaitData => self.awaits_data = document.truth(&element).await? == Some(true),
@@ -228,14 +232,17 @@ impl Command {
                     self.operations += array.count().await?;
                 }
             }
-            Field::Cursors if element.is_array() => {
-                let mut cursors = document.open_value(element).await?;
-                if let Some(first) = cursors.next_any().await? {
-                    self.cursor_id = cursors.number(&first).await?;
-                    self.operations += 1 + cursors.count().await?;
-                }
-            }
+            Field::Cursors if element.is_array() => rare(self.cursors(document, element)).await?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    async fn cursors(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+        let mut cursors = document.open_value(element).await?;
+        if let Some(first) = cursors.next_any().await? {
+            self.cursor_id = cursors.number(&first).await?;
+            self.operations += 1 + cursors.count().await?;
         }
         Ok(())
     }

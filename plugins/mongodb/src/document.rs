@@ -1,7 +1,7 @@
 //! Reading documents from a stream: which elements there are, where their values end, and the values of the few that
 //! somebody asks for. Everything else is passed over by its length, however long it is.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::bson::{
     ARRAY, BINARY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, NULL, STRING, Step, ValueLen, count_elements,
@@ -62,6 +62,14 @@ pub(crate) struct Document<'a> {
     at_regex: bool,
 }
 
+/// What was found of a document without waiting.
+enum Found<K> {
+    Element(Element<K>),
+    End,
+    /// Not all that takes is there.
+    Wait,
+}
+
 impl<'a> Document<'a> {
     /// Opens the document that begins here; it must end before `limit`.
     pub(crate) async fn open(stream: &'a Stream, limit: u64) -> Result<Self, Stop> {
@@ -82,25 +90,62 @@ impl<'a> Document<'a> {
     /// The next element that is wanted: `wanted` gets the names.
     pub(crate) async fn next<K>(&mut self, wanted: impl Fn(&[u8]) -> Option<K>) -> Result<Option<Element<K>>, Stop> {
         loop {
-            self.pass_value().await?;
-            let room = self.room();
-            let (passed, step) = self.peek(|bytes| scan(bytes, room, &wanted));
-            self.stream.skip(passed as u64).await?;
-            let element = match step {
-                Step::Element { kind, at, len, key } => {
-                    self.stream.skip(at as u64).await?;
-                    self.at_value(kind, len, key)?
-                }
-                Step::LongName => self.long_name(wanted(&[])).await?,
-                Step::Need(needed) => {
-                    self.available(needed).await?;
-                    continue;
-                }
-                Step::End => return self.pass_end().await.map(|()| None),
-            };
-            if let Element { key: Some(key), kind, end } = element {
-                return Ok(Some(Element { key, kind, end }));
+            match self.find(&wanted)? {
+                Found::Element(element) => return Ok(Some(element)),
+                Found::End => return Ok(None),
+                Found::Wait => {}
             }
+            if let Some(element) = rare(self.wait(wanted(&[]))).await? {
+                return Ok(Some(element));
+            }
+        }
+    }
+
+    /// Finds the next element that is wanted, as far as all that comes before its value is there.
+    #[inline(never)]
+    fn find<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
+        while !self.at_regex {
+            let value = self.value_end.saturating_sub(self.stream.offset());
+            let room = self.room().saturating_sub(value);
+            let step = self.stream.read_ready(|reader| {
+                let value = usize::try_from(value).unwrap_or(usize::MAX);
+                let Some(bytes) = reader.remaining().get(value..) else { return Step::Need(0) };
+                let document = usize::try_from(room).ok().and_then(|room| bytes.get(..room)).unwrap_or(bytes);
+                let (passed, step) = scan(document, room, wanted);
+                let len = match step {
+                    Step::Element { at, .. } => at,
+                    Step::End => 1,
+                    Step::Need(_) | Step::LongName => 0,
+                };
+                // What was looked at is there.
+                if reader.skip(value + passed + len).is_ok() { step } else { Step::Need(0) }
+            });
+            match step {
+                Step::Element { kind, len, key, .. } => {
+                    let Element { key, kind, end } = self.at_value(kind, len, key)?;
+                    if let Some(key) = key {
+                        return Ok(Found::Element(Element { key, kind, end }));
+                    }
+                }
+                Step::End if self.stream.offset() == self.end => return Ok(Found::End),
+                Step::End => return Err(Stop::Malformed("a document shorter than it says")),
+                Step::Need(_) | Step::LongName => break,
+            }
+        }
+        Ok(Found::Wait)
+    }
+
+    /// Waits for what is not there of the current value or of what follows it. A name that is too long to be looked
+    /// at gets that key.
+    async fn wait<K>(&mut self, long_name: Option<K>) -> Result<Option<Element<K>>, Stop> {
+        self.pass_value().await?;
+        match self.peek(|bytes| scan(bytes, 0, |_| Some(())).1) {
+            Step::Need(needed) => self.available(needed).await.map(|()| None),
+            Step::LongName => {
+                let Element { key, kind, end } = self.long_name(long_name).await?;
+                Ok(key.map(|key| Element { key, kind, end }))
+            }
+            Step::Element { .. } | Step::End => Ok(None),
         }
     }
 
@@ -200,11 +245,6 @@ impl<'a> Document<'a> {
             return self.pass_string().await;
         }
         self.stream.skip(self.value_end.saturating_sub(self.stream.offset())).await
-    }
-
-    async fn pass_end(&mut self) -> Result<(), Stop> {
-        self.stream.skip(1).await?;
-        if self.stream.offset() == self.end { Ok(()) } else { Err(Stop::Malformed("a document shorter than it says")) }
     }
 
     async fn long_name<K>(&mut self, key: K) -> Result<Element<K>, Stop> {

@@ -2,7 +2,7 @@
 //! for a message's length is taken, unless what it says of a reply that is waited for cannot be: then the reply's
 //! document tells, so that one lie costs one message.
 
-use protap_plugin::{Direction, Frame, Stop, Stream};
+use protap_plugin::{Direction, Frame, Stop, Stream, rare};
 
 use crate::bson::MIN_DOCUMENT;
 use crate::compressed::{self, Compressor, Limits};
@@ -47,7 +47,7 @@ impl Message {
         let decoded = Header::decode(&bytes);
         let (header, note) = match decoded {
             Ok(header) if header.op_code != OpCode::Msg || header.message_length >= MIN_MSG => (header, None),
-            _ => match (mended(stream, bytes).await, decoded) {
+            _ => match (rare(mended(stream, bytes)).await, decoded) {
                 (Some(header), _) => (header, Some(LIES)),
                 (None, decoded) => (decoded.map_err(Stop::Malformed)?, None),
             },
@@ -71,6 +71,10 @@ impl Message {
         if self.op_code != OpCode::Compressed {
             return Ok(());
         }
+        rare(self.open(limits)).await
+    }
+
+    async fn open(&mut self, limits: &Limits) -> Result<(), Stop> {
         let envelope = compressed::Envelope::read(&self.stream).await?;
         self.compressor = Some(envelope.compressor);
         if envelope.is_plain(&self.stream) {
@@ -101,7 +105,7 @@ impl Message {
             self.note.get_or_insert("unknown flag bits");
         }
         if flags.has_checksum() && self.compressor.is_none() {
-            self.verify(flags).await;
+            rare(self.verify(flags)).await;
         }
         self.limit.saturating_sub(flags.trailer())
     }
@@ -128,7 +132,7 @@ impl Message {
             return Ok(false);
         }
         let len = self.stream.offset().saturating_sub(self.start);
-        let ends = self.another_begins(0).await? == Some(true);
+        let ends = rare(self.another_begins(0)).await? == Some(true);
         if ends {
             self.note = Some(LIES);
             self.stream.begin_frame(len)?;
@@ -154,7 +158,7 @@ impl Message {
             return Ok(limit);
         }
         let ahead = usize::try_from(self.limit.saturating_sub(self.stream.offset())).unwrap_or(usize::MAX);
-        if self.another_begins(ahead).await? != Some(false) {
+        if rare(self.another_begins(ahead)).await? != Some(false) {
             return Ok(limit);
         }
         (self.note, self.limit) = (Some(LIES), self.start.saturating_add(message_length));

@@ -10,7 +10,7 @@
 //! ```
 //! <https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md>
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Stop, Stream, rare};
 
 use crate::command::Carried;
 use crate::document::Document;
@@ -78,7 +78,7 @@ pub(crate) async fn next_section(stream: &Stream, limit: u64) -> Result<Option<S
         match stream.u8().await? {
             0 => return Ok(Some(Section::Body)),
             1 => return sequence(stream, limit).await.map(Some),
-            2 => security_token(stream, limit).await?,
+            2 => rare(security_token(stream, limit)).await?,
             _ => return Err(Stop::Malformed("an unknown kind of section")),
         }
     }

@@ -1,7 +1,7 @@
 //! A command's reply: whether it succeeded, the error if not, and how many documents came back. Error texts and
 //! documents are passed over unread, as they are the user's.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::command::MAX_NAMESPACE;
 use crate::context::Context;
@@ -130,29 +130,22 @@ impl Reply {
             Field::Ok => self.ok = document.truth(element).await?,
             Field::Code | Field::CodeName => self.error.field(document, element).await?,
             Field::Err => self.has_last_error = element.is_string(),
-            Field::WriteErrors if element.is_array() => {
-                self.write_errors(document, element).await?;
-            }
+            Field::WriteErrors if element.is_array() => rare(self.write_errors(document, element)).await?,
             Field::WriteConcernError if element.is_document() => {
-                self.write_concern_error = Some(Error::read(document, element).await?.0);
+                self.write_concern_error = Some(rare(Error::read(document, element)).await?.0);
             }
             Field::Errors => {
                 let errors = document.number(element).await?.and_then(|errors| u64::try_from(errors).ok());
                 self.write_errors = errors.unwrap_or_default();
             }
             Field::Cursor if element.is_document() => self.cursor(document, element, context).await?,
-            Field::Values if element.is_array() => self.rows = Some(document.open_value(element).await?.count().await?),
+            Field::Values if element.is_array() => self.rows = Some(rare(count(document, element)).await?),
             Field::Value if context.is_find_and_modify() => self.rows = Some(u64::from(!element.is_null())),
-            Field::LastErrorObject if element.is_document() => {
-                let mut object = document.open_value(element).await?;
-                if let Some(n) = object.next(|name| (name == b"n").then_some(())).await? {
-                    self.n = object.number(&n).await?;
-                }
-            }
+            Field::LastErrorObject if element.is_document() => rare(self.last_error(document, element)).await?,
             Field::Upserted if element.is_array() => {
-                self.n_upserted = i64::try_from(document.open_value(element).await?.count().await?).ok();
+                self.n_upserted = i64::try_from(rare(count(document, element)).await?).ok();
             }
-            Field::ErrorLabels if element.is_array() => self.error_labels(document, element).await?,
+            Field::ErrorLabels if element.is_array() => rare(self.error_labels(document, element)).await?,
             _ => self.count(document, element).await?,
         }
         Ok(())
@@ -169,6 +162,14 @@ impl Reply {
             _ => return Ok(()),
         };
         *count = document.number(element).await?;
+        Ok(())
+    }
+
+    async fn last_error<K>(&mut self, document: &Document<'_>, object: &Element<K>) -> Result<(), Stop> {
+        let mut object = document.open_value(object).await?;
+        if let Some(n) = object.next(|name| (name == b"n").then_some(())).await? {
+            self.n = object.number(&n).await?;
+        }
         Ok(())
     }
 
@@ -200,7 +201,7 @@ impl Reply {
                 Field::CursorId => self.cursor_id = cursor.number(&element).await?,
                 Field::CursorNamespace => self.namespace = cursor.text(&element, MAX_NAMESPACE).await?,
                 Field::Batch if !element.is_array() => {}
-                Field::Batch if context.is_bulk_write() => self.operations(&cursor, &element).await?,
+                Field::Batch if context.is_bulk_write() => rare(self.operations(&cursor, &element)).await?,
                 Field::Batch => self.rows = Some(cursor.open_value(&element).await?.count().await?),
                 _ => {}
             }
@@ -223,6 +224,11 @@ impl Reply {
         }
         Ok(())
     }
+}
+
+/// How many elements the value of `element` has.
+async fn count<K>(document: &Document<'_>, element: &Element<K>) -> Result<u64, Stop> {
+    document.open_value(element).await?.count().await
 }
 
 impl Error {

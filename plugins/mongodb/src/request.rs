@@ -12,7 +12,7 @@
 //! ```
 //! A namespace is `database.collection`, ended by 0. A query to `database.$cmd` is a command.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::bson::MIN_DOCUMENT;
 use crate::command::{Carried, Command, MAX_NAMESPACE, Namespace};
@@ -50,10 +50,17 @@ impl Request {
     /// Reads the message's body.
     pub(crate) async fn read(&mut self, message: &mut Message, settings: &Settings) -> Result<(), Stop> {
         message.decompress(&settings.limits).await?;
+        match message.op_code {
+            OpCode::Msg => self.msg(message).await,
+            _ => rare(self.legacy(message)).await,
+        }
+    }
+
+    /// Reads the body of another message than an OP_MSG.
+    async fn legacy(&mut self, message: &mut Message) -> Result<(), Stop> {
         let (stream, limit) = (message.body.clone(), message.limit);
         let stream = &stream;
         match message.op_code {
-            OpCode::Msg => self.msg(message).await,
             OpCode::Query => self.query(stream, limit).await,
             OpCode::Insert => self.insert(stream, limit).await,
             OpCode::Update => self.update(stream, limit).await,
@@ -65,7 +72,7 @@ impl Request {
                 self.operation = Some("msg");
                 Ok(())
             }
-            OpCode::Compressed | OpCode::Reply | OpCode::CommandReply => {
+            OpCode::Msg | OpCode::Compressed | OpCode::Reply | OpCode::CommandReply => {
                 message.note.get_or_insert("op code not decoded");
                 Ok(())
             }

@@ -5,7 +5,7 @@
 //! OP_COMMANDREPLY  the reply and metadata, or the other way round; documents
 //! ```
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Stop, Stream, rare};
 
 use crate::context::Context;
 use crate::document::pass_to;
@@ -37,9 +37,16 @@ impl Response {
         context: Context,
     ) -> Result<(), Stop> {
         message.decompress(&settings.limits).await?;
-        let (stream, limit) = (message.body.clone(), message.limit);
         match message.op_code {
             OpCode::Msg => self.msg(message, context).await,
+            _ => rare(self.legacy(message, context)).await,
+        }
+    }
+
+    /// Reads the body of another message than an OP_MSG.
+    async fn legacy(&mut self, message: &mut Message, context: Context) -> Result<(), Stop> {
+        let (stream, limit) = (message.body.clone(), message.limit);
+        match message.op_code {
             // Without its request, a command's reply and a user's document look the same.
             OpCode::Reply if !context.is_known() => {
                 message.note = Some("request not known");

@@ -1,7 +1,7 @@
 //! The terms of a command: which consistency it asks for and promises, which session and transaction it belongs to,
 //! how much of an answer it wants at once and how long it waits.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::document::{Document, Element};
 use crate::field::Field;
@@ -42,18 +42,38 @@ impl Terms {
             Field::Autocommit => self.is_in_transaction = true,
             Field::TxnNumber => self.txn_number = document.number(element).await?,
             Field::BatchSize => self.batch_size = document.number(element).await?,
-            Field::Cursor => self.batch_size = inner(stream, document, element, b"batchSize").await?.1,
-            Field::ReadConcern => self.read_concern = inner(stream, document, element, b"level").await?.0,
-            Field::WriteConcern => self.write_concern = inner(stream, document, element, b"w").await?.0,
-            Field::ReadPreference => self.read_preference = inner(stream, document, element, b"mode").await?.0,
-            // An id of a session is the client's.
-            Field::Session if show.values && element.is_document() => {
-                let mut session = document.open_value(element).await?;
-                if let Some(id) = session.next(|name| (name == b"id").then_some(())).await? {
-                    self.session = session.uuid(&id).await?;
-                }
+            Field::Cursor | Field::ReadConcern | Field::WriteConcern | Field::ReadPreference => {
+                self.inner(stream, document, element).await?;
             }
+            // An id of a session is the client's.
+            Field::Session if show.values && element.is_document() => rare(self.session(document, element)).await?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Reads what stands inside of `element`.
+    async fn inner(&mut self, stream: &Stream, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+        let name: &[u8] = match element.key {
+            Field::Cursor => b"batchSize",
+            Field::ReadConcern => b"level",
+            Field::WriteConcern => b"w",
+            _ => b"mode",
+        };
+        let (text, number) = inner(stream, document, element, name).await?;
+        match element.key {
+            Field::Cursor => self.batch_size = number,
+            Field::ReadConcern => self.read_concern = text,
+            Field::WriteConcern => self.write_concern = text,
+            _ => self.read_preference = text,
+        }
+        Ok(())
+    }
+
+    async fn session(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+        let mut session = document.open_value(element).await?;
+        if let Some(id) = session.next(|name| (name == b"id").then_some(())).await? {
+            self.session = session.uuid(&id).await?;
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ impl Future for Room<'_> {
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         let state = &self.stream.0;
         let can_wait = self.stream.left() + state.cursor.get() > 1 && state.cursor.get() > 0;
-        if !can_wait || state.output.borrow().as_ref().is_some_and(Output::has_room) {
+        if !can_wait || state.output.borrow().as_deref().is_some_and(Output::has_room) {
             return Poll::Ready(());
         }
         state.wanted.set(Wanted::RoomInside);
@@ -131,9 +131,10 @@ pub(super) struct Begun<'a> {
 impl Future for Begun<'_> {
     type Output = u64;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u64> {
         let state = &self.stream.0;
-        let has_room = state.output.borrow().as_ref().is_some_and(Output::has_room);
+        let has_room = state.output.borrow().as_deref().is_some_and(Output::has_room);
         if !has_room || self.stream.left() == 0 {
             state.wanted.set(Wanted::Room);
             return Poll::Pending;
