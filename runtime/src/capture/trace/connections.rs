@@ -70,6 +70,8 @@ struct End {
 #[derive(Debug, Default)]
 struct Connection {
     opening: Option<Opening>,
+    /// Both ends told of it: they are on this machine.
+    is_local: bool,
     is_announced: bool,
     /// A TLS library tells of it.
     plaintext: Option<Plaintext>,
@@ -327,6 +329,7 @@ impl Connections {
     fn open(&mut self, key: Key, opening: Opening) {
         let connection = self.table.get_or_insert_mut(key, Connection::default);
         if connection.opening == Some(opening) {
+            connection.is_local = true;
             return;
         }
         if connection.opening.is_some() || connection.is_announced {

@@ -126,14 +126,12 @@ impl Connection {
             let (low, high) = if is_from_low { (event.seq, event.ack) } else { (event.ack, event.seq) };
             self.progress.begin(low, high);
         }
-        if self.is_both_traced() {
-            if self.progress.covers(is_from_low, event.seq, end) {
-                let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
-                return Turn::Never;
-            }
-            if self.is_server(event) {
-                return Turn::SpareAt(turn);
-            }
+        if self.is_both_traced() && self.progress.covers(is_from_low, event.seq, end) {
+            let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
+            return Turn::Never;
+        }
+        if self.is_server(event) && (self.is_both_traced() || self.may_be_traced_twice()) {
+            return Turn::SpareAt(turn);
         }
         let is_next = self.progress.is_next(is_from_low, event);
         self.progress.add(is_from_low, event.seq, end);
@@ -151,6 +149,11 @@ impl Connection {
 
     pub(super) fn is_both_traced(&self) -> bool {
         self.low.is_traced && self.high.is_traced
+    }
+
+    /// A server may read its first request before the client's call returns, and so before it shows that that is traced.
+    fn may_be_traced_twice(&self) -> bool {
+        self.is_local && !self.is_announced
     }
 
     /// Who is the client is known from the opening; of older connections, the lower port is taken for the server's.

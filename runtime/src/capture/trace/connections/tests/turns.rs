@@ -76,6 +76,28 @@ fn what_the_client_told_is_dropped_at_the_server_early_or_late() {
 }
 
 #[test]
+fn a_server_that_is_the_first_to_tell_of_a_local_connection_waits_for_the_client() {
+    for is_client_traced in [true, false] {
+        let mut connections = open();
+        assert_eq!(arrive(&mut connections, 0, after(CLIENT, at_server(Kind::Accepted, SERVER)), 0), Turn::Never);
+        let (receipt, request) = (at_server(Kind::Received, CLIENT), at_client(Kind::Sent, CLIENT));
+        let response = after(CLIENT + 10, at_server(Kind::Sent, SERVER));
+        assert_eq!(arrive(&mut connections, 5, receipt, 10), Turn::SpareAt(5));
+        assert_eq!(arrive(&mut connections, 6, response, 20), Turn::SpareAt(6));
+        if is_client_traced {
+            assert_eq!(arrive(&mut connections, 4, request, 10), Turn::Now);
+            assert!(tell(&mut connections, receipt, Turn::SpareAt(5), 10).is_empty());
+        } else {
+            assert_eq!(tell(&mut connections, receipt, Turn::SpareAt(5), 10), [CLIENT]);
+        }
+        assert_eq!(tell(&mut connections, response, Turn::SpareAt(6), 20), [SERVER]);
+        let next = after(SERVER + 20, at_server(Kind::Received, CLIENT + 10));
+        let turn = arrive(&mut connections, HOLD, next, 10);
+        assert_eq!(turn, if is_client_traced { Turn::SpareAt(HOLD) } else { Turn::Now });
+    }
+}
+
+#[test]
 fn what_the_client_did_not_tell_the_server_does() {
     let mut connections = open();
     assert_eq!(arrive(&mut connections, 1, at_client(Kind::Sent, CLIENT), 10), Turn::Now);
