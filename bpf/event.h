@@ -44,7 +44,10 @@ struct event {
 	__u32 tgid;
 	/* TCP sequence number of the first byte, or of the FIN. */
 	__u32 seq;
-	/* Sequence number up to which this end had come in the opposite direction. */
+	/*
+	 * Sequence number up to which this end had come in the opposite direction: when a call to send began, when one to
+	 * receive ended. What led to these bytes is before it.
+	 */
 	__u32 ack;
 	/* Payload bytes that follow. */
 	__u32 len;
@@ -80,27 +83,26 @@ struct settings {
 
 /* What was not seen, by its cause: indices into the map `counters`. */
 enum counter {
-	COUNTER_EVENTS = 0,
 	/* The ring was full. */
-	COUNTER_RING_EVENTS = 1,
-	COUNTER_RING_BYTES = 2,
+	COUNTER_RING_EVENTS = 0,
+	COUNTER_RING_BYTES = 1,
 	/* Over the cap of a call. */
-	COUNTER_CAP_BYTES = 3,
+	COUNTER_CAP_BYTES = 2,
 	/* The memory could not be read. */
-	COUNTER_FAULT_BYTES = 4,
+	COUNTER_FAULT_BYTES = 3,
 	/* Two callers at once: where the bytes belong is not known. */
-	COUNTER_CONCURRENT_BYTES = 5,
+	COUNTER_CONCURRENT_BYTES = 4,
 	/* Calls on muted sockets, not followed. */
-	COUNTER_MUTED_CALLS = 6,
+	COUNTER_MUTED_CALLS = 5,
 	/* 32-bit system calls. */
-	COUNTER_COMPAT_CALLS = 7,
+	COUNTER_COMPAT_CALLS = 6,
 	/* No memory for a task's state. */
-	COUNTER_TASK_STORAGE = 8,
+	COUNTER_TASK_STORAGE = 7,
 	/* What sockets carried whose plaintext is taken from a TLS library. */
-	COUNTER_CIPHERTEXT_BYTES = 9,
+	COUNTER_CIPHERTEXT_BYTES = 8,
 	/* Plaintext of which no socket is known. */
-	COUNTER_UNPLACED_BYTES = 10,
-	COUNTER_COUNT = 11,
+	COUNTER_UNPLACED_BYTES = 9,
+	COUNTER_COUNT = 10,
 };
 
 /* The functions of TLS libraries that are probed; a probe's cookie says which one. */
@@ -111,6 +113,9 @@ enum tls_function {
 	TLS_WRITE_EX = 4,
 	TLS_HANDSHAKE = 5,
 	TLS_FREE = 6,
+	TLS_READ_EARLY = 7,
+	TLS_WRITE_EARLY = 8,
+	TLS_SENDFILE = 9,
 };
 
 /* What to trace; bits of `filters`. */

@@ -84,8 +84,7 @@ struct task_struct {
 	struct thread_info thread_info;
 #endif
 	struct files_struct *files;
-	int tgid;
-	int pid;
+	char comm[16];
 };
 
 struct in6_addr {

@@ -45,7 +45,7 @@ struct {
 /* A handshake reads too. */
 static __always_inline bool is_reading(__u32 function)
 {
-	return function == TLS_READ || function == TLS_READ_EX || function == TLS_HANDSHAKE;
+	return function == TLS_READ || function == TLS_READ_EX || function == TLS_READ_EARLY || function == TLS_HANDSHAKE;
 }
 
 /* The thread is in a TLS library; a call that never returned (longjmp) is not taken for one. */
@@ -83,8 +83,6 @@ static __always_inline struct tls_stream *tie(const struct tls_key *key, const s
 	bpf_get_current_comm(fresh.event.comm, sizeof(fresh.event.comm));
 	if (bpf_ringbuf_output(&events, &fresh.event, sizeof(fresh.event), BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);
-	else
-		count(COUNTER_EVENTS, 1);
 	fresh.event.seq = 0;
 	fresh.event.ack = 0;
 	bpf_map_update_elem(&tls_streams, key, &fresh, 0);
@@ -171,9 +169,7 @@ static __always_inline void tie_likely(struct call *call, const struct tls_key *
 	owner = bpf_map_lookup_elem(&tls_sockets, &call->event.socket);
 	if (is_of_another(owner, key, call->event.socket))
 		return;
-	call->event.kind = EVENT_RECEIVED;
 	tie(key, &call->event, call->tls.began, EVENT_LIKELY);
-	call->event.kind = 0;
 	call->last = 0;
 }
 
@@ -229,58 +225,27 @@ struct tls_copy {
 	__u64 over_cap;
 };
 
-/* One chunk through a record of that size in the ring; false if it did not come to that. */
-#define PUT_TLS_CHUNK(copy, begin, len, size)                                                                          \
-	({                                                                                                             \
-		struct {                                                                                               \
-			struct event event;                                                                            \
-			__u8 payload[size];                                                                            \
-		} *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);                                          \
-		if (record) {                                                                                          \
-			record->event = (copy)->event;                                                                 \
-			record->event.seq += begin;                                                                    \
-			record->event.len = len;                                                                       \
-			record->event.missing = begin + len < (copy)->bytes ? 0 : (copy)->over_cap;                    \
-			if (bpf_probe_read_user(record->payload, len, (void *)((copy)->from + begin))) {               \
-				record->event.len = 0;                                                                 \
-				record->event.missing += len;                                                          \
-				count(COUNTER_FAULT_BYTES, len);                                                       \
-			}                                                                                              \
-			bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);                                                  \
-		}                                                                                                      \
-		!!record;                                                                                              \
-	})
-
 static int copy_tls(__u32 index, void *context)
 {
 	struct tls_copy *copy = context;
 	__u64 begin = (__u64)index * EVENT_CHUNK, len = copy->bytes - begin;
-	bool is_put;
 
 	if (begin >= copy->bytes)
 		return 1;
 	if (len > EVENT_CHUNK)
 		len = EVENT_CHUNK;
-	asm volatile("" : "+r"(len));
-	if (len > EVENT_CHUNK)
-		return 1;
-	if (len <= 400)
-		is_put = PUT_TLS_CHUNK(copy, begin, len, 400);
-	else if (len <= 2000)
-		is_put = PUT_TLS_CHUNK(copy, begin, len, 2000);
-	else
-		is_put = PUT_TLS_CHUNK(copy, begin, len, EVENT_CHUNK);
-	count(is_put ? COUNTER_EVENTS : COUNTER_RING_EVENTS, 1);
-	if (!is_put)
-		count(COUNTER_RING_BYTES, len);
+	put(&copy->event, copy->event.seq + begin, copy->from + begin, len, begin + len < copy->bytes ? 0 : copy->over_cap);
 	return 0;
 }
 
 /* How many bytes a function moved. */
-static __always_inline __u64 bytes_moved(const struct tls_call *tls, __s32 ret)
+static __always_inline __u64 bytes_moved(const struct tls_call *tls, long returned)
 {
 	__u64 bytes = 0;
+	__s32 ret = returned;
 
+	if (tls->function == TLS_SENDFILE)
+		return returned > 0 ? returned : 0;
 	if (tls->function == TLS_READ || tls->function == TLS_WRITE)
 		return ret > 0 ? ret : 0;
 	if (ret == 1)
@@ -340,6 +305,9 @@ int on_tls_exit(struct pt_regs *regs)
 		return 0;
 	}
 	place(&copy, stream, function, bytes);
+	/* Its bytes are in a file: what follows shows how many they were. */
+	if (function == TLS_SENDFILE)
+		return 0;
 	if (is_muted(copy.event.socket)) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;

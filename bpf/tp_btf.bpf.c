@@ -57,6 +57,28 @@ static __always_inline __u64 user_stack(void)
 #endif
 }
 
+static __always_inline void own_comm(struct event *event)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	*(__u64 *)event->comm = *(__u64 *)task->comm;
+	*(__u64 *)(event->comm + 8) = *(__u64 *)(task->comm + 8);
+}
+
+/* As if it were a field of the struct that has one of this type: that needs no helper call. */
+static __always_inline struct file *file_at(struct file **files, __u32 fd)
+{
+	struct file *file = 0;
+
+	if (bpf_ksym_exists(bpf_rdonly_cast)) {
+		void *base = (void *)(files + fd) - bpf_core_field_offset(struct fdtable, fd);
+
+		return (struct file *)((struct fdtable *)bpf_rdonly_cast(base, bpf_core_type_id_kernel(struct fdtable)))->fd;
+	}
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
 /* Numbers of 32-bit system calls mean something else. */
 static __always_inline bool is_compat(void)
 {
@@ -71,10 +93,12 @@ SEC("tp_btf/sys_enter")
 int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 {
 	struct arguments arguments = {};
+	__u64 id;
 
 	if (!classify(nr, &arguments))
 		return 0;
-	if (!is_wanted_process(bpf_get_current_pid_tgid() >> 32))
+	id = bpf_get_current_pid_tgid();
+	if (!is_wanted_process(id >> 32))
 		return 0;
 	if (is_compat()) {
 		count(COUNTER_COMPAT_CALLS, 1);
@@ -85,12 +109,27 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 	arguments.third = PT_REGS_PARM3_SYSCALL(regs);
 	arguments.fourth = PT_REGS_PARM4_SYSCALL(regs);
 	arguments.fifth = PT_REGS_PARM5_SYSCALL(regs);
-	return on_entry(&arguments);
+	return on_entry(&arguments, id);
+}
+
+/* The number of the call that ends. */
+static __always_inline long ending_call(const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#else
+	return regs->syscallno;
+#endif
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 {
+	struct arguments unused = {};
+
+	/* Most calls end here: they need not be looked up. */
+	if (!classify(ending_call(regs), &unused))
+		return 0;
 	return on_return(ret);
 }
 

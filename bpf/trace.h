@@ -36,11 +36,14 @@ struct call {
 	__u64 vecs;
 	/* The address of a datagram's peer, if the call has one. */
 	__u64 name;
+	/* Bytes of all messages that the call moved. */
+	__u64 moved;
 	__u32 is_messages;
 	__u32 is_muted;
+	/* It has not ended. */
+	__u32 is_open;
 	/* Kind of the last call, if it moved TLS records that the thread itself handed to the kernel or took from it. */
 	__u32 last;
-	__u32 unused;
 	struct event event;
 	struct tls_call tls;
 	/* One that a callback of the library made within it, on the same SSL and in the other direction. */
@@ -55,85 +58,7 @@ struct work {
 	struct chunk chunk;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 64 << 20);
-} events SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct work);
-} works SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, COUNTER_COUNT);
-	__type(key, __u32);
-	__type(value, __u64);
-} counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, __u8);
-} pids SEC(".maps");
-
-struct comm {
-	__u8 name[16];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
-	__type(key, struct comm);
-	__type(value, __u8);
-} comms SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} cgroups SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u16);
-	__type(value, __u8);
-} ports SEC(".maps");
-
-/* Sockets whose bytes nobody wants. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, __u8);
-} muted SEC(".maps");
-
-/* Whether `muted` holds anything: saves the look-up where it does not. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} is_muting SEC(".maps");
-
-/* What went over a UDP socket so far. */
-struct datagrams {
-	__u32 sent;
-	__u32 received;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct datagrams);
-} datagrams SEC(".maps");
+#include "maps.h"
 
 /* Of the task that makes the call. */
 static struct files_struct *own_files(void);
@@ -143,49 +68,17 @@ static struct call *begin_call(void);
 static struct call *find_call(void);
 /* The task's stack pointer in user space; 0 if that is not known. */
 static __u64 user_stack(void);
+/* Its name. */
+static void own_comm(struct event *event);
+/* What a table of files has at a descriptor that it has room for. */
+static struct file *file_at(struct file **files, __u32 fd);
 
-static __always_inline void count(__u32 counter, __u64 by)
-{
-	__u64 *sum = bpf_map_lookup_elem(&counters, &counter);
-
-	if (sum)
-		*sum += by;
-}
+#include "socket.h"
+#include "put.h"
 
 static long read_user(void *to, __u32 len, __u64 from)
 {
 	return bpf_probe_read_user(to, len, (void *)from);
-}
-
-static __always_inline bool is_wanted_process(__u32 tgid)
-{
-	if (tgid == settings.own_tgid)
-		return 0;
-	if (!settings.filters || settings.filters == FILTER_PORT)
-		return 1;
-	if ((settings.filters & FILTER_PID) && bpf_map_lookup_elem(&pids, &tgid))
-		return 1;
-	if (settings.filters & FILTER_COMM) {
-		struct comm comm = {};
-
-		bpf_get_current_comm(&comm, sizeof(comm));
-		if (bpf_map_lookup_elem(&comms, &comm))
-			return 1;
-	}
-	return (settings.filters & FILTER_CGROUP) && bpf_current_task_under_cgroup(&cgroups, 0) == 1;
-}
-
-static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
-{
-	__u8 *of_local, *of_remote;
-
-	if (!(settings.filters & FILTER_PORT) && !settings.has_excluded_ports)
-		return 1;
-	of_local = bpf_map_lookup_elem(&ports, &local);
-	of_remote = bpf_map_lookup_elem(&ports, &remote);
-	if ((of_local && *of_local == PORT_EXCLUDED) || (of_remote && *of_remote == PORT_EXCLUDED))
-		return 0;
-	return !(settings.filters & FILTER_PORT) || of_local || of_remote;
 }
 
 static void name_peer(struct event *event, __u64 name)
@@ -218,82 +111,19 @@ static void put_chunk(struct chunk *chunk, __u32 payload)
 	if (bpf_ringbuf_output(&events, chunk, sizeof(struct event) + size, BPF_RB_NO_WAKEUP)) {
 		count(COUNTER_RING_EVENTS, 1);
 		count(COUNTER_RING_BYTES, size);
-	} else {
-		count(COUNTER_EVENTS, 1);
 	}
-}
-
-static __always_inline struct sock *socket_of(__u32 fd)
-{
-	struct fdtable *fdt = GET(struct files_struct, own_files(), fdt);
-	struct file **files, *file = 0;
-	struct inode *inode;
-	struct socket *socket;
-
-	if (fd >= GET(struct fdtable, fdt, max_fds))
-		return 0;
-	files = GET(struct fdtable, fdt, fd);
-	if (bpf_probe_read_kernel(&file, sizeof(file), files + fd) || !file)
-		return 0;
-	inode = GET(struct file, file, f_inode);
-	if ((GET(struct inode, inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return 0;
-	socket = GET(struct file, file, private_data);
-	return GET(struct socket, socket, sk);
-}
-
-/* The ends of a TCP or UDP socket, and the position of the former; false if it is neither, or its port is not wanted. */
-static __always_inline bool describe(struct sock *sk, struct event *event)
-{
-	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-	__u32 protocol;
-
-	event->family = GET(struct sock, sk, __sk_common.skc_family);
-	if (event->family != AF_INET && event->family != AF_INET6)
-		return 0;
-	protocol = GET(struct sock, sk, sk_protocol);
-	if (protocol == IPPROTO_UDP)
-		event->flags = EVENT_DATAGRAM;
-	else if (protocol != IPPROTO_TCP)
-		return 0;
-	/* skc_num is 0 already when a connection's end is told. */
-	event->local_port = bpf_ntohs(GET(struct inet_sock, (struct inet_sock *)sk, inet_sport));
-	event->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
-	/* The peers of a UDP socket that is not connected are named by each call. */
-	if (protocol == IPPROTO_TCP || event->remote_port)
-		if (!event->remote_port || !is_wanted_port(event->local_port, event->remote_port))
-			return 0;
-	if (event->family == AF_INET) {
-		*(__u32 *)event->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
-		*(__u32 *)event->remote = GET(struct sock, sk, __sk_common.skc_daddr);
-	} else {
-		bpf_probe_read_kernel(event->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
-		bpf_probe_read_kernel(event->remote, 16, &sk->__sk_common.skc_v6_daddr);
-	}
-	event->socket = (__u64)sk;
-	if (protocol != IPPROTO_TCP)
-		return 1;
-	event->seq = GET(struct tcp_sock, tcp, write_seq);
-	event->ack = GET(struct tcp_sock, tcp, copied_seq);
-	return 1;
-}
-
-static __always_inline bool is_muted(__u64 socket)
-{
-	__u32 zero = 0, *muting = bpf_map_lookup_elem(&is_muting, &zero);
-
-	return muting && *muting && bpf_map_lookup_elem(&muted, &socket);
 }
 
 #include "tls.h"
 
 /* A call begins. */
-static __always_inline int on_entry(struct arguments *arguments)
+static __always_inline int on_entry(struct arguments *arguments, __u64 id)
 {
-	__u64 id = bpf_get_current_pid_tgid(), flags = 0;
-	struct event event;
+	__u64 flags = 0;
+	struct event *event;
 	struct call *call;
 	struct sock *sk;
+	struct ends ends;
 	bool muted;
 
 	if (arguments->flags_at)
@@ -303,13 +133,12 @@ static __always_inline int on_entry(struct arguments *arguments)
 		return 0;
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
 		return 0;
-	__builtin_memset(&event, 0, sizeof(event));
-	if (!describe(sk, &event)) {
+	if (!find_ends(sk, &ends)) {
 		if (settings.has_tls)
 			forget_last();
 		return 0;
 	}
-	muted = is_muted(event.socket);
+	muted = is_muted((__u64)sk);
 	if (muted && !settings.has_tls) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
@@ -319,18 +148,16 @@ static __always_inline int on_entry(struct arguments *arguments)
 		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
 	}
-	event.kind = arguments->kind;
-	event.tgid = id >> 32;
-	event.tid = id;
-	if (arguments->kind == EVENT_RECEIVED) {
-		__u32 sent = event.seq;
-
-		event.seq = event.ack;
-		event.ack = sent;
-	} else {
-		event.at = bpf_ktime_get_ns();
-	}
-	call->event = event;
+	event = &call->event;
+	describe(sk, &ends, event);
+	event->kind = arguments->kind;
+	event->tgid = id >> 32;
+	event->tid = id;
+	if (arguments->kind == EVENT_RECEIVED)
+		event->seq = event->ack;
+	else
+		event->at = bpf_ktime_get_ns();
+	call->is_open = 1;
 	call->is_muted = muted;
 	call->buffer = arguments->second;
 	call->size = arguments->third;
@@ -352,7 +179,7 @@ static __always_inline int on_entry(struct arguments *arguments)
 		}
 	}
 	/* Discarded by the kernel: the bytes are read, but go nowhere. */
-	if ((flags & MSG_TRUNC) && !(event.flags & EVENT_DATAGRAM))
+	if ((flags & MSG_TRUNC) && !(event->flags & EVENT_DATAGRAM))
 		call->buffer = 0;
 	return 0;
 }
@@ -369,28 +196,33 @@ static int copy_next(__u32 index, void *context)
 
 /* Sums what recvmmsg and sendmmsg moved; they return a number of messages. */
 struct sum {
-	__u64 messages;
-	__u64 bytes;
+	/* The sum is there: if it lay here, the verifier would follow it message by message. */
+	struct call *call;
 };
 
 static int sum_next(__u32 index, void *context)
 {
-	struct sum *sum = context;
+	struct call *call = ((struct sum *)context)->call;
 	struct mmsghdr msg;
 
-	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)(sum->messages + index * sizeof(msg))))
+	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)(call->buffer + index * sizeof(msg))))
 		return 1;
-	sum->bytes += msg.len;
+	call->moved += msg.len;
 	return 0;
 }
 
-/* Whether the position noted at entry is that of these bytes; if another caller came between, it cannot be known. */
+/*
+ * Whether the position noted at entry is that of these bytes; if another caller came between, it cannot be known. What was
+ * received may answer all that was sent by now.
+ */
 static __always_inline bool is_certain(struct event *event, __u64 bytes)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)event->socket;
+	__u32 sent = GET(struct tcp_sock, tcp, write_seq);
 
 	if (event->kind == EVENT_SENT)
-		return has_moved(EVENT_SENT, event->seq, GET(struct tcp_sock, tcp, write_seq), bytes);
+		return has_moved(EVENT_SENT, event->seq, sent, bytes);
+	event->ack = sent;
 	return has_moved(EVENT_RECEIVED, event->seq, GET(struct tcp_sock, tcp, copied_seq), bytes);
 }
 
@@ -447,23 +279,58 @@ static __always_inline void begin_walk(struct walk *walk, struct call *call, __u
 	}
 }
 
+/* Most calls: one buffer of a stream, that one event has room for. False if it is another one. */
+static __always_inline bool put_whole(struct call *call, __u64 bytes)
+{
+	__u64 from = call->buffer;
+
+	if (call->is_messages || call->vecs > 1 || (call->event.flags & EVENT_DATAGRAM))
+		return 0;
+	if (bytes > EVENT_CHUNK || bytes > settings.call_cap)
+		return 0;
+	if (call->vecs) {
+		struct iovec vec;
+
+		if (bpf_probe_read_user(&vec, sizeof(vec), (void *)from))
+			return 0;
+		from = vec.base;
+	}
+	put(&call->event, call->event.seq, from, bytes, 0);
+	return 1;
+}
+
+/* The others, piece by piece. */
+static __always_inline void put_pieces(struct call *call, __u64 bytes, __u64 ret)
+{
+	__u32 zero = 0;
+	struct work *work = bpf_map_lookup_elem(&works, &zero);
+
+	if (!work)
+		return;
+	work->chunk.event = call->event;
+	begin_walk(&work->walk, call, bytes, ret);
+	if (call->event.flags & EVENT_DATAGRAM)
+		begin_datagrams(&work->walk, call, &work->chunk.event, ret);
+	/* One buffer that fits in one chunk takes two steps; only what does not needs the loop. */
+	if (!copy_step(&work->walk, &work->chunk) && !copy_step(&work->walk, &work->chunk))
+		bpf_loop(1 << 17, copy_next, 0, 0);
+	if (work->walk.over_cap)
+		count(COUNTER_CAP_BYTES, work->walk.over_cap);
+	if (work->walk.faulted)
+		count(COUNTER_FAULT_BYTES, work->walk.faulted);
+}
+
 /* A call ends. */
 static __always_inline int on_return(long ret)
 {
 	struct call *call = find_call();
 	struct event *event;
-	struct work *work;
 	__u64 bytes = ret;
-	__u32 zero = 0;
 
-	if (!call || !call->event.kind)
+	if (!call || !call->is_open)
 		return 0;
-	work = bpf_map_lookup_elem(&works, &zero);
-	if (!work)
-		return 0;
-	event = &work->chunk.event;
-	*event = call->event;
-	call->event.kind = 0;
+	call->is_open = 0;
+	event = &call->event;
 	if (settings.has_tls && is_ciphertext(call, event, ret))
 		return 0;
 	if (ret <= 0)
@@ -473,10 +340,11 @@ static __always_inline int on_return(long ret)
 		return 0;
 	}
 	if (call->is_messages == 1) {
-		struct sum sum = { .messages = call->buffer };
+		struct sum sum = { call };
 
+		call->moved = 0;
 		bpf_loop(ret > 1024 ? 1024 : ret, sum_next, &sum, 0);
-		bytes = sum.bytes;
+		bytes = call->moved;
 	}
 	if (!(event->flags & EVENT_DATAGRAM) && !is_certain(event, bytes)) {
 		count(COUNTER_CONCURRENT_BYTES, bytes);
@@ -484,17 +352,9 @@ static __always_inline int on_return(long ret)
 	}
 	if (event->kind == EVENT_RECEIVED)
 		event->at = bpf_ktime_get_ns();
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	begin_walk(&work->walk, call, bytes, ret);
-	if (event->flags & EVENT_DATAGRAM)
-		begin_datagrams(&work->walk, call, event, ret);
-	/* One buffer that fits in one chunk takes two steps; only what does not needs the loop. */
-	if (!copy_step(&work->walk, &work->chunk) && !copy_step(&work->walk, &work->chunk))
-		bpf_loop(1 << 17, copy_next, 0, 0);
-	if (work->walk.over_cap)
-		count(COUNTER_CAP_BYTES, work->walk.over_cap);
-	if (work->walk.faulted)
-		count(COUNTER_FAULT_BYTES, work->walk.faulted);
+	own_comm(event);
+	if (!put_whole(call, bytes))
+		put_pieces(call, bytes, ret);
 	return 0;
 }
 
@@ -505,6 +365,7 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	__u64 socket = (__u64)sk;
 	struct event event;
+	struct ends ends;
 	bool has_fin;
 
 	if (new == TCP_CLOSE || new == TCP_ESTABLISHED) {
@@ -514,9 +375,10 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	}
 	if (!kind)
 		return 0;
-	__builtin_memset(&event, 0, sizeof(event));
-	if (!describe(sk, &event))
+	if (!find_ends(sk, &ends))
 		return 0;
+	__builtin_memset(&event, 0, sizeof(event));
+	describe(sk, &ends, &event);
 	has_fin = GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE);
 	kind = kind_of_end(kind, new, has_fin, GET(struct sock, sk, sk_err));
 	event.kind = kind;
@@ -527,8 +389,6 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	}
 	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);
-	else
-		count(COUNTER_EVENTS, 1);
 	return 0;
 }
 

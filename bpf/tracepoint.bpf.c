@@ -68,6 +68,19 @@ static __always_inline struct call *begin_call(void)
 	return bpf_map_lookup_elem(&calls, &id);
 }
 
+static __always_inline void own_comm(struct event *event)
+{
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+}
+
+static __always_inline struct file *file_at(struct file **files, __u32 fd)
+{
+	struct file *file = 0;
+
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
 /* The helper that knows wants the kernel's type information. */
 static __always_inline __u64 user_stack(void)
 {
@@ -78,10 +91,12 @@ SEC("tracepoint")
 int on_enter(struct entry *entry)
 {
 	struct arguments arguments = {};
+	__u64 id;
 
 	if (!classify(entry->nr, &arguments))
 		return 0;
-	if (!is_wanted_process(bpf_get_current_pid_tgid() >> 32))
+	id = bpf_get_current_pid_tgid();
+	if (!is_wanted_process(id >> 32))
 		return 0;
 	arguments.fd = entry->arguments[0];
 	arguments.second = entry->arguments[1];
@@ -91,7 +106,7 @@ int on_enter(struct entry *entry)
 		bpf_probe_read_kernel(&arguments.fourth, sizeof(arguments.fourth), &entry->arguments[3]);
 	if (arguments.has_name)
 		bpf_probe_read_kernel(&arguments.fifth, sizeof(arguments.fifth), &entry->arguments[4]);
-	return on_entry(&arguments);
+	return on_entry(&arguments, id);
 }
 
 SEC("tracepoint")

@@ -3,7 +3,8 @@
 #![no_main]
 
 use protap::plugin::content::ContentReader;
-use protap::record::PluginIdentity;
+use protap::plugin::words::Words;
+use protap::record::{PluginIdentity, Spares};
 use protap_plugin::contract::memory::{MAX_ATTRIBUTES, MAX_FACTS, MAX_MESSAGES, Memory};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -18,9 +19,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let memory = Memory(memory);
     let Ok(result) = memory.result(u32::from_le_bytes(*address)) else { return };
-    let mut reader = ContentReader::new(memory, &identity);
+    let (mut words, mut spares, mut messages) = (Words::default(), Spares::default(), Vec::new());
+    let mut reader = ContentReader::new(memory, &identity, &mut words, &mut spares);
     let _ = reader.text("reason", result.reason);
-    if let Ok(messages) = reader.messages(&result) {
+    if reader.messages(&result, &mut messages).is_ok() {
         assert!(messages.len() <= MAX_MESSAGES as usize);
         for message in messages {
             assert!(message.start <= message.end);

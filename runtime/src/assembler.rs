@@ -104,6 +104,20 @@ impl Assembler {
         }
     }
 
+    /// Whether a segment with that sequence number is next, and nothing waits.
+    #[inline]
+    pub(crate) fn is_next(&self, seq: u32) -> bool {
+        self.state == State::Started && self.held.is_none() && self.space.seq(self.next) == seq
+    }
+
+    /// Whether nothing waits, and `ack` is near and not ahead of what was delivered.
+    #[inline]
+    pub(crate) fn has_delivered_to(&self, ack: u32) -> bool {
+        const NEAR: i32 = 1 << 29;
+        let behind = self.space.seq(self.next).wrapping_sub(ack).cast_signed();
+        self.state == State::Started && self.held.is_none() && (0..NEAR).contains(&behind)
+    }
+
     fn excused(&self) -> u64 {
         self.next.saturating_add(u64::from(self.is_fin_assumed))
     }

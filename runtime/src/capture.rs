@@ -32,6 +32,8 @@ pub enum CaptureEvent<'a> {
     Packet(RawPacket<'a>),
     /// Bytes that a process sent or received, or a mark of its connection, as the segment that would carry them.
     Socket(SocketEvent<'a>),
+    /// All that has happened so far was told: a good moment to write what it completed.
+    Settled,
     /// Nothing more for now, but something is under way that may belong before it: a moment to hand on what was batched.
     Pause,
     /// Nothing is waiting (live only): a good moment to hand on what was batched. The source waits up to 100 ms for

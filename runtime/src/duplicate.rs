@@ -11,7 +11,7 @@
 //! would ignore it. Copies that were rewritten on the way (NAT, DSCP, checksums filled in between) stay two packets.
 //! The hash is not keyed, so that a replay gives the same result; who can choose packets can hide their own.
 
-use crate::packet::{RawPacket, Timestamp, ip_packet};
+use crate::packet::{IpPacket, RawPacket, Timestamp};
 
 /// How far apart two copies may be in time, in nanoseconds: taps on one machine see a packet within microseconds; a
 /// retransmission takes milliseconds.
@@ -22,7 +22,7 @@ pub const WINDOW_NS: u64 = 1_000_000;
 pub const RING_LEN: usize = 128;
 
 /// A TCP packet longer than this is compared by so many bytes of its front, most of which its headers may take.
-const TCP_FRONT: usize = 192;
+const TCP_FRONT: usize = 128;
 /// And by so many of its end.
 const TCP_END: usize = 64;
 
@@ -53,13 +53,18 @@ impl Default for DuplicateFilter {
 impl DuplicateFilter {
     /// Whether this IP packet was seen a moment ago. A packet that carries no IP never was.
     pub fn is_duplicate(&mut self, packet: &RawPacket<'_>) -> bool {
-        let Some(bytes) = ip_packet(packet) else { return false };
+        IpPacket::of(packet).is_ok_and(|ip| self.has_seen(&ip, packet.at))
+    }
+
+    /// Whether this IP packet, captured at `at`, was seen a moment ago.
+    pub fn has_seen(&mut self, packet: &IpPacket<'_>, at: Timestamp) -> bool {
+        let Some(bytes) = packet.bytes() else { return false };
         let hash = hash_ip_packet(bytes);
-        if self.contains(hash, packet.at) {
+        if self.contains(hash, at) {
             self.duplicates += 1;
             return true;
         }
-        self.remember(hash, packet.at);
+        self.remember(hash, at);
         false
     }
 
@@ -96,10 +101,8 @@ impl DuplicateFilter {
 fn hash_ip_packet(packet: &[u8]) -> u64 {
     let hash = match packet.split_first_chunk::<20>() {
         Some((header, rest)) => {
-            let mut header = *header;
-            let is_tcp = mask_hops(&mut header) == TCP;
-            let seed = hash_bytes(&header, 0);
-            let (front, end) = if is_tcp { ends(rest) } else { (rest, &[][..]) };
+            let (seed, protocol) = hash_header(header);
+            let (front, end) = if protocol == TCP { ends(rest) } else { (rest, &[][..]) };
             let hash = hash_bytes(front, seed);
             if end.is_empty() { hash } else { hash_bytes(end, hash ^ rest.len() as u64) }
         }
@@ -111,16 +114,20 @@ fn hash_ip_packet(packet: &[u8]) -> u64 {
 /// Protocol number of TCP, in both versions' headers.
 const TCP: u8 = 6;
 
-/// Blanks TTL and header checksum (IPv4), hop limit (IPv6); gives the protocol that follows.
-fn mask_hops(header: &mut [u8; 20]) -> u8 {
-    let [first, _, _, _, _, _, next_header, hop_limit, ttl, protocol, checksum_high, checksum_low, ..] = header;
-    if *first >> 4 == 4 {
-        (*ttl, *checksum_high, *checksum_low) = (0, 0, 0);
-        *protocol
-    } else {
-        *hop_limit = 0;
-        *next_header
-    }
+/// Hashes the first 20 bytes of an IP header without TTL and header checksum (IPv4), or hop limit (IPv6); gives the protocol
+/// that follows, too.
+fn hash_header(header: &[u8; 20]) -> (u64, u8) {
+    let [first, _, _, _, _, _, next_header, _, _, protocol, ..] = *header;
+    let [a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7, c0, c1, c2, c3] = *header;
+    let is_v4 = first >> 4 == 4;
+    let (hop_limit, fields, protocol) =
+        if is_v4 { (a7, [0, b1, 0, 0], protocol) } else { (0, [b0, b1, b2, b3], next_header) };
+    let a = u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, hop_limit]);
+    let [b0, b1, b2, b3] = fields;
+    let b = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
+    let c = u32::from_le_bytes([c0, c1, c2, c3]);
+    let [of_a, of_b, of_c, of_hash] = LANES;
+    (fold(fold(a ^ of_a, b ^ of_b) ^ of_hash, u64::from(c) ^ of_c), protocol)
 }
 
 /// What is compared of a TCP packet: its front and its end, or all of it.
@@ -138,20 +145,38 @@ fn bucket_of(hash: u64) -> usize {
 /// Odd constants without structure (the fractional digits of pi).
 const LANES: [u64; 4] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1, 0x082e_fa98_ec4e_6c89];
 
-/// A hash in the manner of wyhash: four independent lanes of 128-bit multiplications, 64 bytes a round.
+/// A hash in the manner of wyhash: four independent lanes of 128-bit multiplications, 64 bytes a round. What is left goes
+/// through the lanes 16 bytes at a time, the last ones of them perhaps twice.
 fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
     let mut lanes = LANES.map(|lane| lane ^ seed);
-    let (rounds, tail) = bytes.as_chunks::<64>();
+    let (rounds, rest) = bytes.as_chunks::<64>();
     for round in rounds {
         mix(&mut lanes, round);
     }
-    if !tail.is_empty() {
-        let mut round = [0; 64];
-        round.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-        mix(&mut lanes, &round);
+    let (chunks, tail) = rest.as_chunks::<16>();
+    for ((lane, secret), chunk) in lanes.iter_mut().zip(LANES).zip(chunks) {
+        *lane = mix_one(*lane, secret, chunk);
     }
-    let [a, b, c, d] = lanes;
+    let [a, b, c, mut d] = lanes;
+    if !tail.is_empty() {
+        let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+            let mut padded = [0; 16];
+            padded.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
+            padded
+        });
+        d = mix_one(d, seed, &last);
+    }
     fold(fold(a, b) ^ bytes.len() as u64, fold(c, d) ^ 0x4528_21e6_38d0_1377)
+}
+
+fn mix_one(lane: u64, secret: u64, chunk: &[u8; 16]) -> u64 {
+    let [low, high] = u64_pair(chunk);
+    fold(low ^ secret, high ^ lane)
+}
+
+fn u64_pair(chunk: &[u8; 16]) -> [u64; 2] {
+    let word = u128::from_le_bytes(*chunk);
+    [word as u64, (word >> 64) as u64]
 }
 
 fn mix(lanes: &mut [u64; 4], round: &[u8; 64]) {

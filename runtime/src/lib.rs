@@ -20,4 +20,4 @@ pub mod emit;
 pub mod summary;
 pub mod pipeline;
 #[cfg(target_os = "linux")]
-mod privilege;
+pub mod privilege;

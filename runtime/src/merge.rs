@@ -10,8 +10,7 @@ use std::io;
 use crate::emit::{FactTable, Sink};
 use crate::packet::Timestamp;
 use crate::reassembly::REORDER_PACKETS;
-use crate::record::Record;
-use crate::session::Output;
+use crate::record::{Output, Record, Spares};
 use crate::summary::RecordSummary;
 
 /// Records that are held back at most; the oldest is written when there are more. Some 4 MB.
@@ -36,6 +35,8 @@ pub struct Merge<'a> {
     facts: FactTable,
     waiting: BinaryHeap<Reverse<Waiting>>,
     sequence: u64,
+    /// What the records that were written were made of.
+    pub spares: Spares,
     /// What the records say.
     pub records: RecordSummary,
     /// Records written.
@@ -65,6 +66,7 @@ impl<'a> Merge<'a> {
             facts: FactTable::default(),
             waiting: BinaryHeap::new(),
             sequence: 0,
+            spares: Spares::default(),
             records: RecordSummary::default(),
             written: 0,
         }
@@ -115,7 +117,9 @@ impl<'a> Merge<'a> {
         let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
         self.records.observe(&next.record);
         self.written += 1;
-        self.sink.record(&next.record, &mut self.facts)
+        let result = self.sink.record(&next.record, &mut self.facts);
+        self.spares.keep(next.record);
+        result
     }
 }
 

@@ -113,37 +113,64 @@ const UDP: u8 = 17;
 
 /// Decodes a packet as far as its transport payload.
 pub fn decode<'a>(packet: &RawPacket<'a>) -> Decoded<'a> {
-    match decode_segment(packet) {
-        Ok(segment) => Decoded::Segment(segment),
+    match IpPacket::of(packet) {
+        Ok(ip) => ip.decode(packet),
         Err(reason) => Decoded::Ignored(reason),
     }
 }
 
-fn decode_segment<'a>(packet: &RawPacket<'a>) -> Result<Segment<'a>, Ignored> {
-    let (version, mut reader) = link::strip(packet)?;
-    let ip = ip::read(version, &mut reader)?;
-    let (transport, ports, tcp) = match ip.protocol {
-        TCP => {
-            let (ports, fields) = transport::read_tcp(&mut reader)?;
-            (Transport::Tcp, ports, fields)
-        }
-        UDP => (Transport::Udp, transport::read_udp(&mut reader)?, TcpFields::default()),
-        _ => return Err(Ignored::OtherTransport),
-    };
-    Ok(Segment {
-        transport,
-        source: Endpoint { ip: ip.source, port: ports.source },
-        destination: Endpoint { ip: ip.destination, port: ports.destination },
-        tcp,
-        payload: reader.kept(),
-        payload_len: reader.wire(),
-        at: packet.at,
-        packet: packet.number,
-    })
+/// A packet without its link header and VLAN tags.
+#[derive(Clone, Copy, Debug)]
+pub struct IpPacket<'a> {
+    version: link::IpVersion,
+    reader: reader::Reader<'a>,
 }
 
-/// The IP packet that `packet` carries: without link header, VLAN tags and padding.
-pub(crate) fn ip_packet<'a>(packet: &RawPacket<'a>) -> Option<&'a [u8]> {
-    let (version, reader) = link::strip(packet).ok()?;
-    ip::packet_bytes(version, reader).ok()
+impl<'a> IpPacket<'a> {
+    /// What `packet` carries.
+    ///
+    /// # Errors
+    /// If that is not IP.
+    #[inline]
+    pub fn of(packet: &RawPacket<'a>) -> Result<Self, Ignored> {
+        link::strip(packet).map(|(version, reader)| Self { version, reader })
+    }
+
+    /// Decodes it as far as its transport payload; `packet` is the one that carries it.
+    #[inline]
+    pub fn decode(self, packet: &RawPacket<'_>) -> Decoded<'a> {
+        match self.segment(packet) {
+            Ok(segment) => Decoded::Segment(segment),
+            Err(reason) => Decoded::Ignored(reason),
+        }
+    }
+
+    /// Its bytes, without what pads them; none if they are too few to say how many they are.
+    #[inline]
+    pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
+        ip::packet_bytes(self.version, self.reader).ok()
+    }
+
+    fn segment(self, packet: &RawPacket<'_>) -> Result<Segment<'a>, Ignored> {
+        let mut reader = self.reader;
+        let ip = ip::read(self.version, &mut reader)?;
+        let (transport, ports, tcp) = match ip.protocol {
+            TCP => {
+                let (ports, fields) = transport::read_tcp(&mut reader)?;
+                (Transport::Tcp, ports, fields)
+            }
+            UDP => (Transport::Udp, transport::read_udp(&mut reader)?, TcpFields::default()),
+            _ => return Err(Ignored::OtherTransport),
+        };
+        Ok(Segment {
+            transport,
+            source: Endpoint { ip: ip.source, port: ports.source },
+            destination: Endpoint { ip: ip.destination, port: ports.destination },
+            tcp,
+            payload: reader.kept(),
+            payload_len: reader.wire(),
+            at: packet.at,
+            packet: packet.number,
+        })
+    }
 }

@@ -3,16 +3,19 @@
 //! looks at bytes or clocks: times come with the messages.
 
 mod side;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use protap_plugin::contract::pending;
 
-use self::side::{Pending, Replies, Side};
+pub(crate) use self::side::Pending;
+use self::side::{Replies, Side};
 use crate::packet::Timestamp;
 use crate::plugin::content::Message;
 use crate::record::{
-    Completeness, Content, FlowEnds, Kind, Part, PluginIdentity, Processes, Record, RecordKind, Status,
+    Completeness, Content, FlowEnds, Kind, Outlet, Part, PluginIdentity, Processes, Record, RecordKind, Status,
 };
 
 /// Requests that may wait in a flow; the oldest makes room for the newest.
@@ -29,14 +32,14 @@ pub struct Pairing {
 }
 
 /// What a record needs to know of its flow.
-#[derive(Clone, Debug)]
-pub struct PairingFlow {
+#[derive(Clone, Copy, Debug)]
+pub struct PairingFlow<'a> {
     /// The flow's ends.
     pub ends: FlowEnds,
     /// Their processes, if known.
-    pub process: Option<Arc<Processes>>,
+    pub process: Option<&'a Arc<Processes>>,
     /// Whose messages they are.
-    pub plugin: Arc<PluginIdentity>,
+    pub plugin: &'a Arc<PluginIdentity>,
     /// A record for each response instead of one for each request.
     pub has_each_response: bool,
 }
@@ -91,19 +94,17 @@ impl Pairing {
     /// A request begins; its last byte may be yet to come. Requests that it displaces become records.
     pub fn request(
         &mut self,
-        flow: &PairingFlow,
+        flow: &PairingFlow<'_>,
         is_from_server: bool,
         message: Message,
         first: Timestamp,
-        out: &mut Vec<Box<Record>>,
+        out: &mut Outlet<'_>,
     ) -> RequestKey {
         self.sequence += 1;
         let key = RequestKey { is_from_server, id: message.content.id, sequence: self.sequence };
-        let pending = Pending::new(self.sequence, message, first);
-        let side = self.side_mut(is_from_server);
-        let displaced = side.insert(pending);
-        for (pending, reason) in displaced {
-            out.extend(unanswered(flow, is_from_server, pending, reason, first));
+        let pending = out.spares.pending(Pending::new(self.sequence, message, first));
+        for (pending, reason) in self.side_mut(is_from_server).insert(pending) {
+            unanswered(flow, is_from_server, pending, (reason, first), out);
         }
         key
     }
@@ -118,10 +119,10 @@ impl Pairing {
     /// A later part of a request that waits in order bears an id, at `at`: from now on it waits under that.
     pub fn identify(
         &mut self,
-        flow: &PairingFlow,
+        flow: &PairingFlow<'_>,
         key: RequestKey,
         (id, at): (u64, Timestamp),
-        out: &mut Vec<Box<Record>>,
+        out: &mut Outlet<'_>,
     ) -> RequestKey {
         let side = self.side_mut(key.is_from_server);
         let Some(mut pending) = key.id.is_none().then(|| side.take_in_order(key.sequence)).flatten() else {
@@ -129,7 +130,7 @@ impl Pairing {
         };
         pending.part.content.id = Some(id);
         for (pending, reason) in side.insert(pending) {
-            out.extend(unanswered(flow, key.is_from_server, pending, reason, at));
+            unanswered(flow, key.is_from_server, pending, (reason, at), out);
         }
         RequestKey { id: Some(id), ..key }
     }
@@ -143,8 +144,9 @@ impl Pairing {
             pending.context = part.context;
         }
         // It is known by the first id that it bore.
-        let content = Content { id: None, ..part.content };
-        pending.part.content.amend(content);
+        let mut content = part.content;
+        content.id = None;
+        pending.part.content.amend(*content);
         true
     }
 
@@ -162,73 +164,77 @@ impl Pairing {
     /// The side that asked withdraws its request.
     pub fn cancel(
         &mut self,
-        flow: &PairingFlow,
+        flow: &PairingFlow<'_>,
         (is_from_server, id): (bool, u64),
         (reason, at): (&'static str, Timestamp),
-        out: &mut Vec<Box<Record>>,
+        out: &mut Outlet<'_>,
     ) {
         if let Some(pending) = self.side_mut(is_from_server).take(Some(id)) {
-            out.extend(unanswered(flow, is_from_server, pending, reason, at));
+            unanswered(flow, is_from_server, pending, (reason, at), out);
         }
     }
 
     /// A response ended: gives the record of its request once all its replies are in, or a record of its own.
     pub fn response(
         &mut self,
-        flow: &PairingFlow,
+        flow: &PairingFlow<'_>,
         is_from_server: bool,
         message: Message,
         span: Span,
-        out: &mut Vec<Box<Record>>,
+        out: &mut Outlet<'_>,
     ) {
         let asked_by_server = !is_from_server;
         let has_more = message.has_more_replies;
         let next_id = message.next_id;
         let side = self.side_mut(asked_by_server);
         let Some(mut pending) = side.take(message.content.id) else {
-            let mut record = lone(flow, is_from_server, RecordKind::Response, message, span);
+            let mut record = lone(flow, (RecordKind::Response, is_from_server), message, span, out);
             record.reason = Some("request not seen");
             return out.push(record);
         };
         if pending.is_given_up {
-            let mut record = lone(flow, is_from_server, RecordKind::Response, message, span);
+            let mut record = lone(flow, (RecordKind::Response, is_from_server), message, span, out);
             record.is_late = true;
             return out.push(record);
         }
         if flow.has_each_response && has_more {
             let mut copy = pending.clone();
             copy.replies = Some(Replies::new(message, span));
-            out.push(session(flow, asked_by_server, copy, None));
             side.put_back(pending, next_id);
-            return;
+            let record = session(flow, asked_by_server, copy, None, out);
+            return out.push(record);
         }
-        Replies::add(&mut pending.replies, message, span);
+        if let Some(content) = Replies::add(&mut pending.replies, message, span) {
+            out.spares.keep_content(content);
+        }
         if has_more {
             side.put_back(pending, next_id);
         } else {
-            out.push(session(flow, asked_by_server, pending, None));
+            let record = session(flow, asked_by_server, pending, None, out);
+            out.push(record);
         }
     }
 
     /// A message ended that has no counterpart.
-    pub fn one_way(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Box<Record> {
-        lone(flow, is_from_server, RecordKind::OneWay, message, span)
+    pub fn one_way(flow: &PairingFlow<'_>, is_from_server: bool, message: Message, span: Span, out: &mut Outlet<'_>) {
+        let record = lone(flow, (RecordKind::OneWay, is_from_server), message, span, out);
+        out.push(record);
     }
 
     /// A request ended that cannot be paired, since in-order pairing is out of step.
-    pub fn stray(flow: &PairingFlow, is_from_server: bool, message: Message, span: Span) -> Box<Record> {
-        let mut record = lone(flow, is_from_server, RecordKind::Request, message, span);
+    pub fn stray(flow: &PairingFlow<'_>, is_from_server: bool, message: Message, span: Span, out: &mut Outlet<'_>) {
+        let mut record = lone(flow, (RecordKind::Request, is_from_server), message, span, out);
         record.response = Some(no_response(Status::Unknown));
         record.reason = Some("lost");
-        record
+        out.push(record);
     }
 
     /// Gives up requests that have waited too long; when the next one will have.
-    pub fn expire(&mut self, flow: &PairingFlow, now: Timestamp, out: &mut Vec<Box<Record>>) -> Option<Timestamp> {
+    pub fn expire(&mut self, flow: &PairingFlow<'_>, now: Timestamp, out: &mut Outlet<'_>) -> Option<Timestamp> {
         for is_from_server in [false, true] {
             for pending in self.side_mut(is_from_server).expire(now, REQUEST_TIMEOUT) {
                 let at = pending.waits_since().saturating_add(REQUEST_TIMEOUT);
-                out.extend(unanswered(flow, is_from_server, pending, "timeout", at));
+                unanswered(flow, is_from_server, pending, ("timeout", at), out);
             }
         }
         let oldest = [self.client.oldest(), self.server.oldest()].into_iter().flatten().min();
@@ -238,18 +244,18 @@ impl Pairing {
     /// Closes what waits for an answer of that side (of both, if `None`).
     pub fn close(
         &mut self,
-        flow: &PairingFlow,
+        flow: &PairingFlow<'_>,
         answered_by_server: Option<bool>,
         reason: &'static str,
         at: Timestamp,
-        out: &mut Vec<Box<Record>>,
+        out: &mut Outlet<'_>,
     ) {
         for is_from_server in [false, true] {
             if answered_by_server.is_some_and(|by_server| by_server == is_from_server) {
                 continue;
             }
             for pending in self.side_mut(is_from_server).drain() {
-                out.extend(unanswered(flow, is_from_server, pending, reason, at));
+                unanswered(flow, is_from_server, pending, (reason, at), out);
             }
         }
     }
@@ -257,17 +263,17 @@ impl Pairing {
     /// Bytes were lost: in-order requests (of both sides, if `None`) cannot be matched any more.
     pub fn lose_in_order(
         &mut self,
-        flow: &PairingFlow,
+        flow: &PairingFlow<'_>,
         asked_by_server: Option<bool>,
         at: Timestamp,
-        out: &mut Vec<Box<Record>>,
+        out: &mut Outlet<'_>,
     ) {
         for is_from_server in [false, true] {
             if asked_by_server.is_some_and(|by_server| by_server != is_from_server) {
                 continue;
             }
             for pending in self.side_mut(is_from_server).drain_in_order() {
-                out.extend(unanswered(flow, is_from_server, pending, "lost", at));
+                unanswered(flow, is_from_server, pending, ("lost", at), out);
             }
         }
     }
@@ -281,46 +287,58 @@ impl Pairing {
     }
 }
 
-/// The record of a request that got no answer, or not all of it. None if it was given up before.
+/// Gives out the record of a request that got no answer, or not all of it, unless it was given up before.
 fn unanswered(
-    flow: &PairingFlow,
+    flow: &PairingFlow<'_>,
     is_from_server: bool,
-    pending: Pending,
-    reason: &'static str,
-    at: Timestamp,
-) -> Option<Box<Record>> {
-    if pending.is_given_up {
-        return None;
+    pending: Box<Pending>,
+    (reason, at): (&'static str, Timestamp),
+    out: &mut Outlet<'_>,
+) {
+    if !pending.is_given_up {
+        let mut record = session(flow, is_from_server, pending, Some(reason), out);
+        record.completed = record.completed.max(at);
+        out.push(record);
     }
-    let mut record = session(flow, is_from_server, pending, Some(reason));
-    record.completed = record.completed.max(at);
-    Some(record)
 }
 
-fn session(flow: &PairingFlow, is_from_server: bool, pending: Pending, reason: Option<&'static str>) -> Box<Record> {
-    let last = pending.last.unwrap_or(pending.first);
-    let replies = pending.replies;
+fn session(
+    flow: &PairingFlow<'_>,
+    is_from_server: bool,
+    mut pending: Box<Pending>,
+    reason: Option<&'static str>,
+    out: &mut Outlet<'_>,
+) -> Box<Record> {
+    let (first, last) = (pending.first, pending.last.unwrap_or(pending.first));
     let status = if reason == Some("timeout") { Status::Timeout } else { Status::Unknown };
-    let (kind, response, span) = match replies {
+    let (kind, response, span) = match pending.replies.take() {
         Some(replies) => (RecordKind::Session, replies.part, Some(replies.span)),
         None => (RecordKind::Request, no_response(status), None),
     };
-    Box::new(Record {
-        ts: pending.first,
-        completed: span.map_or(last, |span| span.last),
-        plugin: flow.plugin.clone(),
-        protocol: pending.protocol,
-        kind,
-        flow: flow.ends,
-        process: flow.process.clone(),
-        is_from_server,
-        request: Some(pending.part),
-        response: Some(response),
-        is_late: false,
-        reason,
-        latency_ns: span.map(|span| span.first.saturating_sub(last)),
-        duration_ns: span.map(|span| span.last.saturating_sub(pending.first)),
-    })
+    let content = std::mem::replace(&mut pending.part.content, out.spares.content());
+    let request = Part { content, bytes: pending.part.bytes, count: pending.part.count };
+    let protocol = pending.protocol;
+    out.spares.keep_pending(pending);
+    let mut record = blank(flow, (kind, protocol, is_from_server), out);
+    record.ts = first;
+    record.completed = span.map_or(last, |span| span.last);
+    (record.request, record.response) = (Some(request), Some(response));
+    record.reason = reason;
+    record.latency_ns = span.map(|span| span.first.saturating_sub(last));
+    record.duration_ns = span.map(|span| span.last.saturating_sub(first));
+    record
+}
+
+/// A record of the flow that says nothing more than what it is about.
+fn blank(
+    flow: &PairingFlow<'_>,
+    (kind, protocol, is_from_server): (RecordKind, u16, bool),
+    out: &mut Outlet<'_>,
+) -> Box<Record> {
+    let mut record = out.spares.record(flow.plugin, flow.ends);
+    (record.kind, record.protocol, record.is_from_server) = (kind, protocol, is_from_server);
+    record.process = flow.process.cloned();
+    record
 }
 
 fn no_response(status: Status) -> Part {
@@ -331,75 +349,18 @@ fn no_response(status: Status) -> Part {
 }
 
 /// The record of a single message.
-fn lone(flow: &PairingFlow, is_from_server: bool, kind: RecordKind, message: Message, span: Span) -> Box<Record> {
+fn lone(
+    flow: &PairingFlow<'_>,
+    (kind, is_from_server): (RecordKind, bool),
+    message: Message,
+    span: Span,
+    out: &mut Outlet<'_>,
+) -> Box<Record> {
     let is_response = message.kind == Kind::Response;
     let part = Part { bytes: message.bytes, count: 1, content: message.content };
-    let (request, response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
-    Box::new(Record {
-        ts: span.first,
-        completed: span.last,
-        plugin: flow.plugin.clone(),
-        protocol: message.protocol,
-        kind,
-        flow: flow.ends,
-        process: flow.process.clone(),
-        is_from_server,
-        request,
-        response,
-        is_late: false,
-        reason: None,
-        latency_ns: None,
-        duration_ns: Some(span.last.saturating_sub(span.first)),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::{Pairing, PairingFlow, Span};
-    use crate::packet::{Endpoint, Transport};
-    use crate::plugin::content::{Context, Message, MessagePart};
-    use crate::record::{Content, FlowEnds, Kind};
-
-    fn flow() -> PairingFlow {
-        let end = |port| Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port };
-        let ends = FlowEnds { transport: Transport::Tcp, client: end(40_000), server: end(7000) };
-        PairingFlow { ends, process: None, plugin: crate::emit::samples::kafka(), has_each_response: false }
-    }
-
-    fn message(kind: Kind, id: Option<u64>) -> Message {
-        Message {
-            start: 0,
-            end: 1,
-            bytes: 1,
-            kind,
-            protocol: 0,
-            content: Content { id, ..Content::default() },
-            context: Context::default(),
-            has_more_replies: false,
-            next_id: None,
-            part: MessagePart::Whole,
-            is_cancel: false,
-        }
-    }
-
-    #[test]
-    fn a_request_that_waited_in_order_is_found_by_the_id_that_it_bears_later() {
-        let (flow, mut pairing, mut records) = (flow(), Pairing::default(), Vec::new());
-        pairing.request(&flow, false, message(Kind::Request, Some(7)), 1, &mut records);
-        let key = pairing.request(&flow, false, message(Kind::Request, None), 2, &mut records);
-        pairing.request(&flow, false, message(Kind::Request, None), 3, &mut records);
-        assert!(records.is_empty());
-        let key = pairing.identify(&flow, key, (7, 4), &mut records);
-        let superseded: Vec<_> = records.drain(..).map(|record| (record.reason, record.ts)).collect();
-        assert_eq!(superseded, [(Some("superseded"), 1)]);
-        assert!(pairing.amend(key, message(Kind::Request, Some(7)), 5));
-        let span = Span { first: 6, last: 6 };
-        for id in [Some(7), None] {
-            pairing.response(&flow, true, message(Kind::Response, id), span, &mut records);
-        }
-        let answered: Vec<_> = records.iter().map(|record| record.ts).collect();
-        assert_eq!((answered, pairing.is_empty()), (vec![2, 3], true));
-    }
+    let mut record = blank(flow, (kind, message.protocol, is_from_server), out);
+    (record.ts, record.completed) = (span.first, span.last);
+    (record.request, record.response) = if is_response { (None, Some(part)) } else { (Some(part), None) };
+    record.duration_ns = Some(span.last.saturating_sub(span.first));
+    record
 }

@@ -19,7 +19,7 @@ use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats};
 use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
-use crate::packet::{Decoded, IgnoredCounts, RawPacket, Segment, Timestamp, decode};
+use crate::packet::{Decoded, IgnoredCounts, IpPacket, RawPacket, Segment, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
 use crate::shard::FlowOptions;
@@ -76,6 +76,8 @@ trait Workers {
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
     /// Other plugins from here on.
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
+    /// A good moment to write what is complete, while it is in the processor's cache.
+    fn settle(&mut self) -> io::Result<()>;
     /// Nothing is waiting: what was collected goes out.
     fn flush(&mut self) -> io::Result<()>;
 }
@@ -141,12 +143,13 @@ fn drive(
                 if report.see(packet.at) {
                     workers.tick(report.last, packet.number, false)?;
                 }
-                if duplicates.is_duplicate(&packet) {
-                    continue;
-                }
-                match decode(&packet) {
-                    Decoded::Segment(segment) => workers.segment(&segment, None)?,
-                    Decoded::Ignored(reason) => report.ignored.count(reason),
+                match IpPacket::of(&packet) {
+                    Ok(ip) if duplicates.has_seen(&ip, packet.at) => continue,
+                    Ok(ip) => match ip.decode(&packet) {
+                        Decoded::Segment(segment) => workers.segment(&segment, None)?,
+                        Decoded::Ignored(reason) => report.ignored.count(reason),
+                    },
+                    Err(reason) => report.ignored.count(reason),
                 }
             }
             Ok(CaptureEvent::Socket(event)) => {
@@ -156,6 +159,7 @@ fn drive(
                 }
                 workers.segment(&event.segment, Some(event.processes))?;
             }
+            Ok(CaptureEvent::Settled) => workers.settle()?,
             Ok(CaptureEvent::Pause) => {
                 workers.tick(report.last, packets, false)?;
                 workers.flush()?;
@@ -173,7 +177,8 @@ fn drive(
             source.plugins_changed();
             report.plugins = Some(set);
         }
-        if options.wants_counters.swap(false, Ordering::Relaxed) {
+        // Looked at first: to swap costs more than most packets.
+        if options.wants_counters.load(Ordering::Relaxed) && options.wants_counters.swap(false, Ordering::Relaxed) {
             observer.counters(&source.stats())?;
         }
         if options.duration.is_some_and(|duration| started.elapsed() >= duration) {

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod content;
+mod context;
 pub mod deepflow;
 pub mod imports;
 pub mod instance;
@@ -12,6 +13,7 @@ pub mod native;
 pub mod set;
 pub mod wasm;
 pub mod watch;
+pub mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// Gives up all capabilities of this thread.
-pub(crate) fn drop_all() -> Result<(), CapsError> {
+pub fn drop_all() -> Result<(), CapsError> {
     keep_only(&[], || true)
 }
 

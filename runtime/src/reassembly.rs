@@ -214,6 +214,9 @@ impl FlowAssembler {
         segment: &Segment<'_>,
         sink: &mut impl FnMut(StreamEvent<'_>),
     ) -> Observed {
+        if self.take_in_order(direction, segment, sink) {
+            return Observed::Taken;
+        }
         self.clock.advance(segment.at, segment.packet);
         self.close_reset(false, sink);
         let observed = self.admit(direction, segment);
@@ -257,6 +260,12 @@ impl FlowAssembler {
         self.is_reset || (self.streams.to_server.is_closed() && self.streams.to_client.is_closed())
     }
 
+    /// The latest time seen.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now
+    }
+
     /// Whether the stream was caught in its middle: offset 0 is not its first byte.
     #[must_use]
     pub fn is_midstream(&self, direction: Direction) -> bool {
@@ -291,6 +300,7 @@ impl FlowAssembler {
 
 mod admit;
 mod deliver;
+mod in_order;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,15 @@
 //! What the pipeline produces: the decoded [`Content`] of each message, and a [`Record`] per request with its responses.
 //! Plain owned data; nothing here knows where it came from or where it is written.
 
+mod output;
+mod spares;
+
 use std::sync::Arc;
+
+pub use smol_str::SmolStr;
+
+pub use self::output::{Outlet, Output};
+pub use self::spares::Spares;
 
 use crate::packet::{Endpoint, Timestamp, Transport};
 
@@ -63,9 +71,9 @@ pub enum Completeness {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
     /// The string.
-    Plain(String),
+    Plain(SmolStr),
     /// Key of a fact in a namespace of the plugin (index into [`PluginIdentity::facts`]).
-    Ref(u32, String),
+    Ref(u32, SmolStr),
 }
 
 /// Value of an attribute.
@@ -83,17 +91,18 @@ pub enum Value {
     List(Vec<Text>),
 }
 
-/// The decoded content of a message, as the plugin gave it, checked.
+/// The decoded content of a message, as the plugin gave it, checked. Strings of up to 23 bytes have no allocation of their
+/// own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
     /// Correlation id.
     pub id: Option<u64>,
     /// Command or API.
-    pub type_name: Option<String>,
+    pub type_name: Option<SmolStr>,
     /// Version of the protocol or API.
-    pub version: Option<String>,
+    pub version: Option<SmolStr>,
     /// Database, virtual host.
-    pub domain: Option<String>,
+    pub domain: Option<SmolStr>,
     /// Topic, collection.
     pub resource: Option<Text>,
     /// What to group by.
@@ -103,13 +112,13 @@ pub struct Content {
     /// The protocol's own status number.
     pub code: Option<i64>,
     /// Name of the error.
-    pub exception: Option<String>,
+    pub exception: Option<SmolStr>,
     /// Outcome in words.
-    pub result: Option<String>,
+    pub result: Option<SmolStr>,
     /// How much was decoded.
     pub completeness: Completeness,
     /// Why not all.
-    pub reason: Option<String>,
+    pub reason: Option<SmolStr>,
     /// The server may hold this request back on purpose.
     pub is_long_poll: bool,
     /// Attributes: index into [`PluginIdentity::attributes`], value.
@@ -139,6 +148,13 @@ impl Extra {
 }
 
 impl Content {
+    /// Forgets all that it says, and keeps the room for attributes.
+    pub fn clear(&mut self) {
+        let mut attributes = std::mem::take(&mut self.attributes);
+        attributes.clear();
+        *self = Self { attributes, ..Self::default() };
+    }
+
     /// What a further part of the message sets replaces what was there.
     pub fn amend(&mut self, part: Self) {
         self.id = part.id.or(self.id);
@@ -177,7 +193,7 @@ impl Content {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {
     /// What was decoded.
-    pub content: Content,
+    pub content: Box<Content>,
     /// Bytes on the wire: of the request, or of all responses together.
     pub bytes: u64,
     /// Number of messages: 1, or how many responses were summed.
@@ -274,4 +290,34 @@ pub struct Record {
     pub latency_ns: Option<u64>,
     /// First byte of the request to last byte of the response, in nanoseconds.
     pub duration_ns: Option<u64>,
+}
+
+impl Record {
+    /// A record that says nothing.
+    #[must_use]
+    pub fn new(plugin: Arc<PluginIdentity>, flow: FlowEnds) -> Self {
+        Self {
+            ts: 0,
+            completed: 0,
+            plugin,
+            protocol: 0,
+            kind: RecordKind::OneWay,
+            flow,
+            process: None,
+            is_from_server: false,
+            request: None,
+            response: None,
+            is_late: false,
+            reason: None,
+            latency_ns: None,
+            duration_ns: None,
+        }
+    }
+
+    /// Forgets all that it says but for whose it is.
+    fn clear(&mut self) {
+        (self.process, self.request, self.response) = (None, None, None);
+        (self.is_late, self.reason) = (false, None);
+        (self.latency_ns, self.duration_ns) = (None, None);
+    }
 }

@@ -13,9 +13,10 @@ use crate::plugin::content::{ContentReader, Fact, Message};
 use crate::plugin::deepflow::era::Era;
 use crate::plugin::deepflow::{Checked, FlowView, HookedMessage};
 use crate::plugin::instance::{Call, CallError, Instance, ProbeCall};
+use crate::plugin::words::Words;
 use crate::plugin::{Plugin, PluginSet};
 use crate::quarantine::{Quarantine, Scene, Verdict};
-use crate::record::Content;
+use crate::record::{Content, Spares};
 use crate::summary::LatencyHistogram;
 
 /// One call in so many is timed: reading the clock twice costs about as much as a short call.
@@ -106,6 +107,9 @@ pub struct RunningPlugins {
     running: Vec<Running>,
     /// Slots of plugins that are called for messages of others.
     hooked: Vec<usize>,
+    words: Words,
+    /// Room for the messages of the next answer.
+    messages: Vec<Message>,
 }
 
 #[derive(Debug, Default)]
@@ -178,7 +182,7 @@ impl RunningPlugins {
     pub fn new(set: Arc<PluginSet>) -> Self {
         let running = (0..set.len()).map(|_| Running::default()).collect();
         let hooked = hooked(&set);
-        Self { set, running, hooked }
+        Self { set, running, hooked, words: Words::default(), messages: Vec::new() }
     }
 
     /// Takes over another set. Flows of a plugin that was replaced keep its old instance until they let go of it; those of
@@ -339,13 +343,15 @@ impl RunningPlugins {
         &mut self,
         index: usize,
         kind: CallKind,
-        call: ParseArguments<'_>,
-        pairing: &mut Option<Box<Pairing>>,
+        call: &ParseArguments<'_>,
+        (pairing, spares): (&mut Option<Box<Pairing>>, &mut Spares),
     ) -> Result<Answer, CallError> {
-        let mut replaced = 0;
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.clear();
+        let mut words = std::mem::take(&mut self.words);
         let answer = self.call(index, Some(call.handle), |instance, plugin| {
             if let Instance::DeepFlow(instance) = instance {
-                return instance.answer(kind, &call);
+                return instance.answer(kind, call);
             }
             let arguments = Call {
                 handle: call.handle.handle,
@@ -360,16 +366,22 @@ impl RunningPlugins {
             };
             let memory = instance.memory();
             let result = memory.result(address)?;
-            let mut reader = ContentReader::new(memory, &plugin.identity);
-            let messages = reader.messages(&result)?;
+            let mut reader = ContentReader::new(memory, &plugin.identity, &mut words, spares);
+            reader.messages(&result, &mut messages)?;
             let facts = reader.facts(&result)?;
-            replaced = reader.replaced_strings;
             Ok(Answer { result, messages, facts })
         });
-        if let Some(running) = self.running.get_mut(index) {
-            running.stats.replaced_strings += replaced;
+        let replaced = std::mem::take(&mut words.replaced);
+        if replaced > 0 && answer.is_ok() {
+            self.count(index, |stats| stats.replaced_strings += replaced);
         }
+        self.words = words;
         answer
+    }
+
+    /// Takes back the room for messages that an answer came with.
+    pub fn keep_room(&mut self, messages: Vec<Message>) {
+        self.messages = messages;
     }
 
     /// Gives up the instance that a handle belongs to: an answer of it made no sense.

@@ -2,24 +2,27 @@
 //! This is where the plugin's verbs take effect. Nothing here knows packets or files; what was lost is counted, and
 //! what a plugin says is checked before it is believed.
 
+mod call;
 mod claim;
 mod complete;
+mod counters;
+mod ends;
 mod hooks;
 mod parse;
 mod parts;
 mod swap;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use self::complete::Waiting;
+pub use self::counters::SessionCounters;
+use self::ends::EndProcesses;
 use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
-use crate::plugin::content::Fact;
 use crate::reassembly::{CloseReason, Direction, StreamEvent};
-use crate::record::{FlowEnds, PluginIdentity, Process, ProcessPair, Processes, Record};
+use crate::record::{Outlet, Output, Spares};
 use crate::running::{Handle, PluginStats, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
 
@@ -36,68 +39,14 @@ pub struct SessionContext<'a> {
     pub plugins: &'a mut RunningPlugins,
     /// Where records and facts go.
     pub out: &'a mut Vec<Output>,
+    /// What records are made of.
+    pub spares: &'a mut Spares,
     /// Where losses are counted.
     pub counters: &'a mut SessionCounters,
     /// Capture time.
     pub now: Timestamp,
     /// A record for each response instead of one for each request.
     pub has_each_response: bool,
-}
-
-/// What comes out of a session.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// A record.
-    Record(Box<Record>),
-    /// A fact of that plugin.
-    Fact(std::sync::Arc<PluginIdentity>, Fact),
-}
-
-/// What sessions count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SessionCounters {
-    /// Gaps and malformed bytes after which a frame's start had to be looked for.
-    pub resyncs: u64,
-    /// Bytes passed over while looking for it.
-    pub resync_bytes: u64,
-    /// Bytes missing for good in parts of messages that were skipped anyway.
-    pub absorbed_bytes: u64,
-    /// Streams that a plugin found malformed.
-    pub malformed: u64,
-    /// Flows that a plugin gave back after it had claimed them.
-    pub rejected: u64,
-    /// Flows closed to a plugin because their bytes brought it down.
-    pub faulted: u64,
-    /// Flows whose plugin was rebuilt, with what was in flight lost.
-    pub reopened: u64,
-    /// Flows that changed over to a plugin's newer version.
-    pub swapped: u64,
-    /// Directions that did so in the middle of a message, which was lost.
-    pub swapped_in_flight: u64,
-    /// Messages in parts that were ended before their last one because too many were open.
-    pub parts_dropped: u64,
-    /// Bytes of flows that nobody claimed.
-    pub unclaimed_bytes: u64,
-    /// Bytes of claimed flows that passed while their plugin was in quarantine.
-    pub quarantined_bytes: u64,
-}
-
-impl SessionCounters {
-    /// Adds another shard's.
-    pub fn add(&mut self, other: &Self) {
-        self.resyncs += other.resyncs;
-        self.resync_bytes += other.resync_bytes;
-        self.absorbed_bytes += other.absorbed_bytes;
-        self.malformed += other.malformed;
-        self.rejected += other.rejected;
-        self.faulted += other.faulted;
-        self.reopened += other.reopened;
-        self.swapped += other.swapped;
-        self.swapped_in_flight += other.swapped_in_flight;
-        self.parts_dropped += other.parts_dropped;
-        self.unclaimed_bytes += other.unclaimed_bytes;
-        self.quarantined_bytes += other.quarantined_bytes;
-    }
 }
 
 /// What became of a flow.
@@ -115,7 +64,7 @@ pub struct Session {
     id: u64,
     ends: (Endpoint, Endpoint),
     /// The processes of `ends`, once one is known.
-    processes: Option<Box<ProcessPair>>,
+    processes: Option<Box<EndProcesses>>,
     transport: Transport,
     is_opened: bool,
     /// The end which sends `ToServer` is the server for the plugin.
@@ -163,6 +112,13 @@ impl Lane {
 }
 
 impl Streams {
+    fn lane(&self, direction: Direction) -> &Lane {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
     fn lane_mut(&mut self, direction: Direction) -> &mut Lane {
         match direction {
             Direction::ToServer => &mut self.to_server,
@@ -216,23 +172,6 @@ impl Session {
         }
         if let Some(head) = &mut self.head {
             head.set_mid_stream(direction, false);
-        }
-    }
-
-    /// The ends were the other way round, and nothing has come yet.
-    pub fn turn_ends(&mut self) {
-        self.ends = (self.ends.1, self.ends.0);
-        if let Some(processes) = &mut self.processes {
-            processes.reverse();
-        }
-    }
-
-    /// That end belongs to that process.
-    pub fn set_process(&mut self, end: Endpoint, process: &Arc<Process>) {
-        let [first, second] = &mut **self.processes.get_or_insert_default();
-        let slot = if end == self.ends.0 { first } else { second };
-        if slot.as_ref().is_none_or(|known| !Arc::ptr_eq(known, process)) {
-            *slot = Some(process.clone());
         }
     }
 
@@ -456,40 +395,27 @@ impl Session {
         }
     }
 
-    fn ends(&self) -> FlowEnds {
-        let (client, server) = if self.is_turned { (self.ends.1, self.ends.0) } else { self.ends };
-        FlowEnds { transport: self.transport, client, server }
-    }
-
-    fn client_and_server(&self, [first, second]: &ProcessPair) -> Arc<Processes> {
-        let (client, server) = if self.is_turned { (second, first) } else { (first, second) };
-        Arc::new(Processes { client: client.clone(), server: server.clone() })
-    }
-
-    fn ports(&self) -> u32 {
-        let ends = self.ends();
-        u32::from(ends.client.port) | u32::from(ends.server.port) << 16
-    }
-
-    fn pairing_flow(&self, cx: &SessionContext<'_>) -> Option<PairingFlow> {
+    /// What a record needs to know of the flow, and the flow's pending requests.
+    fn pairing_flow<'s>(
+        &'s mut self,
+        plugins: &'s RunningPlugins,
+        has_each_response: bool,
+    ) -> Option<(PairingFlow<'s>, &'s mut Option<Box<Pairing>>)> {
         let State::Claimed { plugin, handle } = self.state else { return None };
-        let plugin = cx.plugins.plugin_of(plugin, handle)?.identity.clone();
-        let process = self.processes.as_deref().map(|processes| self.client_and_server(processes));
-        Some(PairingFlow { ends: self.ends(), process, plugin, has_each_response: cx.has_each_response })
+        let plugin = &plugins.plugin_of(plugin, handle)?.identity;
+        let (ends, is_turned) = (self.ends(), self.is_turned);
+        let process = self.processes.as_deref_mut().map(|processes| processes.by_role(is_turned));
+        Some((PairingFlow { ends, process, plugin, has_each_response }, &mut self.pairing))
     }
 
     /// Does something to the pending requests, if there are any; the records that come of it go out.
     fn with_pairing<T>(
         &mut self,
         cx: &mut SessionContext<'_>,
-        act: impl FnOnce(&mut Pairing, &PairingFlow, &mut Vec<Box<Record>>) -> T,
+        act: impl FnOnce(&mut Pairing, &PairingFlow<'_>, &mut Outlet<'_>) -> T,
     ) -> Option<T> {
-        let flow = self.pairing_flow(cx)?;
-        let pairing = self.pairing.as_mut()?;
-        let mut records = Vec::new();
-        let result = act(pairing, &flow, &mut records);
-        complete::emit(records, cx);
-        Some(result)
+        let (flow, pairing) = self.pairing_flow(cx.plugins, cx.has_each_response)?;
+        Some(act(pairing.as_mut()?, &flow, &mut Outlet { out: cx.out, spares: cx.spares }))
     }
 }
 

@@ -3,8 +3,10 @@
 //! whichever front end is used. Needs root, BPF, network namespaces and redis-server; says what is missing and passes
 //! without.
 
+mod early_data;
 mod harness;
 mod limits;
+mod refused;
 mod tls;
 mod udp;
 

@@ -83,9 +83,12 @@ fn source(input: &Input) -> FileSource {
 
 /// To JSON, in a file.
 fn to_json(input: &Input, plugins: &Arc<PluginSet>) -> Duration {
-    let file = File::create(input.path.with_extension("json")).unwrap();
+    to_json_in(File::create(input.path.with_extension("json")).unwrap(), input, plugins)
+}
+
+fn to_json_in(out: impl io::Write + Send, input: &Input, plugins: &Arc<PluginSet>) -> Duration {
     cpu_time(|| {
-        let mut sink = JsonSink::new(file, "pcap");
+        let mut sink = JsonSink::new(out, "pcap");
         run(&mut source(input), plugins, &options(1), &mut sink, &mut Unobserved).unwrap();
     })
 }
@@ -156,17 +159,23 @@ pub fn limit(inputs: &Inputs, report: &mut Report) {
         ("limit: small MongoDB, a record to no sink, beyond reading", "limit: its JSON", &inputs.mongodb_small),
     ] {
         let records = to_nothing(input, &wasm).1 as f64;
-        let [to_null, json, headers] =
-            in_turns([&mut || to_nothing(input, &wasm).0, &mut || to_json(input, &wasm), &mut || headers_only(input)]);
+        let [to_null, json, file, headers] = in_turns([
+            &mut || to_nothing(input, &wasm).0,
+            &mut || to_json_in(io::sink(), input, &wasm),
+            &mut || to_json(input, &wasm),
+            &mut || headers_only(input),
+        ]);
         let each = |time: Duration, less: Duration| (time.as_secs_f64() - less.as_secs_f64()) * 1e9 / records;
-        for (what, target, nanos, most) in
-            [(null, "500 ns", each(to_null, headers), 500.0), (more, "600 ns", each(json, to_null), 600.0)]
-        {
+        for (what, target, nanos, most) in [
+            (null, "500 ns", each(to_null, headers), Some(500.0)),
+            (more, "600 ns", each(json, to_null), Some(600.0)),
+            ("limit: writing that to a file", "", each(file, json), None),
+        ] {
             report.add(Row {
                 what,
                 target,
                 measured: format!("{nanos:.0} ns"),
-                is_reached: Some(nanos <= most),
+                is_reached: most.map(|most| nanos <= most),
                 command,
             });
         }

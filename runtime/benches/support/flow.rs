@@ -3,9 +3,10 @@
 use std::hint::black_box;
 
 use protap::plugin::PluginSet;
-use protap::plugin::content::ContentReader;
+use protap::plugin::content::{ContentReader, Message};
 use protap::plugin::instance::{Call, Instance};
-use protap::record::PluginIdentity;
+use protap::plugin::words::Words;
+use protap::record::{PluginIdentity, Spares};
 use protap_plugin::contract::ParseResult;
 
 /// An open flow of which the same message comes again and again.
@@ -14,6 +15,9 @@ pub struct Flow<'a> {
     identity: &'a PluginIdentity,
     call: Call,
     message: &'a [u8],
+    words: Words,
+    spares: Spares,
+    messages: Vec<Message>,
 }
 
 impl<'a> Flow<'a> {
@@ -21,7 +25,15 @@ impl<'a> Flow<'a> {
         let mut instance = set.instantiate(plugin).unwrap();
         let handle = instance.open(0, 0).unwrap();
         let call = Call { handle, flags: 0, offset: 0, gap: 0, now: 0 };
-        Self { instance, identity: &set.get(plugin).unwrap().identity, call, message }
+        Self {
+            instance,
+            identity: &set.get(plugin).unwrap().identity,
+            call,
+            message,
+            words: Words::default(),
+            spares: Spares::default(),
+            messages: Vec::new(),
+        }
     }
 
     pub fn parse(&mut self) -> u32 {
@@ -34,10 +46,12 @@ impl<'a> Flow<'a> {
         let address = self.parse();
         let memory = self.instance.memory();
         let result = memory.result(address).unwrap();
-        let mut reader = ContentReader::new(memory, self.identity);
-        let messages = reader.messages(&result).unwrap();
-        assert_eq!((messages.len(), result.consumed as usize), (1, self.message.len()));
-        black_box(messages);
+        let mut reader = ContentReader::new(memory, self.identity, &mut self.words, &mut self.spares);
+        reader.messages(&result, &mut self.messages).unwrap();
+        assert_eq!((self.messages.len(), result.consumed as usize), (1, self.message.len()));
+        for message in black_box(&mut self.messages).drain(..) {
+            self.spares.keep_content(message.content);
+        }
         result
     }
 }

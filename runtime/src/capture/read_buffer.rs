@@ -3,8 +3,9 @@
 
 use std::io::{self, Read};
 
-/// Size of the window to begin with: large enough that a read call costs little per packet.
-const WINDOW: usize = 1 << 20;
+/// Size of the window to begin with: large enough that a read call costs little per packet, small enough that what was
+/// read is still in the cache when it is looked at.
+const WINDOW: usize = 256 << 10;
 
 /// Largest record in bytes. The largest snaplen in use is 256 KiB; 16 MiB leaves room for pcapng blocks with names and
 /// keys, and bounds what a damaged length can make us allocate.

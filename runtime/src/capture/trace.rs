@@ -4,6 +4,7 @@
 //! have seen. The ring wakes nobody up (that would halve the throughput of what is watched), so it is looked at every
 //! few milliseconds.
 
+mod arrivals;
 mod check;
 mod connections;
 mod datagrams;
@@ -17,7 +18,6 @@ mod process_names;
 mod watched;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,25 +28,23 @@ use caps::Capability;
 use crossbeam_channel::Receiver;
 use rustix::time::{ClockId, clock_gettime};
 
+use self::arrivals::{Arrivals, Batch};
 pub use self::check::{TraceCheck, check_trace};
-use self::connections::{Connections, Made};
-use self::event::Event;
 pub use self::front_end::FrontEnd;
 use self::kernel::{Kernel, Probes};
 use self::libraries::{Libraries, News};
-use self::order::{Order, Waiting};
 use self::watched::Watched;
 use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
 use crate::packet::{Endpoint, Segment, Timestamp};
 
 /// How long the ring is left alone while it is empty.
 const NAP: Duration = Duration::from_millis(2);
-/// How long an event waits for those that happened before it, in nanoseconds.
+/// How long an event that is out of order waits for those that happened before it, in nanoseconds.
 const HOLD: u64 = 10_000_000;
-/// How often what was batched is handed on.
+/// How often what waits is looked at.
 const REST: Duration = Duration::from_millis(50);
-/// Payload bytes that may wait for their turn; beyond, the oldest come at once.
-const WAITING_BYTES: usize = 64 << 20;
+/// Events that are taken from the ring at once.
+const BATCH: usize = 1024;
 
 /// What to trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,18 +88,10 @@ impl Default for TraceOptions {
     }
 }
 
-/// What both the ring's callback and the source work on.
-#[derive(Debug, Default)]
-struct Arrivals {
-    order: Order,
-    connections: Connections,
-    /// Events that are not as `bpf/event.h` says: none, unless the two halves are of different versions.
-    malformed: u64,
-}
-
 /// Traces system calls until it is told to stop.
 pub struct TraceSource {
     kernel: Kernel,
+    /// What the ring's callback works on, too.
     arrivals: Rc<RefCell<Arrivals>>,
     given_up: Receiver<(Endpoint, Endpoint)>,
     /// The processes that were asked for by id.
@@ -110,13 +100,9 @@ pub struct TraceSource {
     /// TLS libraries that processes begin to use.
     news: Option<Receiver<News>>,
     libraries: usize,
-    /// Wall clock minus monotonic clock.
-    clock_offset: u64,
-    /// What the current event amounts to.
-    ready: VecDeque<Made>,
-    made: Vec<Made>,
-    current: Option<Made>,
-    payload: Vec<u8>,
+    /// What is being told.
+    batch: Batch,
+    is_settled: bool,
     rested: Instant,
     stats: CaptureStats,
 }
@@ -130,7 +116,8 @@ impl TraceSource {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, CaptureError> {
         let watched = Watched::find(options)?;
-        let arrivals = Rc::new(RefCell::new(Arrivals::default()));
+        let clock_offset = now(ClockId::Realtime).saturating_sub(now(ClockId::Monotonic));
+        let arrivals = Rc::new(RefCell::new(Arrivals::new(clock_offset)));
         let inbox = arrivals.clone();
         let kernel = Kernel::attach(options, move |bytes| inbox.borrow_mut().take(bytes))?;
         let mut source = Self {
@@ -141,11 +128,8 @@ impl TraceSource {
             stop,
             news: None,
             libraries: 0,
-            clock_offset: now(ClockId::Realtime).saturating_sub(now(ClockId::Monotonic)),
-            ready: VecDeque::new(),
-            made: Vec::new(),
-            current: None,
-            payload: Vec::new(),
+            batch: Batch::default(),
+            is_settled: true,
             rested: Instant::now(),
             stats: CaptureStats::default(),
         };
@@ -164,8 +148,8 @@ impl TraceSource {
 
     fn look_for_libraries(&mut self, options: &TraceOptions) {
         // With other filters, which processes are meant shows only when they make calls.
-        let has_pids_alone = options.comms.is_empty() && options.cgroup.is_none();
-        let mut libraries = Libraries::new(if has_pids_alone { &options.pids } else { &[] });
+        let has_pids_alone = !options.pids.is_empty() && options.comms.is_empty() && options.cgroup.is_none();
+        let mut libraries = Libraries::new(has_pids_alone.then(|| options.pids.clone()));
         libraries.look(true).into_iter().for_each(|news| self.learn(news));
         match libraries.watch() {
             Ok(news) => self.news = Some(news),
@@ -205,18 +189,34 @@ impl TraceSource {
         self.kernel.front_end()
     }
 
-    /// Makes segments of the next event whose turn has come.
-    fn advance(&mut self, until: u64) -> bool {
+    /// The next batch, from what waited and from the ring; whether there is more in the ring.
+    fn fill(&mut self) -> Result<bool, CaptureError> {
+        let is_stopping = self.stop.load(Ordering::Relaxed);
+        if is_stopping {
+            self.kernel.detach();
+        }
+        let taken = self.kernel.consume(BATCH)?;
         let mut arrivals = self.arrivals.borrow_mut();
-        let until = if arrivals.order.bytes() > WAITING_BYTES { u64::MAX } else { until };
-        let Some(Waiting { event, payload, .. }) = arrivals.order.pop(until) else { return false };
-        tracing::trace!(?event, len = payload.len());
-        let at = event.at.saturating_add(self.clock_offset);
-        arrivals.connections.segments(&event, &payload, at, &mut self.made);
-        self.ready.extend(self.made.drain(..));
-        let old = std::mem::replace(&mut self.payload, payload);
-        arrivals.order.recycle(old);
-        true
+        let is_last = is_stopping && taken == 0;
+        let until = if is_last { u64::MAX } else { now(ClockId::Monotonic).saturating_sub(HOLD) };
+        let is_telling = arrivals.advance(until);
+        arrivals.exchange(&mut self.batch);
+        Ok(is_telling || taken > 0)
+    }
+
+    /// What is due now and then, whatever comes.
+    fn rest(&mut self) {
+        self.rested = Instant::now();
+        self.mute();
+        while let Some(news) = self.news.as_ref().and_then(|news| news.try_recv().ok()) {
+            self.learn(news);
+        }
+        if let Some(ended) = self.watched.look() {
+            self.kernel.forget_process(ended);
+            if self.watched.are_over() {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
     }
 
     fn mute(&mut self) {
@@ -234,48 +234,32 @@ impl CaptureSource for TraceSource {
     }
 
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
-        loop {
-            if let Some(made) = self.ready.pop_front() {
-                self.stats.packets += 1;
-                let made = self.current.insert(made);
-                let payload: &[u8] = match (&made.kept, made.has_payload) {
-                    (Some(kept), _) => kept,
-                    (None, true) => &self.payload,
-                    (None, false) => &[],
-                };
-                self.stats.bytes += payload.len() as u64;
-                let segment = Segment { packet: self.stats.packets, payload, ..made.segment };
-                return Ok(CaptureEvent::Socket(SocketEvent { segment, processes: &made.processes }));
+        while self.batch.is_over() {
+            let is_resting = self.rested.elapsed() >= REST;
+            if is_resting {
+                self.rest();
             }
-            let is_stopping = self.stop.load(Ordering::Relaxed);
-            if is_stopping && self.kernel.detach() {
-                self.kernel.consume()?;
+            if !std::mem::replace(&mut self.is_settled, true) {
+                return Ok(if is_resting { CaptureEvent::Pause } else { CaptureEvent::Settled });
             }
-            let until = now(ClockId::Monotonic).saturating_sub(HOLD);
-            if self.advance(if is_stopping { u64::MAX } else { until }) {
-                continue;
-            }
-            if is_stopping {
+            let has_more = self.fill()?;
+            let is_empty = !has_more && self.arrivals.borrow().is_empty();
+            if is_empty && self.stop.load(Ordering::Relaxed) {
                 return Ok(CaptureEvent::End);
             }
-            self.kernel.consume()?;
-            self.mute();
-            while let Some(news) = self.news.as_ref().and_then(|news| news.try_recv().ok()) {
-                self.learn(news);
-            }
-            if self.rested.elapsed() >= REST {
-                self.rested = Instant::now();
-                if let Some(ended) = self.watched.look() {
-                    self.kernel.forget_process(ended);
-                    if self.watched.are_over() {
-                        self.stop.store(true, Ordering::Relaxed);
-                    }
-                }
-                let is_empty = self.arrivals.borrow().order.is_empty();
+            if is_resting && self.batch.is_over() {
                 return Ok(if is_empty { CaptureEvent::Idle } else { CaptureEvent::Pause });
             }
-            std::thread::sleep(NAP);
+            if !has_more {
+                std::thread::sleep(NAP);
+            }
         }
+        let Some((made, payload)) = self.batch.next() else { return Ok(CaptureEvent::Pause) };
+        self.is_settled = false;
+        self.stats.packets += 1;
+        self.stats.bytes += payload.len() as u64;
+        let segment = Segment { packet: self.stats.packets, payload, ..made.segment };
+        Ok(CaptureEvent::Socket(SocketEvent { segment, processes: &made.processes }))
     }
 
     fn stats(&mut self) -> CaptureStats {
@@ -292,17 +276,6 @@ impl CaptureSource for TraceSource {
 
     fn plugins_changed(&mut self) {
         self.kernel.unmute();
-    }
-}
-
-impl Arrivals {
-    fn take(&mut self, bytes: &[u8]) {
-        let Some((event, payload)) = Event::parse(bytes) else {
-            self.malformed += 1;
-            return;
-        };
-        let delay = self.connections.arrive(&event);
-        self.order.push(event, payload, delay);
     }
 }
 

@@ -264,6 +264,9 @@ fn attend(watch: PluginWatch, stop: &Arc<AtomicBool>, options: &mut RunOptions) 
 fn keep_watch(mut watch: PluginWatch, stop: Arc<AtomicBool>) -> Result<Receiver<Arc<PluginSet>>, Failure> {
     let (send, receive) = bounded(1);
     let look = move || {
+        // It compiles what others wrote, and needs nothing.
+        #[cfg(target_os = "linux")]
+        let _ = protap::privilege::drop_all();
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK);
             let news = watch.look();

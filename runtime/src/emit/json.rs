@@ -2,6 +2,7 @@
 //! into one buffer that is reused; nothing is allocated per record.
 
 mod attributes;
+mod names;
 mod object;
 mod scalar;
 
@@ -13,41 +14,46 @@ use std::net::IpAddr;
 
 use crate::emit::buffer::LineBuffer;
 use crate::emit::json::attributes::AttributeMerge;
-use crate::emit::json::object::Object;
+use crate::emit::json::names::{KnownNames, Names};
+use crate::emit::json::object::{Object, key};
 use crate::emit::json::scalar::{put_digits, put_float, put_signed, put_string};
-use crate::emit::time::put_rfc3339;
+use crate::emit::time::Clock;
 use crate::emit::{FactTable, Sink, outcome};
 use crate::packet::{Endpoint, Transport};
 use crate::record::{Completeness, Content, Part, PluginIdentity, Record, Text, Value, Via};
 
 /// Version of the output's schema; counts up when a key changes its meaning or goes away.
-const SCHEMA: u64 = 0;
+const SCHEMA: &[u8] = b"\"schema\":0,";
 
 /// Writes records as JSON Lines.
 pub struct JsonSink<W> {
     out: LineBuffer<W>,
     merge: AttributeMerge,
+    names: KnownNames,
+    clock: Clock,
     capture: &'static str,
 }
 
 impl<W: Write> JsonSink<W> {
     /// A sink that writes to `out` and says that the records come from `capture` (`pcap`, `ebpf`).
     pub fn new(out: W, capture: &'static str) -> Self {
-        Self { out: LineBuffer::new(out), merge: AttributeMerge::default(), capture }
+        let (merge, names, clock) = (AttributeMerge::default(), KnownNames::default(), Clock::default());
+        Self { out: LineBuffer::new(out), merge, names, clock, capture }
     }
 }
 
 impl<W: Write> Sink for JsonSink<W> {
     fn record(&mut self, record: &Record, facts: &mut FactTable) -> io::Result<()> {
+        let Some(names) = self.names.of(&record.plugin) else { return Ok(()) };
         let mut line = Object::open(&mut self.out.bytes);
-        put_head(&mut line, record);
+        put_head(&mut line, record, names, &mut self.clock);
         put_request(&mut line, record, facts);
         put_response(&mut line, record, facts);
         put_timing(&mut line, record);
         put_completeness(&mut line, record);
-        put_attributes(&mut line, record, facts, &mut self.merge);
+        put_attributes(&mut line, record, facts, (&mut self.merge, names));
         put_process(&mut line, record);
-        line.word("capture", self.capture);
+        line.word(key!("capture"), self.capture);
         line.close();
         self.out.end_line()
     }
@@ -57,47 +63,45 @@ impl<W: Write> Sink for JsonSink<W> {
     }
 }
 
-fn put_head(line: &mut Object<'_>, record: &Record) {
-    let out = line.key("ts");
-    out.push(b'"');
-    put_rfc3339(out, record.ts);
-    out.push(b'"');
-    line.unsigned("schema", SCHEMA);
-    line.string("protocol", outcome::protocol(record));
-    line.word("kind", outcome::kind_name(record.kind));
-    line.strings("plugin", [&record.plugin.name, " ", &record.plugin.version]);
+fn put_head(line: &mut Object<'_>, record: &Record, names: &Names, clock: &mut Clock) {
+    line.member(key!("ts"), |out| clock.put_quoted(out, record.ts));
+    line.members(SCHEMA);
+    line.string(key!("protocol"), outcome::protocol(record));
+    line.word(key!("kind"), outcome::kind_name(record.kind));
+    line.members(&names.plugin);
 
-    let mut flow = line.object("flow");
-    flow.word("transport", transport_name(record.flow.transport));
-    put_endpoint(flow.key("client"), record.flow.client);
-    put_endpoint(flow.key("server"), record.flow.server);
-    flow.close();
+    let mut flow = line.object(key!("flow"));
+    flow.word(key!("transport"), transport_name(record.flow.transport));
+    flow.member(key!("client"), |out| put_endpoint(out, record.flow.client));
+    flow.member(key!("server"), |out| put_endpoint(out, record.flow.server));
+    flow.close_member();
     if record.is_from_server {
-        line.word("from", "server");
+        line.word(key!("from"), "server");
     }
 }
 
 fn put_request(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     let Some(Part { content, bytes, .. }) = outcome::request(record) else { return };
-    let mut request = line.object("request");
+    let mut request = line.object(key!("request"));
     // Which database a request met may be known only from its answer.
     let answer = outcome::response(record).and_then(|response| response.content.domain.as_deref());
     put_what(&mut request, content, content.domain.as_deref().or(answer), record, facts);
-    request.unsigned("bytes", *bytes);
-    request.close();
+    request.unsigned(key!("bytes"), *bytes);
+    request.close_member();
 }
 
 /// What a message is about: its request says so, or itself where that was not seen.
 fn put_what(part: &mut Object<'_>, content: &Content, domain: Option<&str>, record: &Record, facts: &mut FactTable) {
-    part.optional_string("type", content.type_name.as_deref());
-    part.optional_string("version", content.version.as_deref());
-    part.optional_string("domain", domain);
-    for (key, text) in [("resource", &content.resource), ("endpoint", &content.endpoint)] {
-        if let Some(text) = text {
-            part.string(key, facts.resolve(&record.plugin, text));
-        }
+    part.optional_string(key!("type"), content.type_name.as_deref());
+    part.optional_string(key!("version"), content.version.as_deref());
+    part.optional_string(key!("domain"), domain);
+    if let Some(text) = &content.resource {
+        part.string(key!("resource"), facts.resolve(&record.plugin, text));
     }
-    part.optional_unsigned("id", content.id);
+    if let Some(text) = &content.endpoint {
+        part.string(key!("endpoint"), facts.resolve(&record.plugin, text));
+    }
+    part.optional_unsigned(key!("id"), content.id);
 }
 
 /// A request that got no answer still says how it ended, so that counting by status needs no special case.
@@ -107,73 +111,80 @@ fn put_response(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     if part.is_none() && record.request.is_none() {
         return;
     }
-    let mut response = line.object("response");
+    let mut response = line.object(key!("response"));
     if let (None, Some(part)) = (outcome::request(record), part) {
         put_what(&mut response, &part.content, part.content.domain.as_deref(), record, facts);
     }
-    response.word("status", outcome::status_name(status));
+    response.word(key!("status"), outcome::status_name(status));
     if let Some(Part { content, bytes, count }) = part {
-        response.optional_signed("code", content.code);
-        response.optional_string("exception", content.exception.as_deref());
-        response.optional_string("result", content.result.as_deref());
-        response.unsigned("bytes", *bytes);
-        response.unsigned("count", u64::from(*count));
+        response.optional_signed(key!("code"), content.code);
+        response.optional_string(key!("exception"), content.exception.as_deref());
+        response.optional_string(key!("result"), content.result.as_deref());
+        response.unsigned(key!("bytes"), *bytes);
+        response.unsigned(key!("count"), u64::from(*count));
     }
-    response.close();
+    response.close_member();
 }
 
 fn put_timing(line: &mut Object<'_>, record: &Record) {
-    line.optional_unsigned("latency_ns", record.latency_ns);
-    line.optional_unsigned("duration_ns", record.duration_ns);
+    line.optional_unsigned(key!("latency_ns"), record.latency_ns);
+    line.optional_unsigned(key!("duration_ns"), record.duration_ns);
     if outcome::request(record).is_some_and(|request| request.content.is_long_poll) {
-        line.key("long_poll").extend_from_slice(b"true");
+        line.members(b"\"long_poll\":true,");
     }
     if record.is_late {
-        line.key("late").extend_from_slice(b"true");
+        line.members(b"\"late\":true,");
     }
     if let Some(reason) = record.reason {
-        line.word("reason", reason);
+        line.word(key!("reason"), reason);
     }
 }
 
 fn put_completeness(line: &mut Object<'_>, record: &Record) {
     let (completeness, reason) = outcome::completeness(record);
-    line.word("completeness", outcome::completeness_name(completeness));
+    line.word(key!("completeness"), outcome::completeness_name(completeness));
     if completeness != Completeness::Full {
-        line.optional_string("completeness_reason", reason);
+        line.optional_string(key!("completeness_reason"), reason);
     }
 }
 
-fn put_attributes(line: &mut Object<'_>, record: &Record, facts: &mut FactTable, merge: &mut AttributeMerge) {
-    let mut merged = merge.merged(record).peekable();
-    if merged.peek().is_none() {
-        return;
+fn put_attributes(
+    line: &mut Object<'_>,
+    record: &Record,
+    facts: &mut FactTable,
+    (merge, names): (&mut AttributeMerge, &Names),
+) {
+    let plugin = &record.plugin;
+    let mut attributes = line.object(key!("attributes"));
+    merge.for_each_declared(record, |index, value| {
+        if let Some(key) = names.attributes.get(index) {
+            attributes.member(key, |out| put_value(out, value, plugin, facts));
+        }
+    });
+    for (name, value) in attributes::extra(record) {
+        attributes.foreign_member(name, |out| put_value(out, value, plugin, facts));
     }
-    let mut attributes = line.object("attributes");
-    for (name, value) in merged {
-        put_value(attributes.foreign_key(name), value, &record.plugin, facts);
-    }
-    attributes.close();
+    attributes.close_member_unless_empty(key!("attributes"));
 }
 
 fn put_process(line: &mut Object<'_>, record: &Record) {
     let Some(processes) = &record.process else { return };
-    let mut ends = line.object("process");
-    for (end, process) in [("client", &processes.client), ("server", &processes.server)] {
+    let mut ends = line.object(key!("process"));
+    for (end, process) in [(key!("client"), &processes.client), (key!("server"), &processes.server)] {
         if let Some(process) = process {
             let mut of_end = ends.object(end);
-            of_end.unsigned("pid", process.pid.into());
-            of_end.string("comm", &process.comm);
+            of_end.unsigned(key!("pid"), process.pid.into());
+            of_end.string(key!("comm"), &process.comm);
             if process.via != Via::Socket {
-                of_end.key("tls").extend_from_slice(b"true");
+                of_end.members(b"\"tls\":true,");
             }
             if process.via == Via::LikelyTls {
-                of_end.word("addresses", "likely");
+                of_end.word(key!("addresses"), "likely");
             }
-            of_end.close();
+            of_end.close_member();
         }
     }
-    ends.close();
+    ends.close_member();
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value, plugin: &PluginIdentity, facts: &mut FactTable) {
@@ -204,7 +215,7 @@ fn put_endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
     match endpoint.ip {
         IpAddr::V4(ip) => {
             for (octet, end) in ip.octets().into_iter().zip(*b"...:") {
-                put_digits(out, octet);
+                put_octet(out, octet);
                 out.push(end);
             }
             put_digits(out, endpoint.port);
@@ -215,6 +226,16 @@ fn put_endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
         }
     }
     out.push(b'"');
+}
+
+#[inline]
+fn put_octet(out: &mut Vec<u8>, octet: u8) {
+    let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+    match octet {
+        0..10 => out.push(b'0' + ones),
+        10..100 => out.extend_from_slice(&[b'0' + tens, b'0' + ones]),
+        _ => out.extend_from_slice(&[b'0' + hundreds, b'0' + tens, b'0' + ones]),
+    }
 }
 
 fn transport_name(transport: Transport) -> &'static str {

@@ -63,7 +63,7 @@ pub(crate) fn response(record: &Record) -> Option<&Part> {
 
 /// The contents of both parts, the request's first.
 pub(crate) fn contents(record: &Record) -> impl Iterator<Item = &Content> {
-    [&record.request, &record.response].into_iter().flatten().map(|part| &part.content)
+    [&record.request, &record.response].into_iter().flatten().map(|part| &*part.content)
 }
 
 /// A record kind's name in the output.

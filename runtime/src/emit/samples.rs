@@ -7,7 +7,9 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{collection, option};
 
 use crate::packet::{Endpoint, Transport};
-use crate::record::{Completeness, Content, FlowEnds, Part, PluginIdentity, Record, RecordKind, Status, Text, Value};
+use crate::record::{
+    Completeness, Content, FlowEnds, Part, PluginIdentity, Record, RecordKind, SmolStr, Status, Text, Value,
+};
 
 /// 2026-11-22T12:00:00.123456789Z.
 pub(crate) const NOON: u64 = 1_795_348_800_123_456_789;
@@ -63,8 +65,8 @@ pub(crate) fn produce() -> Record {
         },
         process: None,
         is_from_server: false,
-        request: Some(Part { content: request, bytes: 1_234, count: 1 }),
-        response: Some(Part { content: response, bytes: 60, count: 1 }),
+        request: Some(Part { content: Box::new(request), bytes: 1_234, count: 1 }),
+        response: Some(Part { content: Box::new(response), bytes: 60, count: 1 }),
         is_late: false,
         reason: None,
         latency_ns: Some(812_345),
@@ -149,7 +151,11 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
 }
 
 fn any_part() -> impl Strategy<Value = Part> {
-    (any_content(), any::<u64>(), any::<u32>()).prop_map(|(content, bytes, count)| Part { content, bytes, count })
+    (any_content(), any::<u64>(), any::<u32>()).prop_map(|(content, bytes, count)| Part {
+        content: Box::new(content),
+        bytes,
+        count,
+    })
 }
 
 fn any_content() -> impl Strategy<Value = Content> {
@@ -168,7 +174,7 @@ fn any_content() -> impl Strategy<Value = Content> {
     (strings, texts, status, completeness, attributes, numbers).prop_map(
         |(strings, (resource, endpoint), status, completeness, attributes, (id, code, is_long_poll))| {
             let mut strings = strings.into_iter();
-            let mut string = || strings.next().flatten();
+            let mut string = || strings.next().flatten().map(SmolStr::from);
             Content {
                 id,
                 type_name: string(),
@@ -205,8 +211,8 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 fn any_text() -> impl Strategy<Value = Text> {
     prop_oneof![
-        any_string().prop_map(Text::Plain),
-        (0_u32..2, any_string()).prop_map(|(namespace, key)| Text::Ref(namespace, key)),
+        any_string().prop_map(|text| Text::Plain(text.into())),
+        (0_u32..2, any_string()).prop_map(|(namespace, key)| Text::Ref(namespace, key.into())),
         Just(Text::Ref(0, "known".into()))
     ]
 }

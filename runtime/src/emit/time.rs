@@ -5,14 +5,41 @@ use crate::packet::Timestamp;
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
-/// Appends `at` as RFC 3339 in UTC with nine digits: `2026-11-22T12:00:00.123456789Z`.
-pub(super) fn put_rfc3339(out: &mut Vec<u8>, at: Timestamp) {
-    put_date(out, at);
-    out.push(b'T');
-    put_time_of_day(out, at);
-    out.push(b'.');
-    put_digits::<9>(out, at % SECOND);
-    out.push(b'Z');
+/// Writes instants that are mostly of the same second as the one before: date and time of day are kept as text.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// The second of `text`, and one more.
+    second: u64,
+    /// From the opening quote to the point: `"2026-11-22T12:00:00.`
+    text: Vec<u8>,
+}
+
+impl Clock {
+    /// Appends `at` as RFC 3339 in UTC with nine digits, in quotes: `"2026-11-22T12:00:00.123456789Z"`.
+    #[inline]
+    pub(super) fn put_quoted(&mut self, out: &mut Vec<u8>, at: Timestamp) {
+        let second = at / SECOND + 1;
+        if second != self.second {
+            self.keep(second, at);
+        }
+        match self.text.first_chunk::<21>() {
+            Some(text) => out.extend_from_slice(text),
+            None => out.extend_from_slice(&self.text),
+        }
+        put_digits::<9>(out, at % SECOND);
+        out.extend_from_slice(b"Z\"");
+    }
+
+    #[cold]
+    fn keep(&mut self, second: u64, at: Timestamp) {
+        self.second = second;
+        self.text.clear();
+        self.text.push(b'"');
+        put_date(&mut self.text, at);
+        self.text.push(b'T');
+        put_time_of_day(&mut self.text, at);
+        self.text.push(b'.');
+    }
 }
 
 /// Appends the date of `at`: `2026-11-22`.
@@ -72,12 +99,12 @@ fn put_digits<const N: usize>(out: &mut Vec<u8>, mut value: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{SECOND, put_micros, put_rfc3339};
+    use super::{Clock, SECOND, put_micros};
 
     fn rfc3339(at: u64) -> String {
         let mut out = Vec::new();
-        put_rfc3339(&mut out, at);
-        String::from_utf8(out).unwrap()
+        Clock::default().put_quoted(&mut out, at);
+        String::from_utf8(out).unwrap().trim_matches('"').to_owned()
     }
 
     #[test]
@@ -106,6 +133,16 @@ mod tests {
     fn fraction_has_nine_digits_and_the_last_instant_fits() {
         assert_eq!(rfc3339(1), "1970-01-01T00:00:00.000000001Z");
         assert_eq!(rfc3339(u64::MAX), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn an_instant_is_written_the_same_whatever_was_written_before() {
+        let mut clock = Clock::default();
+        for at in [0, 1, SECOND - 1, SECOND, 0, 59 * SECOND, 951_782_399 * SECOND, 951_782_400 * SECOND, u64::MAX] {
+            let mut out = Vec::new();
+            clock.put_quoted(&mut out, at);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("\"{}\"", rfc3339(at)));
+        }
     }
 
     #[test]

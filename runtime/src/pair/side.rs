@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
+
 use super::{MAX_PENDING, Span};
 use crate::packet::Timestamp;
 use crate::plugin::content::{Context, Message};
@@ -13,12 +15,15 @@ const MAX_GIVEN_UP: usize = 1024;
 /// Of a full table, one request in so many makes room.
 const EVICTED_SHARE: usize = 16;
 
+/// By ids, which senders choose: the hash is keyed.
+type ById<T> = HashMap<u64, T, RandomState>;
+
 /// A request that waits.
 #[derive(Clone, Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     pub(super) sequence: u64,
     pub(super) protocol: u16,
-    pub(super) part: Part,
+    pub(crate) part: Part,
     pub(super) context: Context,
     pub(super) first: Timestamp,
     pub(super) last: Option<Timestamp>,
@@ -33,7 +38,7 @@ pub(super) struct Pending {
 
 /// The replies to one request, summed.
 #[derive(Clone, Debug)]
-pub(super) struct Replies {
+pub(crate) struct Replies {
     pub(super) part: Part,
     pub(super) span: Span,
 }
@@ -72,21 +77,21 @@ impl Replies {
         Self { part: Part { content: message.content, bytes, count: 1 }, span }
     }
 
-    /// Sums a reply: the first one's content, unless a later one is worse.
-    pub(super) fn add(replies: &mut Option<Self>, message: Message, span: Span) {
+    /// Sums a reply: the first one's content, unless a later one is worse. Gives the content that is not kept.
+    pub(super) fn add(replies: &mut Option<Self>, message: Message, span: Span) -> Option<Box<Content>> {
         let Some(sum) = replies else {
             *replies = Some(Self::new(message, span));
-            return;
+            return None;
         };
         sum.span.last = sum.span.last.max(span.last);
         sum.part.bytes = sum.part.bytes.saturating_add(message.bytes);
         sum.part.count = sum.part.count.saturating_add(1);
         let is_error = |status| !matches!(status, Status::Ok | Status::Unknown);
         if is_error(message.content.status) && !is_error(sum.part.content.status) {
-            sum.part.content = message.content;
-        } else {
-            sum.part.content.completeness = sum.part.content.completeness.max(message.content.completeness);
+            return Some(std::mem::replace(&mut sum.part.content, message.content));
         }
+        sum.part.content.completeness = sum.part.content.completeness.max(message.content.completeness);
+        Some(message.content)
     }
 }
 
@@ -94,8 +99,8 @@ impl Replies {
 #[derive(Debug, Default)]
 pub(super) struct Side {
     // In boxes: an idle flow keeps the tables, which would hold several requests each.
-    by_id: HashMap<u64, Box<Pending>>,
-    aliases: HashMap<u64, u64>,
+    by_id: ById<Box<Pending>>,
+    aliases: ById<u64>,
     in_order: VecDeque<Box<Pending>>,
     given_up: VecDeque<u64>,
 }
@@ -132,14 +137,14 @@ impl Side {
     }
 
     /// Adds a request; gives those that had to make room, each with the reason.
-    pub(super) fn insert(&mut self, pending: Pending) -> Vec<(Pending, &'static str)> {
+    pub(super) fn insert(&mut self, pending: Box<Pending>) -> Vec<(Box<Pending>, &'static str)> {
         let mut displaced = Vec::new();
         match pending.part.content.id {
             Some(id) => {
-                let before = self.by_id.insert(id, Box::new(pending));
-                displaced.extend(before.map(|before| (self.forget_alias(*before), "superseded")));
+                let before = self.by_id.insert(id, pending);
+                displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
             }
-            None => self.in_order.push_back(Box::new(pending)),
+            None => self.in_order.push_back(pending),
         }
         if self.by_id.len() + self.in_order.len() > MAX_PENDING {
             displaced.extend(self.take_oldest().into_iter().map(|oldest| (oldest, "too many pending")));
@@ -171,21 +176,20 @@ impl Side {
     }
 
     /// Takes out a request that waits in order.
-    pub(super) fn take_in_order(&mut self, sequence: u64) -> Option<Pending> {
+    pub(super) fn take_in_order(&mut self, sequence: u64) -> Option<Box<Pending>> {
         let index = self.in_order.binary_search_by_key(&sequence, |pending| pending.sequence).ok()?;
-        self.in_order.remove(index).map(|pending| *pending)
+        self.in_order.remove(index)
     }
 
     /// Takes out the request that a response with this id answers.
-    pub(super) fn take(&mut self, id: Option<u64>) -> Option<Pending> {
-        let Some(id) = id else { return self.in_order.pop_front().map(|pending| *pending) };
-        let id = if self.by_id.contains_key(&id) { id } else { *self.aliases.get(&id)? };
-        let pending = self.by_id.remove(&id)?;
-        Some(self.forget_alias(*pending))
+    pub(super) fn take(&mut self, id: Option<u64>) -> Option<Box<Pending>> {
+        let Some(id) = id else { return self.in_order.pop_front() };
+        let pending = self.by_id.remove(&id).or_else(|| self.by_id.remove(self.aliases.get(&id)?))?;
+        Some(self.forget_alias(pending))
     }
 
     /// Puts a request back that expects further replies, perhaps under a second id.
-    pub(super) fn put_back(&mut self, mut pending: Pending, alias: Option<u64>) {
+    pub(super) fn put_back(&mut self, mut pending: Box<Pending>, alias: Option<u64>) {
         pending.is_being_answered = false;
         match pending.part.content.id {
             Some(id) => {
@@ -193,19 +197,19 @@ impl Side {
                 if let Some(alias) = alias {
                     self.aliases.insert(alias, id);
                 }
-                self.by_id.insert(id, Box::new(pending));
+                self.by_id.insert(id, pending);
             }
-            None => self.in_order.push_front(Box::new(pending)),
+            None => self.in_order.push_front(pending),
         }
     }
 
     /// Copies of the requests that have waited too long. They stay, marked, for their late answers.
-    pub(super) fn expire(&mut self, now: Timestamp, timeout: u64) -> Vec<Pending> {
+    pub(super) fn expire(&mut self, now: Timestamp, timeout: u64) -> Vec<Box<Pending>> {
         let is_due = |p: &&mut Box<Pending>| p.is_timed() && p.waits_since().saturating_add(timeout) <= now;
         let waiting = self.by_id.values_mut().chain(&mut self.in_order);
-        let mut expired: Vec<Pending> = Vec::new();
+        let mut expired: Vec<Box<Pending>> = Vec::new();
         for pending in waiting.filter(is_due) {
-            expired.push(Pending::clone(pending));
+            expired.push(pending.clone());
             pending.is_given_up = true;
             pending.part.content.attributes.clear();
         }
@@ -226,20 +230,20 @@ impl Side {
         waiting.filter(|pending| pending.is_timed()).map(|pending| pending.waits_since()).min()
     }
 
-    pub(super) fn drain(&mut self) -> Vec<Pending> {
+    pub(super) fn drain(&mut self) -> Vec<Box<Pending>> {
         let waiting = self.by_id.drain().map(|(_, pending)| pending).chain(self.in_order.drain(..));
-        let mut drained: Vec<Pending> = waiting.map(|pending| *pending).collect();
+        let mut drained: Vec<Box<Pending>> = waiting.collect();
         self.aliases.clear();
         self.given_up.clear();
         drained.sort_unstable_by_key(|pending| pending.sequence);
         drained
     }
 
-    pub(super) fn drain_in_order(&mut self) -> Vec<Pending> {
-        self.in_order.drain(..).map(|pending| *pending).collect()
+    pub(super) fn drain_in_order(&mut self) -> Vec<Box<Pending>> {
+        self.in_order.drain(..).collect()
     }
 
-    fn forget_alias(&mut self, mut pending: Pending) -> Pending {
+    fn forget_alias(&mut self, mut pending: Box<Pending>) -> Box<Pending> {
         if let Some(alias) = pending.alias.take() {
             self.aliases.remove(&alias);
         }
@@ -247,15 +251,15 @@ impl Side {
     }
 
     /// Takes out the oldest requests, so many at once that looking for them costs little each.
-    fn take_oldest(&mut self) -> Vec<Pending> {
+    fn take_oldest(&mut self) -> Vec<Box<Pending>> {
         let mut sequences: Vec<u64> = self.by_id.values().chain(&self.in_order).map(|p| p.sequence).collect();
         let (_, newest_of_them, _) = sequences.select_nth_unstable(MAX_PENDING / EVICTED_SHARE);
         let limit = *newest_of_them;
-        let mut oldest: Vec<Pending> = Vec::new();
+        let mut oldest: Vec<Box<Pending>> = Vec::new();
         let ids: Vec<u64> = self.by_id.iter().filter(|(_, p)| p.sequence <= limit).map(|(id, _)| *id).collect();
         oldest.extend(ids.into_iter().filter_map(|id| self.take(Some(id))));
         while self.in_order.front().is_some_and(|pending| pending.sequence <= limit) {
-            oldest.extend(self.in_order.pop_front().map(|pending| *pending));
+            oldest.extend(self.in_order.pop_front());
         }
         oldest.sort_unstable_by_key(|pending| pending.sequence);
         oldest
@@ -268,21 +272,21 @@ mod tests {
     use crate::plugin::content::{Context, Message, MessagePart};
     use crate::record::{Content, Kind};
 
-    fn request(sequence: u64, id: Option<u64>) -> Pending {
+    fn request(sequence: u64, id: Option<u64>) -> Box<Pending> {
         let message = Message {
             start: 0,
             end: 1,
             bytes: 1,
             kind: Kind::Request,
             protocol: 0,
-            content: Content { id, ..Content::default() },
+            content: Box::new(Content { id, ..Content::default() }),
             context: Context::default(),
             has_more_replies: false,
             next_id: None,
             part: MessagePart::Whole,
             is_cancel: false,
         };
-        Pending::new(sequence, message, 0)
+        Box::new(Pending::new(sequence, message, 0))
     }
 
     #[test]

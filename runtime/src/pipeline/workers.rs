@@ -15,7 +15,7 @@ use crate::merge::{Emitted, Merge};
 use crate::packet::{Segment, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowOptions, SHARDS, Shard, shard_of};
+use crate::shard::{FlowKey, FlowOptions, SHARDS, Shard};
 
 pub(super) use shed::ShedCounters;
 pub(super) use threads::Threads;
@@ -49,9 +49,10 @@ impl<'m, 's> Inline<'m, 's> {
 impl Workers for Inline<'_, '_> {
     fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
         self.packet = segment.packet;
-        let index = shard_of(segment);
+        let key = FlowKey::of(segment);
+        let index = key.shard();
         let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
-        shard.segment(segment, processes);
+        shard.take(key, segment, processes);
         hand_out(shard, index, (segment.packet, true), self.merge)
     }
 
@@ -72,13 +73,26 @@ impl Workers for Inline<'_, '_> {
         Ok(())
     }
 
+    fn settle(&mut self) -> io::Result<()> {
+        self.merge.flush()
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.merge.flush()
     }
 }
 
 fn hand_out(shard: &mut Shard, index: usize, at: (u64, bool), merge: &mut Merge<'_>) -> io::Result<()> {
-    emitted(shard, index, at).try_for_each(|emitted| merge.push(emitted))
+    if !shard.has_output() {
+        return Ok(());
+    }
+    let mut count = 0;
+    for emitted in emitted(shard, index, at) {
+        merge.push(emitted)?;
+        count += 1;
+    }
+    shard.take_spares(&mut merge.spares, count);
+    Ok(())
 }
 
 /// What a shard gave out at a packet: at the segment itself, or at a tick before it.

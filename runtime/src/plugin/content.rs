@@ -3,10 +3,12 @@
 //! that does not exist is the guest's fault, and the answer as a whole is refused.
 
 use protap_plugin::contract::memory::{Fault, MAX_ANSWER, Memory};
-use protap_plugin::contract::{self, Attribute, MAX_CONTEXT, Str, completeness, kind, message, status, tag};
+use protap_plugin::contract::{self, Attribute, Str, completeness, kind, message, status, tag};
 
+pub use crate::plugin::context::Context;
 use crate::plugin::instance::CallError;
-use crate::record::{Completeness, Content, Kind, PluginIdentity, Status, Text, Value};
+use crate::plugin::words::Words;
+use crate::record::{Completeness, Content, Kind, PluginIdentity, SmolStr, Spares, Status, Text, Value};
 
 /// One message of an answer.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub struct Message {
     /// Index into the plugin's protocols.
     pub protocol: u16,
     /// What it says.
-    pub content: Content,
+    pub content: Box<Content>,
     /// For its response.
     pub context: Context,
     /// More responses to the same request follow.
@@ -48,82 +50,74 @@ pub enum MessagePart {
     Finish(u32),
 }
 
-/// What a request left with the host for its response: at most [`MAX_CONTEXT`] bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Context {
-    bytes: [u8; MAX_CONTEXT],
-    len: u8,
-}
-
-impl Default for Context {
-    fn default() -> Self {
-        Self { bytes: [0; MAX_CONTEXT], len: 0 }
-    }
-}
-
-impl Context {
-    /// The bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    fn new(bytes: &[u8]) -> Option<Self> {
-        let mut context = Self { bytes: [0; MAX_CONTEXT], len: u8::try_from(bytes.len()).ok()? };
-        context.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(context)
-    }
-}
-
 /// A fact of an answer: namespace, key, value.
-pub type Fact = (u32, String, String);
+pub type Fact = (u32, SmolStr, SmolStr);
+
+/// An attribute to be filled in place: what is put together elsewhere, field by field, cannot be moved at once.
+const BLANK: (u16, Value) = (0, Value::Bool(false));
 
 /// Reads the parts of an answer.
 #[derive(Debug)]
 pub struct ContentReader<'a> {
     memory: Memory<'a>,
     identity: &'a PluginIdentity,
+    words: &'a mut Words,
+    spares: &'a mut Spares,
     /// Bytes that the answer may still come to.
     room: usize,
-    /// Strings that were not UTF-8.
-    pub replaced_strings: u64,
 }
 
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
-    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity) -> Self {
-        Self { memory, identity, room: MAX_ANSWER as usize, replaced_strings: 0 }
+    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity, words: &'a mut Words, spares: &'a mut Spares) -> Self {
+        Self { memory, identity, words, spares, room: MAX_ANSWER as usize }
     }
 
-    /// All messages of the answer.
-    pub fn messages(&mut self, result: &contract::ParseResult) -> Result<Vec<Message>, CallError> {
-        let messages = self.memory.messages(result)?;
-        collect(result.message_count, messages.map(|message| self.message(&message)))
+    /// Adds all messages of the answer.
+    pub fn messages(&mut self, result: &contract::ParseResult, into: &mut Vec<Message>) -> Result<(), CallError> {
+        for message in self.memory.messages(result)? {
+            into.push(self.message(&message)?);
+        }
+        Ok(())
     }
 
     /// All facts of the answer.
     pub fn facts(&mut self, result: &contract::ParseResult) -> Result<Vec<Fact>, CallError> {
+        if result.fact_count == 0 {
+            return Ok(Vec::new());
+        }
         let facts = self.memory.facts(result)?.map(|fact| {
             self.namespace(fact.namespace)?;
-            let key = self.text("fact key", fact.key)?.unwrap_or_default();
-            let value = self.text("fact value", fact.value)?.unwrap_or_default();
+            let key = self.word("fact key", fact.key)?;
+            let value = self.word("fact value", fact.value)?;
             Ok((fact.namespace, key, value))
         });
         collect(result.fact_count, facts)
     }
 
     /// A string for people: a reason.
-    pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<String>, CallError> {
-        let Some(bytes) = self.memory.string(what, string)? else { return Ok(None) };
-        self.count(bytes.len(), 1)?;
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text.to_owned())),
-            Err(_) => {
-                self.replaced_strings += 1;
-                Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
-            }
+    pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<SmolStr>, CallError> {
+        let mut text = None;
+        self.put_text(what, string, &mut text)?;
+        Ok(text)
+    }
+
+    /// Reads a string to where it belongs, if there is one. To hand it on as a result would cost more than to read it.
+    #[inline]
+    fn put_text(&mut self, what: &'static str, string: Str, into: &mut Option<SmolStr>) -> Result<(), CallError> {
+        if let Some(bytes) = self.memory.string(what, string)? {
+            self.count(bytes.len(), 1)?;
+            *into = Some(self.words.word(bytes));
         }
+        Ok(())
+    }
+
+    /// A string of which an absent one is an empty one.
+    fn word(&mut self, what: &'static str, string: Str) -> Result<SmolStr, CallError> {
+        let bytes = self.memory.string(what, string)?.unwrap_or_default();
+        self.count(bytes.len(), 1)?;
+        Ok(self.words.word(bytes))
     }
 
     fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
@@ -152,83 +146,108 @@ impl<'a> ContentReader<'a> {
         })
     }
 
-    fn content(&mut self, message: &contract::Message) -> Result<Content, CallError> {
+    fn content(&mut self, message: &contract::Message) -> Result<Box<Content>, CallError> {
         let is = |bit| message.flags & bit != 0;
-        Ok(Content {
-            id: is(message::HAS_ID).then_some(message.id),
-            type_name: self.text("type", message.type_name)?,
-            version: self.text("version", message.version)?,
-            domain: self.text("domain", message.domain)?,
-            resource: self.resource("resource", message.resource, message.resource_facts)?,
-            endpoint: self.resource("endpoint", message.endpoint, message.resource_facts)?,
-            status: status_of(message.status)?,
-            code: is(message::HAS_CODE).then_some(message.code),
-            exception: self.text("exception", message.exception)?,
-            result: self.text("result", message.result)?,
-            completeness: completeness_of(message.completeness)?,
-            reason: self.text("reason", message.reason)?,
-            is_long_poll: is(message::LONG_POLL),
-            attributes: self.attributes(message)?,
-            extra: None,
-        })
+        let mut content = self.spares.content();
+        content.id = is(message::HAS_ID).then_some(message.id);
+        self.put_text("type", message.type_name, &mut content.type_name)?;
+        self.put_text("version", message.version, &mut content.version)?;
+        self.put_text("domain", message.domain, &mut content.domain)?;
+        let facts = message.resource_facts;
+        self.put_resource("resource", (message.resource, facts), &mut content.resource)?;
+        self.put_resource("endpoint", (message.endpoint, facts), &mut content.endpoint)?;
+        content.status = status_of(message.status)?;
+        content.code = is(message::HAS_CODE).then_some(message.code);
+        self.put_text("exception", message.exception, &mut content.exception)?;
+        self.put_text("result", message.result, &mut content.result)?;
+        content.completeness = completeness_of(message.completeness)?;
+        self.put_text("reason", message.reason, &mut content.reason)?;
+        content.is_long_poll = is(message::LONG_POLL);
+        self.put_attributes(message, &mut content.attributes)?;
+        Ok(content)
     }
 
     fn context(&self, string: Str) -> Result<Context, CallError> {
         let bytes = self.memory.string("context", string)?.unwrap_or_default();
-        Context::new(bytes).filter(|_| bytes.len() <= MAX_CONTEXT).ok_or(CallError::Result(Fault::TooMany("context")))
+        Context::new(bytes).ok_or(CallError::Result(Fault::TooMany("context")))
     }
 
-    fn resource(&mut self, what: &'static str, string: Str, facts: u16) -> Result<Option<Text>, CallError> {
-        let Some(text) = self.text(what, string)? else { return Ok(None) };
-        match u32::from(facts).checked_sub(1) {
-            None => Ok(Some(Text::Plain(text))),
-            Some(namespace) => self.namespace(namespace).map(|()| Some(Text::Ref(namespace, text))),
-        }
+    fn put_resource(
+        &mut self,
+        what: &'static str,
+        (string, facts): (Str, u16),
+        into: &mut Option<Text>,
+    ) -> Result<(), CallError> {
+        let Some(bytes) = self.memory.string(what, string)? else { return Ok(()) };
+        self.count(bytes.len(), 1)?;
+        *into = Some(match u32::from(facts).checked_sub(1) {
+            None => Text::Plain(self.words.word(bytes)),
+            Some(namespace) => {
+                self.namespace(namespace)?;
+                Text::Ref(namespace, self.words.word(bytes))
+            }
+        });
+        Ok(())
     }
 
-    fn attributes(&mut self, message: &contract::Message) -> Result<Vec<(u16, Value)>, CallError> {
+    fn put_attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
-        let attributes = attributes.map(|attribute| {
+        if into.capacity() < message.attributes.len as usize {
+            // Rounded up: it is used again for other messages.
+            into.reserve_exact((message.attributes.len as usize).next_multiple_of(8));
+        }
+        for attribute in attributes {
             if usize::from(attribute.index) >= self.identity.attributes.len() {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
-            self.value(&attribute).map(|value| (attribute.index, value))
-        });
-        collect(message.attributes.len, attributes)
+            into.push(BLANK);
+            if let Some((index, value)) = into.last_mut() {
+                *index = attribute.index;
+                self.put_value(&attribute, value)?;
+            }
+        }
+        Ok(())
     }
 
-    fn value(&mut self, attribute: &contract::Attribute) -> Result<Value, CallError> {
+    fn put_value(&mut self, attribute: &contract::Attribute, into: &mut Value) -> Result<(), CallError> {
         let string = Str::from_value(attribute.value);
-        Ok(match attribute.tag {
-            tag::STR => Value::Str(Text::Plain(self.text("attribute", string)?.unwrap_or_default())),
-            tag::I64 => Value::I64(attribute.value.cast_signed()),
-            tag::F64 => Value::F64(f64::from_bits(attribute.value)),
-            tag::BOOL => Value::Bool(attribute.value != 0),
-            tag::LIST => Value::List(self.list(string, None)?),
+        match attribute.tag {
+            tag::STR => {
+                let bytes = self.memory.string("attribute", string)?.unwrap_or_default();
+                self.count(bytes.len(), 1)?;
+                *into = Value::Str(Text::Plain(self.words.word(bytes)));
+            }
+            tag::I64 => *into = Value::I64(attribute.value.cast_signed()),
+            tag::F64 => *into = Value::F64(f64::from_bits(attribute.value)),
+            tag::BOOL => *into = Value::Bool(attribute.value != 0),
+            tag::LIST => *into = Value::List(self.list(string, None)?),
             tag::REF => {
                 self.namespace(attribute.aux)?;
-                Value::Str(Text::Ref(attribute.aux, self.text("attribute", string)?.unwrap_or_default()))
+                *into = Value::Str(Text::Ref(attribute.aux, self.word("attribute", string)?));
             }
             tag::REF_LIST => {
                 self.namespace(attribute.aux)?;
-                Value::List(self.list(string, Some(attribute.aux))?)
+                *into = Value::List(self.list(string, Some(attribute.aux))?);
             }
             _ => return Err(CallError::Violation("an unknown attribute tag")),
-        })
+        }
+        Ok(())
     }
 
     fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
         let elements = self.memory.list("list", list)?;
         self.count(Str::SIZE, list.len)?;
-        let elements = elements.map(|element| {
-            let text = self.text("list element", element)?.unwrap_or_default();
-            Ok(match namespace {
+        let mut texts = self.spares.list();
+        texts.reserve_exact(list.len as usize);
+        for element in elements {
+            let text = self.word("list element", element)?;
+            texts.push(match namespace {
                 Some(namespace) => Text::Ref(namespace, text),
                 None => Text::Plain(text),
-            })
-        });
-        collect(list.len, elements)
+            });
+        }
+        Ok(texts)
     }
 
     /// What lies in the guest's memory once may be pointed to any number of times; it is bounded as it is copied.
@@ -247,7 +266,7 @@ impl<'a> ContentReader<'a> {
 }
 
 /// Collects as many elements as were counted, and checked, before: a vector that grows as it goes is allocated several
-/// times, and for four messages at first.
+/// times.
 fn collect<T>(count: u32, elements: impl Iterator<Item = Result<T, CallError>>) -> Result<Vec<T>, CallError> {
     let mut collected = Vec::with_capacity(count as usize);
     for element in elements {
@@ -297,7 +316,7 @@ fn part_of(flags: u32, handle: u32) -> Result<MessagePart, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Str};
+    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Spares, Str, Words};
     use protap_plugin::contract::memory::{MAX_ANSWER, MAX_STR};
 
     #[test]
@@ -310,7 +329,8 @@ mod tests {
             attributes: Vec::new(),
             facts: Vec::new(),
         };
-        let mut reader = ContentReader::new(Memory(&memory), &identity);
+        let (mut words, mut spares) = (Words::default(), Spares::default());
+        let mut reader = ContentReader::new(Memory(&memory), &identity, &mut words, &mut spares);
         let mut read = || reader.text("type", Str { ptr: 0, len: MAX_STR });
         assert_eq!((0..MAX_ANSWER / MAX_STR).filter(|_| read().is_ok()).count(), 16);
         assert_eq!(read(), Err(CallError::Result(Fault::TooMany("answer"))));

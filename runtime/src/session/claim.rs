@@ -59,7 +59,7 @@ impl Session {
             transport: self.transport,
             ends: self.ends,
             is_opened: self.is_opened,
-            processes: self.processes.as_deref().cloned(),
+            processes: self.processes.as_deref().map(|processes| processes.by_end.clone()),
             now: cx.now,
         }
     }

@@ -1,11 +1,11 @@
 //! What a plugin emitted, until its last byte has passed: messages whose end lies ahead wait here. Then they are paired.
 
-use super::{Lane, Output, Session, SessionContext};
+use super::{Lane, Session, SessionContext};
 use crate::packet::Timestamp;
 use crate::pair::{Pairing, RequestKey, Span};
 use crate::plugin::content::Message;
 use crate::reassembly::Direction;
-use crate::record::{Kind, Record};
+use crate::record::{Kind, Outlet};
 use crate::stream::Tail;
 
 /// Messages of one direction that may wait for their last byte. Only a plugin that lies about ends gets there; the
@@ -37,8 +37,13 @@ impl Waiting {
 
 impl Session {
     /// Takes the messages of one answer.
-    pub(super) fn take_messages(&mut self, direction: Direction, messages: Vec<Message>, cx: &mut SessionContext<'_>) {
-        for message in messages {
+    pub(super) fn take_messages(
+        &mut self,
+        direction: Direction,
+        messages: &mut Vec<Message>,
+        cx: &mut SessionContext<'_>,
+    ) {
+        for message in messages.drain(..) {
             self.fruitless_resyncs = 0;
             let Some(streams) = &mut self.streams else { return };
             let lane = streams.lane_mut(direction);
@@ -83,6 +88,17 @@ impl Session {
         let (end, kind) = (message.end, message.kind);
         let is_from_server = self.is_from_server(direction);
         let is_stray = kind == Kind::Request && message.content.id.is_none() && self.is_out_of_step;
+        // Most messages have passed when their plugin tells of them.
+        if let Some(last) = self.has_passed(direction, end, cx) {
+            if kind != Kind::Request || is_stray {
+                return self.pair(direction, message, Span { first, last }, cx);
+            }
+            let key = self.add_request(is_from_server, message, first, cx);
+            if let (Some(key), Some(pairing)) = (key, &mut self.pairing) {
+                pairing.request_ended(key, last);
+            }
+            return;
+        }
         let what = if kind == Kind::Request && !is_stray {
             let Some(key) = self.add_request(is_from_server, message, first, cx) else { return };
             Awaited::Request(key)
@@ -94,19 +110,24 @@ impl Session {
         self.complete(direction, cx);
     }
 
+    /// When the last byte of a message came that ends at `end`, if that has passed and no other message waits before it.
+    fn has_passed(&self, direction: Direction, end: u64, cx: &SessionContext<'_>) -> Option<Timestamp> {
+        let lane = self.streams.as_ref()?.lane(direction);
+        let has_passed = lane.waiting.is_empty() && end <= lane.stream.end();
+        has_passed.then(|| lane.stream.marks.at(end.saturating_sub(1)).unwrap_or(cx.now))
+    }
+
     pub(super) fn pair(&mut self, direction: Direction, message: Message, span: Span, cx: &mut SessionContext<'_>) {
-        let Some(flow) = self.pairing_flow(cx) else { return };
         let is_from_server = self.is_from_server(direction);
-        let mut records = Vec::new();
+        let Some((flow, pairing)) = self.pairing_flow(cx.plugins, cx.has_each_response) else { return };
+        let mut out = Outlet { out: cx.out, spares: cx.spares };
         match message.kind {
             Kind::Response => {
-                let pairing = self.pairing.get_or_insert_default();
-                pairing.response(&flow, is_from_server, message, span, &mut records);
+                pairing.get_or_insert_default().response(&flow, is_from_server, message, span, &mut out);
             }
-            Kind::OneWay => records.push(Pairing::one_way(&flow, is_from_server, message, span)),
-            Kind::Request => records.push(Pairing::stray(&flow, is_from_server, message, span)),
+            Kind::OneWay => Pairing::one_way(&flow, is_from_server, message, span, &mut out),
+            Kind::Request => Pairing::stray(&flow, is_from_server, message, span, &mut out),
         }
-        emit(records, cx);
     }
 
     pub(super) fn is_from_server(&self, direction: Direction) -> bool {
@@ -124,8 +145,4 @@ impl Lane {
         let at = self.waiting.partition_point(|before| before.end <= waiting.end);
         self.waiting.insert(at, waiting);
     }
-}
-
-pub(super) fn emit(records: impl IntoIterator<Item = Box<Record>>, cx: &mut SessionContext<'_>) {
-    cx.out.extend(records.into_iter().map(Output::Record));
 }

@@ -1,18 +1,17 @@
 //! The plugin's calls for one direction: hand it the window, and do what its verb says, until it wants more bytes
 //! than there are. Whatever a plugin answers, each round either takes bytes away, waits for bytes, or ends.
 
-use protap_plugin::contract::{ParseResult, flag, verb};
+use protap_plugin::contract::{ParseResult, verb};
 
-use super::hooks::Hooked;
+use super::call::{Round, consumed};
 use super::{MAX_FRUITLESS_RESYNCS, MAX_HANDOVERS, Session, SessionContext, State};
 use crate::infer::Piece;
 use crate::packet::Transport;
-use crate::plugin::deepflow::FlowView;
 use crate::plugin::instance::CallError;
 use crate::quarantine::Scene;
 use crate::reassembly::Direction;
-use crate::running::{Answer, CallKind, Handle, ParseArguments, Standing};
-use crate::stream::{Mode, Stream, Tail};
+use crate::running::{CallKind, Handle, Standing};
+use crate::stream::{Mode, Tail};
 
 /// What comes after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +20,6 @@ enum Next {
     Again,
     /// More bytes.
     Wait,
-}
-
-/// What a call was about.
-#[derive(Clone, Copy, Debug)]
-struct Round {
-    plugin: usize,
-    direction: Direction,
-    /// Length of the window.
-    len: usize,
-    /// Most that the window can hold.
-    max: usize,
-    /// Nothing contiguous can follow the window.
-    is_last: bool,
 }
 
 impl Session {
@@ -112,10 +98,13 @@ impl Session {
     fn skip_on(&mut self, direction: Direction, cx: &mut SessionContext<'_>) -> bool {
         let Some(streams) = &mut self.streams else { return false };
         let absorbed = streams.lane_mut(direction).stream.absorb_gap();
+        if absorbed == 0 {
+            return false;
+        }
         cx.counters.absorbed_bytes += absorbed;
         self.count(cx, |stats| stats.truncated_bytes += absorbed);
         self.complete(direction, cx);
-        absorbed > 0
+        true
     }
 
     fn parse_once(&mut self, round: Round, handle: Handle, cx: &mut SessionContext<'_>) -> Result<Next, CallError> {
@@ -353,100 +342,5 @@ impl Session {
             cx.plugins.give_up(plugin, handle);
         }
         self.release(plugin, "plugin fault", cx);
-    }
-
-    /// Makes the call, and takes messages and facts from the answer.
-    fn call(
-        &mut self,
-        kind: CallKind,
-        round: Round,
-        handle: Handle,
-        cx: &mut SessionContext<'_>,
-    ) -> Result<ParseResult, CallError> {
-        let direction = self.open_flags_of(round.direction);
-        let Some(streams) = &mut self.streams else { return Err(CallError::Violation("no streams")) };
-        let stream = &streams.lane_mut(round.direction).stream;
-        let flags = call_flags(kind, round, stream, direction);
-        let gap = if let Tail::Gap(len) = stream.tail { len } else { 0 };
-        let (offset, window) = (stream.base(), stream.window(round.max));
-        let flow = FlowView {
-            id: self.id,
-            transport: self.transport,
-            ends: self.ends,
-            processes: self.processes.as_deref(),
-            is_from_first: round.direction == Direction::ToServer,
-            is_response: flags & flag::TO_CLIENT != 0,
-            now: cx.now,
-        };
-        let piece_at = stream.piece_at;
-        let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now, piece_at, flow };
-        let mut answer = cx.plugins.parse(round.plugin, kind, arguments, &mut self.pairing)?;
-        check(kind, round, &answer)?;
-        if !cx.plugins.hooked().is_empty() {
-            let hooked = Hooked { plugin: round.plugin, handle, offset, window, flow, banned: &mut self.banned };
-            hooked.call(&mut answer.messages, cx);
-        }
-        if let Some(plugin) = cx.plugins.plugin_of(round.plugin, handle) {
-            let facts = answer.facts.into_iter();
-            cx.out.extend(facts.map(|fact| super::Output::Fact(plugin.identity.clone(), fact)));
-        }
-        self.take_messages(round.direction, answer.messages, cx);
-        Ok(answer.result)
-    }
-
-    pub(super) fn open_flags(&self) -> u32 {
-        if self.transport == Transport::Udp { flag::DATAGRAM } else { 0 }
-    }
-
-    fn open_flags_of(&self, direction: Direction) -> u32 {
-        let to_client = (direction == Direction::ToClient) ^ self.is_turned;
-        self.open_flags() | if to_client { flag::TO_CLIENT } else { 0 }
-    }
-}
-
-fn call_flags(kind: CallKind, round: Round, stream: &Stream, direction: u32) -> u32 {
-    let base = Some(stream.base());
-    let is = |is_set, bit| if is_set { bit } else { 0 };
-    let tail = match stream.tail {
-        Tail::Gap(_) if round.is_last && kind == CallKind::Parse => flag::GAP,
-        Tail::Ended if round.is_last => flag::END,
-        _ => 0,
-    };
-    let hints = match kind {
-        CallKind::Parse => 0,
-        CallKind::Resync => {
-            let is_expected = stream.expected_at == base || stream.is_at_boundary();
-            is(stream.turnaround_at == base, flag::TURNAROUND)
-                | is(is_expected, flag::EXPECTED)
-                | is(stream.is_at_boundary(), flag::BOUNDARY)
-        }
-    };
-    direction | tail | hints
-}
-
-/// Whether an answer makes sense, before anything of it is believed.
-fn check(kind: CallKind, round: Round, answer: &Answer) -> Result<(), CallError> {
-    let Answer { result, messages, facts } = answer;
-    let left = (round.len - consumed(result, round)?) as u64;
-    let why = match (kind, result.verb) {
-        (CallKind::Resync, _) if !(messages.is_empty() && facts.is_empty()) => {
-            "says something while it looks for a frame"
-        }
-        (CallKind::Parse, verb::FOUND..) => "an unknown verb",
-        (CallKind::Parse, verb::SKIP) if result.amount == 0 => "skips nothing",
-        (CallKind::Parse, _) if round.is_last => return Ok(()),
-        (CallKind::Parse, verb::MORE) if result.consumed == 0 => "no progress",
-        (CallKind::Parse, verb::NEED) if result.amount <= left => "needs no more than it was given",
-        (CallKind::Parse, verb::NEED) if result.amount > round.max as u64 => "needs more than its window",
-        (CallKind::Parse, verb::LOST) => "lost without a gap",
-        _ => return Ok(()),
-    };
-    Err(CallError::Violation(why))
-}
-
-fn consumed(result: &ParseResult, round: Round) -> Result<usize, CallError> {
-    match usize::try_from(result.consumed) {
-        Ok(consumed) if consumed <= round.len => Ok(consumed),
-        _ => Err(CallError::Violation("consumed more than it was given")),
     }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use super::{Session, SessionContext};
 use crate::packet::Timestamp;
-use crate::pair::{Pairing, RequestKey, Span};
+use crate::pair::{RequestKey, Span};
 use crate::plugin::content::{Message, MessagePart};
 use crate::reassembly::Direction;
-use crate::record::{Completeness, Kind};
+use crate::record::{Completeness, Kind, Outlet};
 
 /// Messages in parts that may be open in one direction of a flow.
 const MAX_PARTS: usize = 256;
@@ -181,7 +181,7 @@ impl Session {
     ) {
         if message.content.completeness == Completeness::Full {
             message.content.completeness = Completeness::Partial;
-            message.content.reason = Some(reason.to_owned());
+            message.content.reason = Some(reason.into());
         }
         let Some(streams) = &mut self.streams else { return };
         let stream = &streams.lane_mut(direction).stream;
@@ -197,12 +197,9 @@ impl Session {
         first: Timestamp,
         cx: &mut SessionContext<'_>,
     ) -> Option<RequestKey> {
-        let flow = self.pairing_flow(cx)?;
-        let mut records = Vec::new();
-        let pairing: &mut Pairing = self.pairing.get_or_insert_default();
-        let key = pairing.request(&flow, is_from_server, message, first, &mut records);
-        super::complete::emit(records, cx);
-        Some(key)
+        let (flow, pairing) = self.pairing_flow(cx.plugins, cx.has_each_response)?;
+        let mut out = Outlet { out: cx.out, spares: cx.spares };
+        Some(pairing.get_or_insert_default().request(&flow, is_from_server, message, first, &mut out))
     }
 }
 
@@ -212,5 +209,5 @@ fn amend(message: &mut Message, part: Message) {
     message.bytes = message.bytes.saturating_add(part.bytes);
     message.has_more_replies |= part.has_more_replies;
     message.next_id = part.next_id.or(message.next_id);
-    message.content.amend(part.content);
+    message.content.amend(*part.content);
 }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::emit::outcome;
 use crate::record::{Completeness, Part, Record, Status};
 use crate::summary::histogram::LatencyHistogram;
@@ -106,7 +108,7 @@ impl Operation {
 /// Records by operation, a bounded number of which are told apart.
 #[derive(Debug)]
 pub struct OperationStats {
-    operations: HashMap<Box<[u8]>, Operation>,
+    operations: HashMap<Box<[u8]>, Operation, RandomState>,
     other: Operation,
     limit: usize,
     /// The key of the last record; kept so that counting does not allocate.
@@ -123,7 +125,7 @@ impl OperationStats {
     /// Tells up to `limit` operations apart.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { operations: HashMap::new(), other: Operation::default(), limit, key: Vec::new() }
+        Self { operations: HashMap::default(), other: Operation::default(), limit, key: Vec::new() }
     }
 
     /// Counts one record.
@@ -200,8 +202,8 @@ mod tests {
         for version in 0..40 {
             for record in [produce(), failed_fetch()] {
                 let mut record = record;
-                record.request.as_mut().unwrap().content.version = Some((version / 2).to_string());
-                record.request.as_mut().unwrap().content.type_name = Some("Api".to_owned());
+                record.request.as_mut().unwrap().content.version = Some((version / 2).to_string().into());
+                record.request.as_mut().unwrap().content.type_name = Some("Api".into());
                 record.request.as_mut().unwrap().content.is_long_poll = false;
                 stats.observe(&record);
             }
@@ -211,7 +213,7 @@ mod tests {
         assert_eq!((rows.len(), row(&rows[3])), (20, ("3".to_owned(), 4, 2, 2, 0)));
         for version in 0..1_000 {
             let mut record = produce();
-            record.request.as_mut().unwrap().content.version = Some(version.to_string());
+            record.request.as_mut().unwrap().content.version = Some(version.to_string().into());
             stats.observe(&record);
         }
         assert_eq!(stats.sorted()[0].versions.len(), 32);

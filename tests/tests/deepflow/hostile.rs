@@ -223,19 +223,19 @@ fn what_never_ends_is_ended_by_the_clock_too() {
     );
 }
 
-/// A guest's memory does not outlive a trap: this one counts its calls, and traps from the 61st on.
+/// A guest's memory does not outlive a trap: this one counts its calls, and traps from the 31st on.
 #[test]
 fn a_trapped_guest_is_made_anew_and_its_other_flows_lose_nothing() {
     let mut guest = WatGuest::sound("counts", b'c');
     before(
         &mut guest,
         "(i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
-        (if (i32.gt_u (i32.load (i32.const 16)) (i32.const 60)) (then unreachable))",
+        (if (i32.gt_u (i32.load (i32.const 16)) (i32.const 30)) (then unreachable))",
     );
     let flows = (0..64).map(|n| conversation(20_000 + n, 7000, b'c', u64::from(n) * 1_000_000));
     let file = guest.file(&scratch("deepflow-counts"));
     let outcome = read_with(&load([file.as_path()]), to_file(&mixed(flows), Link::Ethernet), 1);
-    // A trap in each of the 16 shards at the most, for its 60 calls; each costs its own flow and no other.
+    // A trap in each of the 16 shards at the most, for its 30 calls; each costs its own flow and no other.
     let traps = usize::try_from(outcome.plugin("counts")["traps"].as_u64().expect("a number")).expect("few");
     assert!((1..=16).contains(&traps), "{traps} traps");
     assert!(outcome.records.len() >= (64 - traps) * ROUNDS, "{} records, {traps} traps", outcome.records.len());

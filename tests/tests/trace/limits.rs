@@ -18,20 +18,20 @@ const NO_BTF: &str = "mount -t tmpfs none /sys/kernel/btf";
 const NO_TRACEFS: &str = "umount -q /sys/kernel/tracing /sys/kernel/debug; mount -t tmpfs none /sys/kernel/tracing";
 
 /// Why nothing can be tried here, if so.
-fn cannot() -> Option<String> {
+pub(super) fn cannot() -> Option<String> {
     let check = || say(&mut trace_after(MOUNTED, &[], &["--check"]));
     ["unshare", "setpriv", "redis-cli", "prlimit"].into_iter().try_for_each(has).and_then(|()| check()).err()
 }
 
 /// Ends soon by itself.
-fn run(mounts: &str, by_way_of: &[&str], arguments: &[&str]) -> Run {
+pub(super) fn run(mounts: &str, by_way_of: &[&str], arguments: &[&str]) -> Run {
     let redis = plugin("redis");
     let always = ["-q", "-p", text(&redis), "--duration", "1"];
     finished(trace_after(mounts, by_way_of, &[&always, arguments].concat()).output().expect("it starts"))
 }
 
 /// It fails with one line that says what to do.
-fn is_told(run: &Run, advice: &str) {
+pub(super) fn is_told(run: &Run, advice: &str) {
     assert_eq!((run.status, run.err.lines().count()), (1, 1), "{}", run.err);
     assert!(run.err.contains(advice), "{}", run.err);
 }

@@ -18,15 +18,15 @@ use super::harness::{self, FRONT_ENDS, Killed, Namespace, has, interrupt, port, 
 const SETTLE: Duration = Duration::from_millis(600);
 
 /// A TLS server in a namespace of its own.
-struct Server {
-    namespace: Namespace,
-    folder: PathBuf,
-    port: String,
+pub(super) struct Server {
+    pub(super) namespace: Namespace,
+    pub(super) folder: PathBuf,
+    pub(super) port: String,
     child: Killed,
 }
 
 impl Server {
-    fn start(case: &str) -> Result<Self, String> {
+    pub(super) fn start(case: &str) -> Result<Self, String> {
         ["ip", "python3", "redis-server", "openssl"].into_iter().try_for_each(has)?;
         let port = port();
         let namespace = Namespace::new(&port)?;

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use caps::{CapSet, Capability};
+
 use super::TraceOptions;
 use super::front_end::FrontEnd;
 use super::kernel::{Kernel, Probes};
@@ -21,11 +23,6 @@ pub struct TraceCheck {
     pub finding: String,
 }
 
-/// linux/capability.h
-const CAP_SYS_PTRACE: u32 = 19;
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
 /// Where a cgroup (v2) hierarchy is usually mounted.
 const CGROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
@@ -119,26 +116,35 @@ fn capabilities() -> TraceCheck {
 
 /// Whether this process may load and attach the programs, as far as capabilities go.
 pub(super) fn has_capabilities() -> bool {
-    has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
+    has(Capability::CAP_SYS_ADMIN) || (has(Capability::CAP_BPF) && has(Capability::CAP_PERFMON))
 }
 
 /// Whether this process may look into those of other users.
 pub(super) fn may_look() -> bool {
-    has(CAP_SYS_PTRACE)
+    has(Capability::CAP_SYS_PTRACE)
 }
 
-fn has(capability: u32) -> bool {
-    let status = read("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    effective >> capability & 1 == 1
+fn has(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
+}
+
+/// What a kernel says that lets nobody read its memory.
+pub(super) const LOCKED_DOWN: &str =
+    "the kernel is locked down (confidentiality), so BPF must not read memory: boot with lockdown=integrity or none";
+
+/// The modes of lockdown, the one that holds in brackets.
+fn lockdown_modes() -> Option<String> {
+    read("/sys/kernel/security/lockdown")
+}
+
+/// Whether nothing may read the kernel's memory.
+pub(super) fn is_locked_down() -> bool {
+    lockdown_modes().is_some_and(|modes| modes.contains("[confidentiality]"))
 }
 
 fn lockdown() -> TraceCheck {
-    match read("/sys/kernel/security/lockdown") {
-        Some(modes) if modes.contains("[confidentiality]") => {
-            line(false, "lockdown", "confidentiality: BPF must not read memory, boot with lockdown=integrity or none")
-        }
+    match lockdown_modes() {
+        Some(_) if is_locked_down() => line(false, "lockdown", LOCKED_DOWN),
         Some(modes) => line(true, "lockdown", modes),
         None => line(None, "lockdown", "cannot be read"),
     }
@@ -165,7 +171,7 @@ fn tls_probes(options: &TraceOptions) -> TraceCheck {
 }
 
 fn tls_libraries() -> TraceCheck {
-    let libraries = Libraries::new(&[]).look(true);
+    let libraries = Libraries::new(None).look(true);
     let count = libraries.iter().filter(|news| matches!(news, News::Library(_))).count();
     let of = if may_look() { "of all processes" } else { "of this user's processes alone: CAP_SYS_PTRACE is missing" };
     line(None, "--tls: libraries", format!("{count} files with OpenSSL's or BoringSSL's functions, {of}"))

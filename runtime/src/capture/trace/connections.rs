@@ -1,9 +1,8 @@
 //! Socket events in, the segments out that would have carried them: what a packet capture of the same connection would have
 //! seen, so that reassembly takes each byte once whichever end it was seen at, and fills one end's holes from the other's.
 //!
-//! **Which end counts.** Where both are traced, what the server sent comes [`SERVER_DELAY`] later than the client's receipt of
-//! it, and what the client sent before the server's receipt: so times are the client's, and the server's bytes are there
-//! when the client's were lost.
+//! **Which end counts.** Where both are traced, the client's tells, so that times are the client's; the server's bytes are there
+//! when the client's were lost. See [`turn`].
 //!
 //! **What is missing for good.** Calls on one socket follow one another (where they do not, the kernel side gives the bytes
 //! up), so a call that begins behind the end of the last one tells of bytes that were not seen: sent from a file, moved
@@ -17,6 +16,7 @@ mod plaintext;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use lru::LruCache;
 
 use self::plaintext::Plaintext;
 use self::sealed::{Seal, Sealed};
+use self::turn::Progress;
+pub(super) use self::turn::Turn;
 use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
 use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use crate::record::{Process, ProcessPair};
 
-/// How long what the server sent waits for the client's receipt, in nanoseconds.
-const SERVER_DELAY: u64 = 20_000_000;
 /// Connections remembered; the least recently used is forgotten, and is one caught in its middle if it speaks again.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
 /// So many bytes that were not seen cannot be waited for: they are out of reach for reassembly.
@@ -75,6 +75,7 @@ struct Connection {
     plaintext: Option<Plaintext>,
     /// One may yet.
     sealed: Option<Box<Sealed>>,
+    progress: Progress,
     low: End,
     high: End,
 }
@@ -101,19 +102,19 @@ impl Connection {
 
     /// The segments of an event, as its socket tells it.
     fn segments(&mut self, event: &Event, payload_len: usize, at: Timestamp, into: &mut Vec<Made>) {
-        let (is_data, key) = (event.is_data(), key(event.local, event.remote));
-        let is_both = self.low.is_traced && self.high.is_traced;
         if !self.low.is_traced && !self.high.is_traced {
             return;
         }
+        let (is_data, is_low) = (event.is_data(), is_low(event));
         if !self.is_announced && is_data {
             self.is_announced = true;
             if let Some(opening) = self.opening {
-                self.begin(&opening, opening.client == key.0);
+                self.begin(&opening, (opening.client == event.local) == is_low);
                 into.extend(handshake(&opening, at));
             }
         }
-        let end = self.end_mut(event.local == key.0);
+        let is_both = self.is_both_traced();
+        let end = self.end_mut(is_low);
         if matches!(event.kind, Kind::Reset | Kind::Gone) {
             end.socket = None;
         }
@@ -121,30 +122,21 @@ impl Connection {
             return;
         }
         let segment = segment(event, payload_len, at);
-        let lost = if is_data { end.follow(&segment, event.kind) } else { 0 };
-        let processes = self.processes(segment.source == key.0);
+        let is_from_low = is_low != event.kind.is_inbound();
+        let mut lost = 0;
+        if is_data {
+            let end = event.seq.wrapping_add(segment.payload_len);
+            self.progress.add(is_from_low, event.seq, end);
+            lost = self.end_mut(is_low).follow(event.seq, end, event.kind);
+        }
+        let processes = self.processes(is_from_low);
         if lost > 0 && (!is_both || lost > FAR) {
             let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
             let segment = Segment { tcp, payload_len: lost, ..segment };
-            into.push(Made { segment, processes: processes.clone(), has_payload: false, kept: None });
+            into.push(Made { segment, processes: processes.clone(), payload: Payload::None });
         }
-        into.push(Made { segment, processes, has_payload: is_data, kept: None });
-    }
-}
-
-impl End {
-    /// How many bytes went by unseen since the last call.
-    fn follow(&mut self, segment: &Segment<'_>, kind: Kind) -> u32 {
-        let position = if kind == Kind::Sent { &mut self.sent } else { &mut self.received };
-        let end = segment.tcp.seq.wrapping_add(segment.payload_len);
-        let Some(before) = position.replace(end) else { return 0 };
-        let lost = segment.tcp.seq.wrapping_sub(before);
-        if lost.cast_signed() < 0 {
-            // A call that began before one that was told of already.
-            *position = Some(if end.wrapping_sub(before).cast_signed() < 0 { before } else { end });
-            return 0;
-        }
-        lost
+        let payload = if is_data { Payload::Own } else { Payload::None };
+        into.push(Made { segment, processes, payload });
     }
 }
 
@@ -154,9 +146,18 @@ pub(super) struct Made {
     pub(super) segment: Segment<'static>,
     /// Whose source and destination are.
     pub(super) processes: ProcessPair,
-    pub(super) has_payload: bool,
-    /// Payload that is not the event's own.
-    pub(super) kept: Option<Vec<u8>>,
+    pub(super) payload: Payload,
+}
+
+/// Where a segment's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Payload {
+    /// It has none, though its length may say otherwise: they were not seen.
+    None,
+    /// They are the event's.
+    Own,
+    /// They are an older event's.
+    Kept(Vec<u8>),
 }
 
 /// The connections whose sockets are traced.
@@ -178,8 +179,14 @@ impl Default for Connections {
     }
 }
 
+/// Ports mostly differ, and are compared sooner than addresses.
 pub(super) fn key(a: Endpoint, b: Endpoint) -> Key {
-    if a <= b { (a, b) } else { (b, a) }
+    if (a.port, a.ip) <= (b.port, b.ip) { (a, b) } else { (b, a) }
+}
+
+/// It came from the lower end.
+fn is_low(event: &Event) -> bool {
+    (event.local.port, event.local.ip) <= (event.remote.port, event.remote.ip)
 }
 
 fn opening(event: &Event) -> Option<Opening> {
@@ -197,32 +204,65 @@ impl Connections {
         self.has_tls = true;
     }
 
-    /// Sees an event as it comes from the ring; how long it waits for its turn.
-    pub(super) fn arrive(&mut self, event: &Event) -> u64 {
+    /// Sees an event as it comes from the ring: tells it, or says when its turn is.
+    pub(super) fn arrive(&mut self, event: &Event, payload: &[u8], at: Timestamp, into: &mut Vec<Made>) -> Turn {
         if event.has(layout::EVENT_DATAGRAM) {
             self.datagrams.arrive(event, &mut self.processes);
-            return 0;
+            return Turn::At(event.at);
         }
-        let key = key(event.local, event.remote);
-        if event.is_data() || event.kind == Kind::Tied {
-            self.note(key, event);
+        let (key, has_tls) = (key(event.local, event.remote), self.has_tls);
+        if !has_tls
+            && let Some(opening) = opening(event)
+            && self.table.peek(&key).is_none_or(|connection| !connection.progress.is_waiting())
+        {
+            self.open(key, opening);
+            return Turn::Never;
         }
-        self.table.peek(&key).map_or(0, |connection| delay(connection, event))
+        let connection = if event.is_data() || event.kind == Kind::Tied {
+            self.note(key, event)
+        } else {
+            let Some(connection) = self.table.get_mut(&key) else { return Turn::At(event.at) };
+            connection
+        };
+        if has_tls {
+            return Turn::At(event.at.saturating_add(connection.delay(event)));
+        }
+        let turn = connection.turn(event, u32::try_from(payload.len()).unwrap_or(u32::MAX), event.local == key.0);
+        if turn == Turn::Now {
+            connection.segments(event, payload.len(), at, into);
+        }
+        turn
+    }
+
+    /// The turn of an event that waited.
+    pub(super) fn tell(&mut self, (event, turn): (&Event, Turn), payload: &[u8], at: Timestamp, into: &mut Vec<Made>) {
+        if let Some(connection) = self.table.get_mut(&key(event.local, event.remote)) {
+            let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+            match turn {
+                Turn::SpareAt(_) if !connection.needs(event, len, is_low(event)) => return,
+                Turn::SpareAt(_) => {}
+                _ => connection.progress.leave(),
+            }
+        }
+        self.segments(event, payload, at, into);
     }
 
     /// Whose event it is. Of ciphertext nobody needs to know.
-    fn note(&mut self, key: Key, event: &Event) {
-        let process = self.processes.of(event);
+    fn note(&mut self, key: Key, event: &Event) -> &mut Connection {
         let connection = self.table.get_or_insert_mut(key, Connection::default);
         let is_low = event.local == key.0;
         let is_tls = event.has(layout::EVENT_TLS);
         if is_tls {
             connection.plaintext.get_or_insert_default().tie(is_low);
         } else if connection.plaintext.is_some() {
-            return;
+            return connection;
         }
         let end = connection.end_mut(is_low);
-        (end.socket, end.is_traced, end.process) = (Some(event.socket), true, Some(process));
+        (end.socket, end.is_traced) = (Some(event.socket), true);
+        if !end.process.as_ref().is_some_and(|process| event.is_of(process)) {
+            end.process = Some(self.processes.of(event));
+        }
+        connection
     }
 
     fn is_noted(&self, key: Key, event: &Event) -> bool {
@@ -263,7 +303,7 @@ impl Connections {
                 Seal::Open(Some(sealed)) => {
                     self.ciphertext_bytes = self.ciphertext_bytes.saturating_sub(sealed.head.len() as u64);
                     connection.segments(&sealed.event, sealed.head.len(), sealed.at, into);
-                    into.last_mut().into_iter().for_each(|made| made.kept = Some(sealed.head.clone()));
+                    into.last_mut().into_iter().for_each(|made| made.payload = Payload::Kept(sealed.head.clone()));
                 }
             }
         }
@@ -293,20 +333,10 @@ impl Connections {
             *connection = Connection::default();
         }
         connection.opening = Some(opening);
+        let Opening { client, client_seq, server_seq, .. } = opening;
+        let (low, high) = if client == key.0 { (client_seq, server_seq) } else { (server_seq, client_seq) };
+        connection.progress.begin(low, high);
     }
-}
-
-/// Who is the client is known from the opening; of older connections, the lower port is taken for the server's.
-fn delay(connection: &Connection, event: &Event) -> u64 {
-    let is_inbound = matches!(event.kind, Kind::Received | Kind::FinReceived);
-    if is_inbound || connection.plaintext.is_some() || !connection.low.is_traced || !connection.high.is_traced {
-        return 0;
-    }
-    let is_server = match connection.opening {
-        Some(opening) => opening.server == event.local,
-        None => event.local.port < event.remote.port,
-    };
-    if is_server { SERVER_DELAY } else { 0 }
 }
 
 /// SYN and SYN-ACK.
@@ -318,14 +348,13 @@ fn handshake(opening: &Opening, at: Timestamp) -> [Made; 2] {
     [(client, server, syn), (server, client, answer)].map(|(source, destination, tcp)| Made {
         segment: empty(source, destination, tcp, at),
         processes: [None, None],
-        has_payload: false,
-        kept: None,
+        payload: Payload::None,
     })
 }
 
 fn segment(event: &Event, payload_len: usize, at: Timestamp) -> Segment<'static> {
-    let is_inbound = matches!(event.kind, Kind::Received | Kind::FinReceived);
-    let (source, destination) = if is_inbound { (event.remote, event.local) } else { (event.local, event.remote) };
+    let (source, destination) =
+        if event.kind.is_inbound() { (event.remote, event.local) } else { (event.local, event.remote) };
     let tcp = TcpFields {
         seq: event.seq,
         ack: None,

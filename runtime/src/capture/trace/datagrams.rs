@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::connections::{Key, Made, key};
+use super::connections::{Key, Made, Payload, key};
 use super::event::{Event, Kind};
 use super::process_names::ProcessNames;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
@@ -86,7 +86,7 @@ impl Datagrams {
         let tcp = TcpFields::default();
         let segment =
             Segment { transport: Transport::Udp, source, destination, tcp, payload: &[], payload_len, at, packet: 0 };
-        Some(Made { segment, processes, has_payload: true, kept: None })
+        Some(Made { segment, processes, payload: Payload::Own })
     }
 
     /// Datagrams whose events were lost.

@@ -21,13 +21,16 @@ const STT_FUNC: u8 = 2;
 const SYMBOL_SIZE: usize = 24;
 
 /// The functions that are probed, and their cookies.
-const FUNCTIONS: [(&[u8], u64); 6] = [
+const FUNCTIONS: [(&[u8], u64); 9] = [
     (b"SSL_read", layout::TLS_READ),
     (b"SSL_read_ex", layout::TLS_READ_EX),
     (b"SSL_write", layout::TLS_WRITE),
     (b"SSL_write_ex", layout::TLS_WRITE_EX),
     (b"SSL_do_handshake", layout::TLS_HANDSHAKE),
     (b"SSL_free", layout::TLS_FREE),
+    (b"SSL_read_early_data", layout::TLS_READ_EARLY),
+    (b"SSL_write_early_data", layout::TLS_WRITE_EARLY),
+    (b"SSL_sendfile", layout::TLS_SENDFILE),
 ];
 
 /// A function of a TLS library.
@@ -226,7 +229,7 @@ mod tests {
             usize::from_str_radix(line.split_whitespace().nth(1)?, 16).ok()
         };
         let found = look(&file).unwrap().functions;
-        assert_eq!(found.len(), 6);
+        assert_eq!(found.len(), 9);
         // Its text segment lies at the same place in the file and in memory.
         assert_eq!(Some(found[0].offset), address("SSL_read"));
         assert_eq!((found[4].cookie, Some(found[4].offset)), (layout::TLS_HANDSHAKE, address("SSL_do_handshake")));

@@ -1,9 +1,11 @@
 //! An event as the ring holds it in, its fields out. Offsets and numbers are those of `bpf/event.h`, from which the build
 //! script makes them; what the kernel wrote is checked like anything else that comes from outside.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::packet::Endpoint;
+use crate::record::{Process, Via};
 
 /// What `bpf/event.h` says.
 #[allow(dead_code)]
@@ -26,6 +28,13 @@ pub(super) enum Kind {
     Gone,
     /// A TLS library's stream belongs to this connection.
     Tied,
+}
+
+impl Kind {
+    /// What came from the other end.
+    pub(super) fn is_inbound(self) -> bool {
+        matches!(self, Self::Received | Self::FinReceived)
+    }
 }
 
 /// The header of an event.
@@ -88,10 +97,33 @@ impl Event {
         matches!(self.kind, Kind::Sent | Kind::Received)
     }
 
+    /// Sequence number behind its bytes, of which so many came along.
+    pub(super) fn end(&self, len: u32) -> u32 {
+        self.seq.wrapping_add(len).wrapping_add(self.missing)
+    }
+
     /// Name of the process.
-    pub(super) fn comm(&self) -> String {
+    pub(super) fn comm(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.comm_bytes())
+    }
+
+    fn comm_bytes(&self) -> &[u8] {
         let end = self.comm.iter().position(|byte| *byte == 0).unwrap_or(self.comm.len());
-        String::from_utf8_lossy(self.comm.get(..end).unwrap_or_default()).into_owned()
+        self.comm.get(..end).unwrap_or_default()
+    }
+
+    /// Where its bytes were seen.
+    pub(super) fn via(&self) -> Via {
+        match (self.has(layout::EVENT_TLS), self.has(layout::EVENT_LIKELY)) {
+            (false, _) => Via::Socket,
+            (true, false) => Via::Tls,
+            (true, true) => Via::LikelyTls,
+        }
+    }
+
+    /// It is of that process; if its name is no UTF-8, that is not seen here.
+    pub(super) fn is_of(&self, process: &Process) -> bool {
+        process.pid == self.tgid && process.via == self.via() && process.comm.as_bytes() == self.comm_bytes()
     }
 }
 

@@ -83,11 +83,12 @@ pub(super) fn explain(front_end: FrontEnd, step: &str, error: &libbpf_rs::Error)
         _ if step == "attach" && front_end == FrontEnd::Tracepoint => {
             check::tracefs_problem().unwrap_or("see what `protap trace --check` says of this kernel")
         }
+        _ if step == "load" && check::is_locked_down() => check::LOCKED_DOWN,
         _ if step == "load" && !check::has_btf() => {
             "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): give a file with its types, --front-end tracepoint --btf FILE"
         }
         ErrorKind::PermissionDenied if has_capabilities => {
-            "this kernel's verifier or policy refuses them; PROTAP_LOG=debug shows what it said"
+            "the kernel's verifier or policy, or a container's seccomp profile, refuses them; PROTAP_LOG=debug shows what was said"
         }
         ErrorKind::PermissionDenied => "run as root, or once `setcap cap_bpf,cap_perfmon+ep` on the program",
         ErrorKind::OutOfMemory => "lower --buffer",

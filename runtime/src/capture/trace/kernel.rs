@@ -84,9 +84,13 @@ impl Kernel {
         was_attached
     }
 
-    /// Takes what is in the ring.
-    pub(super) fn consume(&self) -> Result<(), CaptureError> {
-        self.ring.consume().map_err(|error| explain(self.front_end, "read the ring of", &error))
+    /// Takes so many events from the ring at most; how many there were.
+    pub(super) fn consume(&self, most: usize) -> Result<usize, CaptureError> {
+        let taken = self.ring.consume_raw_n(most);
+        usize::try_from(taken).map_err(|_| {
+            let error = libbpf_rs::Error::from_raw_os_error(taken.saturating_neg());
+            explain(self.front_end, "read the ring of", &error)
+        })
     }
 
     /// What was not seen so far.
@@ -115,7 +119,7 @@ impl Kernel {
 
     /// Whether the maps can still be used.
     pub(super) fn has_maps(&self) -> bool {
-        self.counter(layout::COUNTER_EVENTS).is_some()
+        self.counter(layout::COUNTER_RING_EVENTS).is_some()
     }
 
     /// That process has ended; its id may soon be another's.
@@ -222,19 +226,23 @@ fn set_filters(object: &Object, options: &TraceOptions) -> libbpf_rs::Result<()>
         name.iter_mut().zip(comm.bytes().take(15)).for_each(|(to, from)| *to = from);
         put("comms", &name, &[1])?;
     }
-    let rule = |rule: u64| [u8::try_from(rule).unwrap_or(0)];
-    for port in &options.ports {
-        put("ports", &port.to_ne_bytes(), &rule(layout::PORT_WANTED))?;
-    }
-    for port in &options.excluded_ports {
-        put("ports", &port.to_ne_bytes(), &rule(layout::PORT_EXCLUDED))?;
-    }
+    put("ports", &0u32.to_ne_bytes(), &port_rules(options))?;
     if let Some(cgroup) = &options.cgroup {
         use std::os::fd::AsRawFd;
         let folder = std::fs::File::open(cgroup).map_err(libbpf_rs::Error::from)?;
         put("cgroups", &0u32.to_ne_bytes(), &folder.as_raw_fd().to_ne_bytes())?;
     }
     Ok(())
+}
+
+/// A rule for each port.
+fn port_rules(options: &TraceOptions) -> Vec<u8> {
+    let mut rules = vec![0; usize::from(u16::MAX) + 1];
+    let wanted = options.ports.iter().map(|port| (port, layout::PORT_WANTED));
+    for (port, rule) in wanted.chain(options.excluded_ports.iter().map(|port| (port, layout::PORT_EXCLUDED))) {
+        rules.get_mut(usize::from(*port)).into_iter().for_each(|at| *at = u8::try_from(rule).unwrap_or(0));
+    }
+    rules
 }
 
 fn ring(object: &Object, mut take: impl FnMut(&[u8]) + 'static) -> libbpf_rs::Result<RingBuffer<'static>> {

@@ -72,8 +72,8 @@ type FileKey = (String, Option<u32>);
 /// Looks for libraries.
 #[derive(Debug)]
 pub(super) struct Libraries {
-    /// These processes, or all if there are none.
-    pids: Vec<u32>,
+    /// Only these processes, if any were asked for.
+    pids: Option<Vec<u32>>,
     files: HashMap<FileKey, bool>,
     visits: HashMap<u32, Visit>,
     denied: HashSet<u32>,
@@ -81,15 +81,15 @@ pub(super) struct Libraries {
 }
 
 impl Libraries {
-    pub(super) fn new(pids: &[u32]) -> Self {
+    pub(super) fn new(pids: Option<Vec<u32>>) -> Self {
         let (files, visits) = (HashMap::new(), HashMap::new());
-        Self { pids: pids.to_vec(), files, visits, denied: HashSet::new(), is_told_denied: false }
+        Self { pids, files, visits, denied: HashSet::new(), is_told_denied: false }
     }
 
     /// Looks once; where `is_first`, also at what is installed and not in use.
     pub(super) fn look(&mut self, is_first: bool) -> Vec<News> {
         let mut news = Vec::new();
-        if self.pids.is_empty() {
+        let Some(pids) = self.pids.clone() else {
             if is_first {
                 installed().iter().for_each(|path| self.visit_installed(path, &mut news));
             }
@@ -97,21 +97,11 @@ impl Libraries {
             self.visits.retain(|pid, _| running.contains(pid));
             running.into_iter().for_each(|pid| self.visit(pid, &mut news));
             return news;
-        }
-        for pid in self.pids.clone() {
-            if Path::new(&format!("/proc/{pid}")).exists() {
-                self.visit(pid, &mut news);
-                continue;
-            }
-            let says = if is_first { "there is no process with that id" } else { "it has ended" };
-            news.push(News::Note(format!("no TLS is seen in process {pid}: {says}")));
-            self.pids.retain(|other| *other != pid);
-            if self.pids.is_empty() {
-                // None is left, and that is not all.
-                self.pids.push(0);
-                break;
-            }
-        }
+        };
+        // That one has ended is told elsewhere.
+        let running: Vec<u32> = pids.into_iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+        running.iter().for_each(|pid| self.visit(*pid, &mut news));
+        self.pids = Some(running);
         news
     }
 
@@ -136,7 +126,7 @@ impl Libraries {
 
     fn visit(&mut self, pid: u32, news: &mut Vec<News>) {
         let now = Instant::now();
-        if pid == 0 || self.visits.get(&pid).is_some_and(|visit| visit.due > now) {
+        if self.visits.get(&pid).is_some_and(|visit| visit.due > now) {
             return;
         }
         let pause = self.visits.get(&pid).map_or(AGAIN, |visit| (visit.pause * 2).min(AGAIN_AT_MOST));
@@ -148,7 +138,7 @@ impl Libraries {
             Err(_) => {}
         }
         // A library may still be on its way into a process that has just begun.
-        if !self.pids.is_empty() && !has_tls && is_first && !self.denied.contains(&pid) {
+        if self.pids.is_some() && !has_tls && is_first && !self.denied.contains(&pid) {
             news.push(News::Note(uncovered(pid)));
         }
         self.visits.insert(pid, Visit { due: now + pause, pause, has_tls });
@@ -157,7 +147,7 @@ impl Libraries {
     fn deny(&mut self, pid: u32, news: &mut Vec<News>) {
         self.denied.insert(pid);
         // Of some processes nobody may know anything, root neither: no news.
-        if !self.pids.is_empty() || (!may_look() && !std::mem::replace(&mut self.is_told_denied, true)) {
+        if self.pids.is_some() || (!may_look() && !std::mem::replace(&mut self.is_told_denied, true)) {
             let what = format!("cannot look for TLS libraries in process {pid}, nor in others like it");
             news.push(News::Note(format!("{what}: that takes root or CAP_SYS_PTRACE")));
         }
@@ -165,7 +155,7 @@ impl Libraries {
 
     /// Whether one of the mapped files has a TLS library.
     fn visit_maps(&mut self, pid: u32, maps: &str, news: &mut Vec<News>) -> bool {
-        let only = (!self.pids.is_empty()).then_some(pid);
+        let only = self.pids.is_some().then_some(pid);
         let mut has_tls = false;
         let mut seen = HashSet::new();
         for (id, path) in maps.lines().filter_map(executable) {

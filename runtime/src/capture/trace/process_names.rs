@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::event::{Event, layout};
+use super::event::Event;
 use crate::record::{Process, Via};
 
 /// Processes known by name; beyond, all are forgotten and learned anew.
@@ -21,12 +21,8 @@ impl ProcessNames {
         if self.known.len() >= PROCESSES {
             self.known.clear();
         }
-        let via = match (event.has(layout::EVENT_TLS), event.has(layout::EVENT_LIKELY)) {
-            (false, _) => Via::Socket,
-            (true, false) => Via::Tls,
-            (true, true) => Via::LikelyTls,
-        };
-        let make = || Arc::new(Process { pid: event.tgid, comm: event.comm(), via });
+        let via = event.via();
+        let make = || Arc::new(Process { pid: event.tgid, comm: event.comm().into_owned(), via });
         self.known.entry((event.tgid, event.comm, via)).or_insert_with(make).clone()
     }
 }

@@ -1,4 +1,4 @@
-//! Watched that were asked for by id: they must be there at the beginning, and it is told when they end. An id is not
+//! Processes that were asked for by id: they must be there at the beginning, and it is told when they end. An id is not
 //! looked at any more then, since another process may get it.
 
 use std::fs;

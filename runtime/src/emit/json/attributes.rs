@@ -2,7 +2,7 @@
 //! value that was given last. So a response corrects what its request said without moving it.
 
 use crate::emit::outcome;
-use crate::record::{Record, Value};
+use crate::record::{Part, Record, Value};
 
 /// Merges attributes; kept from record to record so that it need not allocate.
 #[derive(Default)]
@@ -12,31 +12,31 @@ pub(super) struct AttributeMerge {
 }
 
 impl AttributeMerge {
-    /// The names and values to write. What the schema does not name is left out. Names are taken to be unique within
-    /// the schema: a manifest that repeats one is refused when the plugin is loaded.
-    pub(super) fn merged<'m>(&'m mut self, record: &'m Record) -> impl Iterator<Item = (&'m str, &'m Value)> {
-        self.declared(record).chain(extra(record))
-    }
-
-    fn declared<'m>(&'m mut self, record: &'m Record) -> impl Iterator<Item = (&'m str, &'m Value)> {
-        let schema = record.plugin.attributes.as_slice();
-        self.last.clear();
-        self.last.resize(schema.len(), 0);
-        for (place, (index, _)) in occurrences(record).enumerate() {
+    /// Gives `put` the index into the schema and the value of each attribute to write. What the schema does not name is
+    /// left out. Names are taken to be unique within the schema: a manifest that repeats one is refused when the plugin is
+    /// loaded.
+    pub(super) fn for_each_declared<'r>(&mut self, record: &'r Record, mut put: impl FnMut(usize, &'r Value)) {
+        let asked = attributes(&record.request);
+        let answered = attributes(&record.response);
+        self.last.resize(record.plugin.attributes.len(), 0);
+        for (place, (index, _)) in asked.iter().chain(answered).enumerate() {
             if let Some(last) = self.last.get_mut(usize::from(*index)) {
                 *last = place + 1;
             }
         }
-        occurrences(record).filter_map(|(index, _)| {
-            let last = std::mem::take(self.last.get_mut(usize::from(*index))?);
-            let (_, value) = occurrences(record).nth(last.checked_sub(1)?)?;
-            Some((schema.get(usize::from(*index))?.as_str(), value))
-        })
+        for (index, _) in asked.iter().chain(answered) {
+            let index = usize::from(*index);
+            let Some(last) = self.last.get_mut(index).map(std::mem::take) else { continue };
+            let Some(place) = last.checked_sub(1) else { continue };
+            if let Some((_, value)) = asked.get(place).or_else(|| answered.get(place.checked_sub(asked.len())?)) {
+                put(index, value);
+            }
+        }
     }
 }
 
 /// What no manifest declares, behind what one does; a name that is declared, too, is left out.
-fn extra(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
+pub(super) fn extra(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
     let all = || outcome::contents(record).filter_map(|content| content.extra.as_deref()).flat_map(|e| &e.attributes);
     let is_declared = |name: &String| {
         let index = record.plugin.attributes.iter().position(|declared| declared == name);
@@ -50,5 +50,9 @@ fn extra(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 fn occurrences(record: &Record) -> impl Iterator<Item = &(u16, Value)> {
-    outcome::contents(record).flat_map(|content| &content.attributes)
+    attributes(&record.request).iter().chain(attributes(&record.response))
+}
+
+fn attributes(part: &Option<Part>) -> &[(u16, Value)] {
+    part.as_ref().map_or(&[], |part| &part.content.attributes)
 }

@@ -17,6 +17,7 @@ pub(super) fn put_string(out: &mut Vec<u8>, text: &str) {
 
 /// Appends `text` as the inside of a string. Escaped are quotes, backslashes and all control characters, DEL and the
 /// C1 controls too: JSON allows them raw, but a terminal may obey them.
+#[inline]
 pub(super) fn put_escaped(out: &mut Vec<u8>, text: &str) {
     if is_plain(text.as_bytes()) {
         out.extend_from_slice(text.as_bytes());
@@ -26,10 +27,41 @@ pub(super) fn put_escaped(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Nothing is to be escaped. May be wrong about text that holds the lead byte of the C1 controls, which `put_char`
-/// then leaves as it is. Looks at every byte rather than stopping early: that way it is done in wide registers.
+/// then leaves as it is. Eight bytes are looked at at a time, the last ones of them perhaps twice.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |found, &byte| found | (byte < 0x20) | matches!(byte, b'"' | b'\\' | 0x7f | 0xc2))
+    match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(last), ..) => {
+            let (chunks, _) = bytes.as_chunks::<8>();
+            chunks.iter().chain([last]).fold(0, |found, chunk| found | special(u64::from_le_bytes(*chunk))) == 0
+        }
+        (None, Some(first), Some(last)) => {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            special(u64::from(first) | u64::from(last) << 32) == 0
+        }
+        _ => bytes.iter().fold(0, |found, byte| found | special(u64::from(*byte) | SPACES)) == 0,
+    }
+}
+
+/// The same byte eight times.
+const fn eight(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+const HIGH_BITS: u64 = eight(0x80);
+/// Seven blanks above the lowest byte.
+const SPACES: u64 = eight(b' ') & !0xff;
+
+/// Not zero if one of eight bytes must not stand in a string as it is. The sums and differences stay within their bytes: a
+/// byte's high bit is set in `!(((x & 0x7f) + 0x7f) | x)` if it is zero.
+#[inline]
+fn special(bytes: u64) -> u64 {
+    let is = |byte: u8| {
+        let x = bytes ^ eight(byte);
+        !(((x & !HIGH_BITS) + eight(0x7f)) | x)
+    };
+    let is_control = !(((bytes & !HIGH_BITS) + eight(0x80 - 0x20)) | bytes);
+    (is_control | is(b'"') | is(b'\\') | is(0x7f) | is(0xc2)) & HIGH_BITS
 }
 
 fn put_char(out: &mut Vec<u8>, character: char) {
@@ -95,6 +127,20 @@ mod tests {
         let json = written(|out| put_string(out, &all));
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), all);
         assert!(!json.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn a_byte_to_escape_is_found_wherever_it_is() {
+        for len in 1..40 {
+            for at in 0..len {
+                for byte in 0..0x80_u8 {
+                    let mut text = vec![b'x'; len];
+                    text[at] = byte;
+                    let is_special = byte < 0x20 || [b'"', b'\\', 0x7f].contains(&byte);
+                    assert_eq!(super::is_plain(&text), !is_special, "{byte} at {at} of {len}");
+                }
+            }
+        }
     }
 
     #[test]

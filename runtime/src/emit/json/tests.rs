@@ -192,7 +192,7 @@ fn expected(record: &Record) -> Json {
         "late": record.is_late.then_some(true),
         "reason": record.reason,
         "completeness": completeness,
-        "completeness_reason": reason.filter(|_| worst != Completeness::Full),
+        "completeness_reason": reason.filter(|_| worst != Completeness::Full).as_deref(),
         "capture": "pcap",
     });
     present(all, expected_attributes(&parts, record))
@@ -208,7 +208,7 @@ fn expected_request(part: &Part, answered: Option<&Part>) -> Json {
 
 fn expected_what(content: &Content) -> Map<String, Json> {
     let all = json!({
-        "type": content.type_name, "version": content.version, "domain": content.domain,
+        "type": content.type_name.as_deref(), "version": content.version.as_deref(), "domain": content.domain.as_deref(),
         "resource": content.resource.as_ref().map(known), "endpoint": content.endpoint.as_ref().map(known),
         "id": content.id.map(exact),
     });
@@ -228,7 +228,7 @@ fn expected_response(record: &Record, answered: Option<&Part>) -> Option<Json> {
     let content = &part.content;
     let code = content.code.map(expected_integer);
     let all = json!({
-        "status": name, "code": code, "exception": content.exception, "result": content.result,
+        "status": name, "code": code, "exception": content.exception.as_deref(), "result": content.result.as_deref(),
         "bytes": exact(part.bytes), "count": part.count,
     });
     let Json::Object(mut all) = present(all, None) else { panic!("an object") };
@@ -263,7 +263,7 @@ fn present(all: Json, more: Option<(String, Json)>) -> Json {
 fn known(text: &Text) -> Json {
     match text {
         Text::Ref(0, key) if key == "known" => json!("seen \"elsewhere\""),
-        Text::Plain(text) | Text::Ref(_, text) => json!(text),
+        Text::Plain(text) | Text::Ref(_, text) => json!(text.as_str()),
     }
 }
 

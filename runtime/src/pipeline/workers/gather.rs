@@ -5,9 +5,9 @@
 use std::io;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::job::Outcome;
+use super::job::{Outcome, Returned};
 use crate::merge::Merge;
 use crate::pipeline::report::ShardTotals;
 
@@ -28,13 +28,14 @@ pub(super) struct Round {
 /// A worker, as the merging thread sees it.
 pub(super) struct Source {
     outcomes: Receiver<Outcome>,
+    returns: Sender<Returned>,
     /// Batches that it has got and whose outcome has not come.
     owed: usize,
 }
 
 impl Source {
-    pub(super) fn new(outcomes: Receiver<Outcome>) -> Self {
-        Self { outcomes, owed: 0 }
+    pub(super) fn new(outcomes: Receiver<Outcome>, returns: Sender<Returned>) -> Self {
+        Self { outcomes, returns, owed: 0 }
     }
 
     /// The next outcome; `None` if it is not waited for.
@@ -71,8 +72,13 @@ pub(super) fn gather(
     for round in rounds {
         for (index, worker) in workers.iter_mut().enumerate() {
             worker.owed += usize::from(round.workers >> index & 1 == 1);
-            while let Some(outcome) = worker.next(!is_live || round.is_last)? {
-                emitted.extend(outcome.emitted);
+            while let Some(mut outcome) = worker.next(!is_live || round.is_last)? {
+                let mut returned = Returned::default();
+                returned.spares.take_from(&mut merge.spares, outcome.emitted.len());
+                emitted.append(&mut outcome.emitted);
+                returned.emitted = outcome.emitted;
+                // If there is no room for it, the worker makes others.
+                let _ = worker.returns.try_send(returned);
                 if let Some(of_worker) = outcome.totals {
                     totals.merge(of_worker);
                 }

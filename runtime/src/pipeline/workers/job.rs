@@ -10,7 +10,7 @@ use crate::merge::Emitted;
 use crate::packet::{Segment, Timestamp};
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
-use crate::record::ProcessPair;
+use crate::record::{ProcessPair, Spares};
 use crate::shard::{FlowOptions, SHARDS, Shard};
 
 /// One thing that happens.
@@ -75,9 +75,26 @@ impl Batch {
 }
 
 /// What a batch came to in one worker.
+#[derive(Default)]
 pub(super) struct Outcome {
     pub(super) emitted: Vec<Emitted>,
     pub(super) totals: Option<ShardTotals>,
+}
+
+/// What comes back to a worker once its outputs have been written: room for others.
+#[derive(Default)]
+pub(super) struct Returned {
+    pub(super) emitted: Vec<Emitted>,
+    pub(super) spares: Spares,
+}
+
+/// Where a worker's batches come from and go to.
+pub(super) struct Lines {
+    pub(super) batches: Receiver<Batch>,
+    /// Batches that are done with.
+    pub(super) emptied: Sender<Batch>,
+    pub(super) results: Sender<Outcome>,
+    pub(super) returned: Receiver<Returned>,
 }
 
 /// Which of the workers this is.
@@ -88,30 +105,43 @@ pub(super) struct Place {
 }
 
 /// A worker: its share of the shards, batch after batch.
-pub(super) fn work(
-    place: Place,
-    (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>),
-    batches: &Receiver<Batch>,
-    results: &Sender<Outcome>,
-) {
+pub(super) fn work(place: Place, (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>), lines: &Lines) {
     let is_mine = |shard: &usize| shard % place.workers == place.worker;
     let mut shards: Vec<(usize, Shard)> =
         (0..SHARDS).filter(is_mine).map(|index| (index, Shard::new(plugins.clone(), options.clone()))).collect();
-    for batch in batches {
-        let mut outcome = Outcome { emitted: Vec::new(), totals: None };
-        for job in batch.jobs {
-            job.run(&batch.bytes, place.workers, &mut shards, &mut outcome);
+    let mut spares = Spares::default();
+    for mut batch in &lines.batches {
+        let mut outcome = Outcome::default();
+        for mut returned in lines.returned.try_iter() {
+            spares.take_from(&mut returned.spares, usize::MAX);
+            outcome.emitted = returned.emitted;
         }
-        if results.send(outcome).is_err() {
+        for job in batch.jobs.drain(..) {
+            job.run(&batch.bytes, place.workers, &mut shards, (&mut outcome, &mut spares));
+        }
+        batch.bytes.clear();
+        // If there is no room for it, another one is made.
+        let _ = lines.emptied.try_send(batch);
+        if lines.results.send(outcome).is_err() {
             return;
         }
     }
 }
 
 impl Job {
-    fn run(self, bytes: &[u8], workers: usize, shards: &mut [(usize, Shard)], outcome: &mut Outcome) {
-        let take = |at: (u64, bool), index: usize, shard: &mut Shard, out: &mut Vec<Emitted>| {
-            out.extend(emitted(shard, index, at));
+    fn run(
+        self,
+        bytes: &[u8],
+        workers: usize,
+        shards: &mut [(usize, Shard)],
+        (outcome, spares): (&mut Outcome, &mut Spares),
+    ) {
+        let mut take = |at: (u64, bool), index: usize, shard: &mut Shard, out: &mut Vec<Emitted>| {
+            if shard.has_output() {
+                let before = out.len();
+                out.extend(emitted(shard, index, at));
+                shard.take_spares(spares, out.len() - before);
+            }
         };
         match self {
             Self::Segment { shard, segment, processes } => {

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::gather::{Round, Source, gather};
-use super::job::{Batch, Job, Place, work};
+use super::job::{Batch, Job, Lines, Place, work};
 use super::shed::{Fate, ShedCounters, Shedding};
 use crate::merge::Merge;
 use crate::packet::{Segment, Timestamp};
@@ -19,7 +19,7 @@ use crate::record::ProcessPair;
 use crate::shard::{FlowOptions, SHARDS, shard_of};
 
 /// Segments in a batch, over all workers.
-const BATCH_SEGMENTS: usize = 1024;
+const BATCH_SEGMENTS: usize = 512;
 /// Payload bytes in a batch, over all workers.
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches on their way to a worker.
@@ -28,6 +28,8 @@ const QUEUE: usize = 4;
 /// A worker, as the reading thread sees it.
 struct Lane {
     queue: Sender<Batch>,
+    /// Batches that the worker has done with.
+    emptied: Receiver<Batch>,
     batch: Batch,
     shedding: Shedding,
 }
@@ -57,19 +59,26 @@ impl<'scope> Threads<'scope> {
         for worker in 0..workers {
             let (queue, batches) = bounded(QUEUE);
             let (results, outcomes) = bounded(QUEUE);
+            let (empties, emptied) = bounded(QUEUE);
+            let (returns, returned) = bounded(QUEUE);
+            let lines = Lines { batches, emptied: empties, results, returned };
             let (plugins, options) = (plugins.clone(), options.clone());
             let work = move || {
                 // It runs what others wrote, and needs nothing.
                 #[cfg(target_os = "linux")]
                 let _ = crate::privilege::drop_all();
-                work(Place { worker, workers }, (&plugins, &options), &batches, &results)
+                work(Place { worker, workers }, (&plugins, &options), &lines)
             };
             std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(scope, work)?;
-            lanes.push(Lane { queue, batch: Batch::default(), shedding: Shedding::default() });
-            sources.push(Source::new(outcomes));
+            lanes.push(Lane { queue, emptied, batch: Batch::default(), shedding: Shedding::default() });
+            sources.push(Source::new(outcomes, returns));
         }
         let (rounds, to_gather) = bounded(QUEUE * 2);
-        let gather = move || gather(sources, &to_gather, is_live, merge);
+        let gather = move || {
+            #[cfg(target_os = "linux")]
+            let _ = crate::privilege::drop_all();
+            gather(sources, &to_gather, is_live, merge)
+        };
         let merger = std::thread::Builder::new().name("merge".to_owned()).spawn_scoped(scope, gather)?;
         let shed = ShedCounters::default();
         Ok(Self { lanes, is_live, segments: 0, bytes: 0, packet: 0, shed, rounds, merger })
@@ -117,7 +126,9 @@ impl<'scope> Threads<'scope> {
         self.rounds.send(round).map_err(|_| gone())?;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             if round.workers >> index & 1 == 1 {
-                lane.queue.send(std::mem::take(&mut lane.batch)).map_err(|_| gone())?;
+                lane.queue
+                    .send(std::mem::replace(&mut lane.batch, lane.emptied.try_recv().unwrap_or_default()))
+                    .map_err(|_| gone())?;
             }
         }
         (self.segments, self.bytes) = (0, 0);
@@ -164,6 +175,11 @@ impl Workers for Threads<'_> {
         for lane in &mut self.lanes {
             lane.batch.jobs.push(Job::Plugins { set: set.clone(), packet: self.packet });
         }
+        Ok(())
+    }
+
+    /// Larger batches are better here.
+    fn settle(&mut self) -> io::Result<()> {
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use super::record::{AppRecord, Info, MAX_ATTRIBUTES, Merge, RequestInfo, ResponseInfo};
 use crate::plugin::content::{Context, Message, MessagePart};
-use crate::record::{Content, Extra, Kind, Text, Value};
+use crate::record::{Content, Extra, Kind, SmolStr, Text, Value};
 
 /// The payload that a record was made of.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl AppRecord {
             bytes: len.map_or(end.saturating_sub(start), u64::from),
             kind: if is_response { Kind::Response } else { Kind::Request },
             protocol: 0,
-            content: self.into_content(is_response, protocol),
+            content: Box::new(self.into_content(is_response, protocol)),
             context: Context::default(),
             has_more_replies: false,
             next_id: None,
@@ -64,7 +64,7 @@ impl AppRecord {
         let trace = self.trace;
         let x_request_id = if is_response { "x_request_id_1" } else { "x_request_id_0" };
         for (key, value) in self.attributes.into_iter().take(MAX_ATTRIBUTES).filter(|(key, _)| !key.is_empty()) {
-            extra.set(key, Value::Str(Text::Plain(value)));
+            extra.set(key, Value::Str(Text::Plain(value.into())));
         }
         for (name, value) in [
             ("trace_id", trace.trace_id),
@@ -77,11 +77,11 @@ impl AppRecord {
             ("biz_response_code", business.response_code),
         ] {
             if !value.is_empty() {
-                extra.set(name.to_owned(), Value::Str(Text::Plain(value)));
+                extra.set(name.to_owned(), Value::Str(Text::Plain(value.into())));
             }
         }
         if !trace.trace_ids.is_empty() {
-            let ids = trace.trace_ids.into_iter().map(Text::Plain).collect();
+            let ids = trace.trace_ids.into_iter().map(|id| Text::Plain(id.into())).collect();
             extra.set("trace_ids".to_owned(), Value::List(ids));
         }
         if business.kind != 0 {
@@ -115,8 +115,8 @@ fn response(info: ResponseInfo, content: &mut Content) {
     content.endpoint = filled(info.endpoint).map(Text::Plain);
 }
 
-fn filled(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
+fn filled(text: String) -> Option<SmolStr> {
+    Some(text).filter(|text| !text.is_empty()).map(SmolStr::from)
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((message.start, message.end, message.bytes, message.kind), (100, 150, 32, Kind::Request));
         let content = message.content;
         assert_eq!((content.id, content.type_name.as_deref()), (Some(7), Some("GET")));
-        assert_eq!(content.resource, Some(Text::Plain("item/1".to_owned())));
+        assert_eq!(content.resource, Some(Text::Plain("item/1".into())));
         let extra = content.extra.unwrap();
         assert_eq!(extra.protocol.as_deref(), Some("claimed"));
         let names: Vec<&str> = extra.attributes.iter().map(|(name, _)| name.as_str()).collect();

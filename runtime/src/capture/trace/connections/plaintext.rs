@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Connection, FAR, Made, Opening, empty, handshake, segment};
+use super::{Connection, FAR, Made, Opening, Payload, empty, handshake, segment};
 use crate::capture::trace::event::{Event, Kind};
 use crate::packet::{Endpoint, TcpFields, Timestamp};
 
@@ -90,14 +90,15 @@ impl Connection {
         }
         let event = self.renumber(event, is_low);
         let segment = segment(&event, len, at);
-        let lost = self.end_mut(is_low).follow(&segment, event.kind);
+        let end = event.seq.wrapping_add(segment.payload_len);
+        let lost = self.end_mut(is_low).follow(event.seq, end, event.kind);
         let processes = self.processes(segment.source == key.0);
         if lost > 0 && lost < FAR {
             let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
             let segment = crate::packet::Segment { tcp, payload_len: lost, ..segment };
-            into.push(Made { segment, processes: processes.clone(), has_payload: false, kept: None });
+            into.push(Made { segment, processes: processes.clone(), payload: Payload::None });
         }
-        into.push(Made { segment, processes, has_payload: true, kept: None });
+        into.push(Made { segment, processes, payload: Payload::Own });
     }
 
     /// Before the first bytes: what the socket carried until now was another flow.
@@ -140,7 +141,7 @@ impl Connection {
         let mark = |source, destination, seq, rst| {
             let tcp = TcpFields { seq, rst, fin: !rst, ..TcpFields::default() };
             let segment = empty(source, destination, tcp, at);
-            Made { segment, processes: processes.clone(), has_payload: false, kept: None }
+            Made { segment, processes: processes.clone(), payload: Payload::None }
         };
         match event.kind {
             Kind::FinSent => {

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{Connections, Made, SERVER_DELAY};
+use super::{Connections, Made, Payload, Turn};
 use crate::capture::trace::event::{Event, Kind};
 use crate::packet::Endpoint;
+
+mod turns;
 
 const CLIENT: u32 = 1000;
 const SERVER: u32 = 5000;
@@ -23,7 +25,7 @@ fn at_client(kind: Kind, seq: u32) -> Event {
         tgid: 11,
         comm: *b"client\0\0\0\0\0\0\0\0\0\0",
         seq,
-        ack: 0,
+        ack: if matches!(kind, Kind::Sent) { SERVER } else { CLIENT },
         missing: 0,
         kind,
         flags: 0,
@@ -34,21 +36,32 @@ fn at_client(kind: Kind, seq: u32) -> Event {
 
 fn at_server(kind: Kind, seq: u32) -> Event {
     let (remote, local) = ends();
-    Event { socket: 2, tgid: 22, comm: *b"server\0\0\0\0\0\0\0\0\0\0", local, remote, ..at_client(kind, seq) }
+    let ack = if matches!(kind, Kind::Sent) { CLIENT } else { SERVER };
+    Event { socket: 2, tgid: 22, comm: *b"server\0\0\0\0\0\0\0\0\0\0", ack, local, remote, ..at_client(kind, seq) }
 }
 
 fn opened() -> Event {
     Event { ack: SERVER, ..at_client(Kind::Opened, CLIENT) }
 }
 
+/// The same when its program had come so far in the other direction.
+fn after(ack: u32, event: Event) -> Event {
+    Event { ack, ..event }
+}
+
 /// What events with so many bytes amount to, all of them having arrived before the first one's turn.
 fn told(events: &[(Event, usize)]) -> Vec<Made> {
     let (mut connections, mut made) = (Connections::default(), Vec::new());
-    for (event, _) in events {
-        connections.arrive(event);
-    }
+    let mut waiting = Vec::new();
     for (event, len) in events {
-        connections.segments(event, &vec![0; *len], 7, &mut made);
+        let turn = connections.arrive(event, &vec![0; *len], 7, &mut made);
+        if let Turn::At(at) | Turn::SpareAt(at) = turn {
+            waiting.push((at, turn, event, len));
+        }
+    }
+    waiting.sort_by_key(|(at, ..)| *at);
+    for (_, turn, event, len) in waiting {
+        connections.tell((event, turn), &vec![0; *len], 7, &mut made);
     }
     made
 }
@@ -59,7 +72,7 @@ fn brief(made: &[Made]) -> Vec<String> {
         let segment = &made.segment;
         let marks = [(segment.tcp.syn, " S"), (segment.tcp.fin, " F"), (segment.tcp.rst, " R")];
         let marks: String = marks.iter().filter(|(is_set, _)| *is_set).map(|(_, mark)| *mark).collect();
-        let gap = if !made.has_payload && segment.payload_len > 0 { " gap" } else { "" };
+        let gap = if made.payload == Payload::None && segment.payload_len > 0 { " gap" } else { "" };
         format!("{} {}+{}{gap}{marks}", segment.source.port, segment.tcp.seq, segment.payload_len)
     };
     made.iter().map(line).collect()
@@ -93,18 +106,17 @@ fn a_connection_that_is_older_than_the_trace_has_no_beginning() {
 }
 
 #[test]
-fn both_ends_tell_of_the_same_bytes_and_of_both_processes() {
+fn of_bytes_seen_at_both_ends_the_client_tells_and_both_processes_are_known() {
     let made = told(&[
         (opened(), 0),
         (at_client(Kind::Sent, CLIENT), 10),
         (at_server(Kind::Received, CLIENT), 10),
-        (at_server(Kind::Sent, SERVER), 20),
+        (after(CLIENT + 10, at_server(Kind::Sent, SERVER)), 20),
+        (after(CLIENT + 10, at_client(Kind::Received, SERVER)), 20),
     ]);
-    assert_eq!(brief(&made)[2..], ["40000 1000+10", "40000 1000+10", "6379 5000+20"]);
-    for made in &made[2..] {
-        let pids = made.processes.clone().map(|process| process.unwrap().pid);
-        assert_eq!(pids, if made.segment.source.port == 40_000 { [11, 22] } else { [22, 11] });
-    }
+    assert_eq!(brief(&made)[2..], ["40000 1000+10", "6379 5000+20"]);
+    let pids = made.last().unwrap().processes.clone().map(|process| process.unwrap().pid);
+    assert_eq!(pids, [22, 11]);
 }
 
 #[test]
@@ -155,23 +167,11 @@ fn the_same_ports_are_used_by_a_later_connection() {
 }
 
 #[test]
-fn what_the_server_sent_waits_for_the_client_if_both_are_traced() {
-    let mut connections = Connections::default();
-    connections.segments(&opened(), &[], 0, &mut Vec::new());
-    assert_eq!(connections.arrive(&at_server(Kind::Sent, SERVER)), 0, "the client's end is not known yet");
-    assert_eq!(connections.arrive(&at_client(Kind::Sent, CLIENT)), 0);
-    assert_eq!(connections.arrive(&at_server(Kind::Received, CLIENT)), 0);
-    assert_eq!(connections.arrive(&at_server(Kind::Sent, SERVER)), SERVER_DELAY);
-    assert_eq!(connections.arrive(&at_server(Kind::FinSent, SERVER)), SERVER_DELAY, "it must not overtake the bytes");
-}
-
-#[test]
 fn only_living_sockets_are_muted() {
     let (mut connections, mut made) = (Connections::default(), Vec::new());
     let (client, server) = ends();
     for event in [at_client(Kind::Sent, CLIENT), at_server(Kind::Received, CLIENT)] {
-        connections.arrive(&event);
-        connections.segments(&event, &[0; 4], 0, &mut made);
+        connections.arrive(&event, &[0; 4], 0, &mut made);
     }
     let mut sockets: Vec<u64> = connections.sockets(server, client, 0).collect();
     sockets.sort_unstable();

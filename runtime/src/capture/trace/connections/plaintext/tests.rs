@@ -1,6 +1,6 @@
 //! Events of both ends in, the segments that reassembly gets out.
 
-use crate::capture::trace::connections::{Connections, Made};
+use crate::capture::trace::connections::{Connections, Made, Payload, Turn};
 use crate::capture::trace::event::{Event, Kind, layout};
 use crate::packet::Endpoint;
 
@@ -22,8 +22,10 @@ fn server(kind: Kind, flags: u64, at: u64, seq: u32, ack: u32) -> Event {
 
 fn give(connections: &mut Connections, event: &Event, payload: &[u8]) -> Vec<Made> {
     let mut made = Vec::new();
-    connections.arrive(event);
-    connections.segments(event, payload, event.at, &mut made);
+    let turn = connections.arrive(event, payload, event.at, &mut made);
+    if matches!(turn, Turn::At(_) | Turn::SpareAt(_)) {
+        connections.tell((event, turn), payload, event.at, &mut made);
+    }
     made
 }
 
@@ -39,7 +41,7 @@ fn shape(made: &[Made]) -> Vec<(&'static str, u32)> {
         tcp if tcp.syn => "syn",
         tcp if tcp.rst => "rst",
         tcp if tcp.fin => "fin",
-        _ if made.has_payload => "data",
+        _ if made.payload != Payload::None => "data",
         _ => "hole",
     };
     made.iter().map(|made| (flag(made), made.segment.payload_len)).collect()
@@ -99,7 +101,7 @@ fn ciphertext_that_no_library_tells_of_is_told_after_all() {
     assert!(give(&mut connections, &client(Kind::Sent, 0, 2, 1005, 0), record).is_empty());
     let made = give(&mut connections, &client(Kind::Sent, 0, 3_000_000_000, 1010, 0), record);
     assert_eq!(shape(&made), [("data", 5), ("hole", 5), ("data", 5)]);
-    assert_eq!(made[0].kept.as_deref(), Some(record.as_slice()));
+    assert_eq!(made[0].payload, Payload::Kept(record.to_vec()));
     let mut plain = Connections::default();
     assert_eq!(give(&mut plain, &client(Kind::Sent, 0, 1, 1000, 0), record).len(), 1, "without --tls nothing is held");
 }

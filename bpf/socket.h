@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Which processes, ports and sockets are looked at, and what a socket is: from a descriptor to its socket, from there to its
+ * ends and its positions. Nothing here has a memory of its own.
+ */
+#ifndef PROTAP_SOCKET_H
+#define PROTAP_SOCKET_H
+
+static __always_inline bool is_wanted_process(__u32 tgid)
+{
+	if (tgid == settings.own_tgid)
+		return 0;
+	if (!settings.filters || settings.filters == FILTER_PORT)
+		return 1;
+	if ((settings.filters & FILTER_PID) && bpf_map_lookup_elem(&pids, &tgid))
+		return 1;
+	if (settings.filters & FILTER_COMM) {
+		struct comm comm = {};
+
+		bpf_get_current_comm(&comm, sizeof(comm));
+		if (bpf_map_lookup_elem(&comms, &comm))
+			return 1;
+	}
+	return (settings.filters & FILTER_CGROUP) && bpf_current_task_under_cgroup(&cgroups, 0) == 1;
+}
+
+static __always_inline __u32 rule_of(const struct port_rules *rules, __u64 port)
+{
+	/* The compiler knows that a port is no larger and would leave the mask out; the verifier of 6.1 does not. */
+	asm volatile("" : "+r"(port));
+	return rules->of[port & 0xffff];
+}
+
+static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
+{
+	__u32 zero = 0, of_local, of_remote;
+	struct port_rules *rules;
+
+	if (!(settings.filters & FILTER_PORT) && !settings.has_excluded_ports)
+		return 1;
+	rules = bpf_map_lookup_elem(&ports, &zero);
+	if (!rules)
+		return 0;
+	of_local = rule_of(rules, local);
+	of_remote = rule_of(rules, remote);
+	if (of_local == PORT_EXCLUDED || of_remote == PORT_EXCLUDED)
+		return 0;
+	return !(settings.filters & FILTER_PORT) || of_local || of_remote;
+}
+
+static __always_inline struct sock *socket_of(__u32 fd)
+{
+	struct fdtable *fdt = GET(struct files_struct, own_files(), fdt);
+	struct file **files, *file;
+	struct inode *inode;
+	struct socket *socket;
+
+	if (fd >= GET(struct fdtable, fdt, max_fds))
+		return 0;
+	files = GET(struct fdtable, fdt, fd);
+	file = file_at(files, fd);
+	if (!file)
+		return 0;
+	inode = GET(struct file, file, f_inode);
+	if ((GET(struct inode, inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = GET(struct file, file, private_data);
+	return GET(struct socket, socket, sk);
+}
+
+/* What a TCP or UDP socket is. */
+struct ends {
+	__u16 family;
+	__u16 local_port;
+	__u16 remote_port;
+	bool is_datagram;
+};
+
+/* False if it is neither, or its port is not wanted. */
+static __always_inline bool find_ends(struct sock *sk, struct ends *ends)
+{
+	__u32 protocol;
+
+	ends->family = GET(struct sock, sk, __sk_common.skc_family);
+	if (ends->family != AF_INET && ends->family != AF_INET6)
+		return 0;
+	protocol = GET(struct sock, sk, sk_protocol);
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return 0;
+	ends->is_datagram = protocol == IPPROTO_UDP;
+	/* skc_num is 0 already when a connection's end is told. */
+	ends->local_port = bpf_ntohs(GET(struct inet_sock, (struct inet_sock *)sk, inet_sport));
+	ends->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
+	/* The peers of a UDP socket that is not connected are named by each call. */
+	if (ends->is_datagram && !ends->remote_port)
+		return 1;
+	return ends->remote_port && is_wanted_port(ends->local_port, ends->remote_port);
+}
+
+/* Fills in all that a socket tells; the rest of an event is that of the call. */
+static __always_inline void describe(struct sock *sk, const struct ends *ends, struct event *event)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	event->socket = (__u64)sk;
+	event->family = ends->family;
+	event->flags = ends->is_datagram ? EVENT_DATAGRAM : 0;
+	event->local_port = ends->local_port;
+	event->remote_port = ends->remote_port;
+	if (ends->family == AF_INET) {
+		*(__u32 *)event->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
+		*(__u32 *)event->remote = GET(struct sock, sk, __sk_common.skc_daddr);
+	} else {
+		bpf_probe_read_kernel(event->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(event->remote, 16, &sk->__sk_common.skc_v6_daddr);
+	}
+	event->seq = ends->is_datagram ? 0 : GET(struct tcp_sock, tcp, write_seq);
+	event->ack = ends->is_datagram ? 0 : GET(struct tcp_sock, tcp, copied_seq);
+}
+
+static __always_inline bool is_muted(__u64 socket)
+{
+	__u32 zero = 0, *muting = bpf_map_lookup_elem(&is_muting, &zero);
+
+	return muting && *muting && bpf_map_lookup_elem(&muted, &socket);
+}
+
+#endif

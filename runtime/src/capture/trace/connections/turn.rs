@@ -1,0 +1,185 @@
+//! When an event's turn is. Calls on one connection mostly come from the ring in the order of things: each begins where the
+//! last one of that direction ended, after all that its program knew of the other direction. Such an event is told as it
+//! comes. One that does not fit waits, sorted by time, with those behind it, until what is late will have come.
+//!
+//! Where both ends are traced, the server's calls move the same bytes as the client's. What the client has told by then is
+//! dropped; the rest is a spare, and told only if the client's end never tells.
+
+use super::{Connection, End, FAR};
+use crate::capture::trace::HOLD;
+use crate::capture::trace::event::{Event, Kind};
+
+/// How much longer what the server sent waits for the client's receipt, in nanoseconds.
+pub(super) const SERVER_DELAY: u64 = 10_000_000;
+
+/// What becomes of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture::trace) enum Turn {
+    /// It is told at once.
+    Now,
+    /// It has nothing to tell that was not told.
+    Never,
+    /// It waits until that time and [`HOLD`] have passed.
+    At(u64),
+    /// So does this one, but others need not wait for it: the other end is likely to tell.
+    SpareAt(u64),
+}
+
+/// The last bytes of a direction that came without a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    from: u32,
+    to: u32,
+}
+
+impl Run {
+    pub(super) fn at(seq: u32) -> Self {
+        Self { from: seq, to: seq }
+    }
+
+    fn covers(self, seq: u32, end: u32) -> bool {
+        let len = self.to.wrapping_sub(self.from);
+        seq.wrapping_sub(self.from) <= len && end.wrapping_sub(self.from) <= len
+    }
+
+    /// What was told of the direction goes so far, holes or not.
+    fn reaches(self, seq: u32) -> bool {
+        self.to.wrapping_sub(seq) <= FAR
+    }
+
+    fn add(&mut self, seq: u32, end: u32) {
+        let (begin, len) = (seq.wrapping_sub(self.from), self.to.wrapping_sub(self.from));
+        if begin <= len {
+            if end.wrapping_sub(self.from) > len {
+                self.to = end;
+            }
+        } else if !self.reaches(seq) {
+            (self.from, self.to) = (seq, end);
+        }
+        if self.to.wrapping_sub(self.from) > FAR {
+            self.from = self.to.wrapping_sub(FAR);
+        }
+    }
+}
+
+/// Where a connection is in the order of things.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Bytes of the lower end and of the higher one.
+    low: Option<Run>,
+    high: Option<Run>,
+    /// Events that wait, but for spares.
+    waiting: u32,
+    /// From then on, all is in order again.
+    settles: u64,
+}
+
+impl Progress {
+    /// Both directions begin here.
+    pub(super) fn begin(&mut self, low: u32, high: u32) {
+        (self.low, self.high) = (Some(Run::at(low)), Some(Run::at(high)));
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// One that waited has its turn.
+    pub(super) fn leave(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
+    /// Bytes were told, or will be in their turn.
+    pub(super) fn add(&mut self, is_from_low: bool, seq: u32, end: u32) {
+        let run = if is_from_low { &mut self.low } else { &mut self.high };
+        run.get_or_insert(Run::at(seq)).add(seq, end);
+    }
+
+    fn covers(&self, is_from_low: bool, seq: u32, end: u32) -> bool {
+        let run = if is_from_low { self.low } else { self.high };
+        run.is_some_and(|run| run.covers(seq, end))
+    }
+
+    /// Nothing is missing before those bytes, as far as the one who moved them could know.
+    fn is_next(&self, is_from_low: bool, event: &Event) -> bool {
+        let (own, other) = if is_from_low { (self.low, self.high) } else { (self.high, self.low) };
+        own.is_some_and(|own| own.to == event.seq) && other.is_some_and(|other| other.reaches(event.ack))
+    }
+
+    fn wait(&mut self, turn: u64, settles: u64) -> Turn {
+        self.waiting = self.waiting.saturating_add(1);
+        self.settles = self.settles.max(settles);
+        Turn::At(turn)
+    }
+}
+
+impl Connection {
+    /// The turn of an event that just came from the ring, with so many bytes.
+    pub(super) fn turn(&mut self, event: &Event, len: u32, is_low: bool) -> Turn {
+        let turn = event.at.saturating_add(self.delay(event));
+        if !event.is_data() {
+            return self.progress.wait(turn, turn);
+        }
+        let (is_from_low, end) = (is_low != event.kind.is_inbound(), event.end(len));
+        if self.progress.low.is_none() && self.progress.high.is_none() {
+            // The connection is older than the trace.
+            let (low, high) = if is_from_low { (event.seq, event.ack) } else { (event.ack, event.seq) };
+            self.progress.begin(low, high);
+        }
+        if self.is_both_traced() {
+            if self.progress.covers(is_from_low, event.seq, end) {
+                let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
+                return Turn::Never;
+            }
+            if self.is_server(event) {
+                return Turn::SpareAt(turn);
+            }
+        }
+        let is_next = self.progress.is_next(is_from_low, event);
+        self.progress.add(is_from_low, event.seq, end);
+        match (is_next, self.progress.waiting) {
+            (true, 0) => Turn::Now,
+            (true, _) => self.progress.wait(turn.min(self.progress.settles), 0),
+            (false, _) => self.progress.wait(turn, turn.saturating_add(HOLD)),
+        }
+    }
+
+    /// A spare's turn has come; whether it is of use.
+    pub(super) fn needs(&mut self, event: &Event, len: u32, is_low: bool) -> bool {
+        !self.progress.covers(is_low != event.kind.is_inbound(), event.seq, event.end(len))
+    }
+
+    pub(super) fn is_both_traced(&self) -> bool {
+        self.low.is_traced && self.high.is_traced
+    }
+
+    /// Who is the client is known from the opening; of older connections, the lower port is taken for the server's.
+    fn is_server(&self, event: &Event) -> bool {
+        match self.opening {
+            Some(opening) => opening.server == event.local,
+            None => event.local.port < event.remote.port,
+        }
+    }
+
+    /// What the server sent, and the marks behind it.
+    pub(super) fn delay(&self, event: &Event) -> u64 {
+        let is_spare =
+            !event.kind.is_inbound() && self.plaintext.is_none() && self.is_both_traced() && self.is_server(event);
+        if is_spare { SERVER_DELAY } else { 0 }
+    }
+}
+
+impl End {
+    /// How many bytes went by unseen since the last call.
+    pub(super) fn follow(&mut self, seq: u32, end: u32, kind: Kind) -> u32 {
+        let position = if kind == Kind::Sent { &mut self.sent } else { &mut self.received };
+        let Some(before) = position.replace(end) else { return 0 };
+        let lost = seq.wrapping_sub(before);
+        if lost.cast_signed() < 0 {
+            // A call that began before one that was told of already.
+            *position = Some(if end.wrapping_sub(before).cast_signed() < 0 { before } else { end });
+            return 0;
+        }
+        lost
+    }
+}

@@ -1,0 +1,60 @@
+//! A pairing by itself.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::{Pairing, PairingFlow, Span};
+use crate::packet::{Endpoint, Transport};
+use crate::plugin::content::{Context, Message, MessagePart};
+use crate::record::{Content, FlowEnds, Kind, Outlet, Output, PluginIdentity, Record, Spares};
+
+fn flow(plugin: &Arc<PluginIdentity>) -> PairingFlow<'_> {
+    let end = |port| Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port };
+    let ends = FlowEnds { transport: Transport::Tcp, client: end(40_000), server: end(7000) };
+    PairingFlow { ends, process: None, plugin, has_each_response: false }
+}
+
+fn message(kind: Kind, id: Option<u64>) -> Message {
+    Message {
+        start: 0,
+        end: 1,
+        bytes: 1,
+        kind,
+        protocol: 0,
+        content: Box::new(Content { id, ..Content::default() }),
+        context: Context::default(),
+        has_more_replies: false,
+        next_id: None,
+        part: MessagePart::Whole,
+        is_cancel: false,
+    }
+}
+
+fn of(outputs: impl Iterator<Item = Output>) -> impl Iterator<Item = Record> {
+    outputs.map(|output| match output {
+        Output::Record(record) => *record,
+        Output::Fact(..) => panic!("a fact"),
+    })
+}
+
+#[test]
+fn a_request_that_waited_in_order_is_found_by_the_id_that_it_bears_later() {
+    let (plugin, mut pairing, mut made, mut spares) =
+        (crate::emit::samples::kafka(), Pairing::default(), Vec::new(), Spares::default());
+    let flow = flow(&plugin);
+    let mut records = Outlet { out: &mut made, spares: &mut spares };
+    pairing.request(&flow, false, message(Kind::Request, Some(7)), 1, &mut records);
+    let key = pairing.request(&flow, false, message(Kind::Request, None), 2, &mut records);
+    pairing.request(&flow, false, message(Kind::Request, None), 3, &mut records);
+    assert!(records.out.is_empty());
+    let key = pairing.identify(&flow, key, (7, 4), &mut records);
+    let superseded: Vec<_> = of(records.out.drain(..)).map(|record| (record.reason, record.ts)).collect();
+    assert_eq!(superseded, [(Some("superseded"), 1)]);
+    assert!(pairing.amend(key, message(Kind::Request, Some(7)), 5));
+    let span = Span { first: 6, last: 6 };
+    for id in [Some(7), None] {
+        pairing.response(&flow, true, message(Kind::Response, id), span, &mut records);
+    }
+    let answered: Vec<_> = of(made.drain(..)).map(|record| record.ts).collect();
+    assert_eq!((answered, pairing.is_empty()), (vec![2, 3], true));
+}

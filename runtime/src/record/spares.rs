@@ -1,0 +1,112 @@
+//! What records were made of, kept so that the next ones need not allocate: records go out to the sink, and come back from
+//! it to the shards.
+
+use std::sync::Arc;
+
+use super::{Content, FlowEnds, PluginIdentity, Record, Text, Value};
+use crate::pair::Pending;
+
+/// Records that are kept at most: twice as many as the merge holds back.
+const MAX_RECORDS: usize = 8_192;
+/// Contents that are kept at most: two to a record.
+const MAX_CONTENTS: usize = 2 * MAX_RECORDS;
+/// Pending requests that are kept at most.
+const MAX_PENDING: usize = 1_024;
+/// Lists of strings that are kept at most.
+const MAX_LISTS: usize = MAX_CONTENTS;
+/// Attributes for which a content that is kept may have room, and strings for which a list may.
+const MAX_ROOM: usize = 64;
+
+/// Boxes without anything in them.
+#[derive(Debug, Default)]
+pub struct Spares {
+    records: Vec<Box<Record>>,
+    contents: Vec<Box<Content>>,
+    lists: Vec<Vec<Text>>,
+    pending: Vec<Box<Pending>>,
+}
+
+impl Spares {
+    /// A content that says nothing.
+    #[must_use]
+    pub fn content(&mut self) -> Box<Content> {
+        self.contents.pop().unwrap_or_default()
+    }
+
+    /// A list without strings.
+    #[must_use]
+    pub fn list(&mut self) -> Vec<Text> {
+        self.lists.pop().unwrap_or_default()
+    }
+
+    /// A record of that plugin and flow that says nothing.
+    #[must_use]
+    pub fn record(&mut self, plugin: &Arc<PluginIdentity>, flow: FlowEnds) -> Box<Record> {
+        let Some(mut spare) = self.records.pop() else { return Box::new(Record::new(plugin.clone(), flow)) };
+        // Most come from the same plugin. Where several threads count references, that costs more than all the rest.
+        if !Arc::ptr_eq(&spare.plugin, plugin) {
+            spare.plugin = plugin.clone();
+        }
+        spare.flow = flow;
+        spare
+    }
+
+    /// The pending request in a box.
+    #[must_use]
+    pub(crate) fn pending(&mut self, pending: Pending) -> Box<Pending> {
+        match self.pending.pop() {
+            Some(mut spare) => {
+                let Pending { part, .. } = std::mem::replace(&mut *spare, pending);
+                self.keep_content(part.content);
+                spare
+            }
+            None => Box::new(pending),
+        }
+    }
+
+    /// Takes back a pending request.
+    pub(crate) fn keep_pending(&mut self, pending: Box<Pending>) {
+        if self.pending.len() < MAX_PENDING {
+            self.pending.push(pending);
+        }
+    }
+
+    /// Takes back a content.
+    pub fn keep_content(&mut self, mut content: Box<Content>) {
+        for (_, value) in content.attributes.drain(..) {
+            if let Value::List(mut list) = value
+                && self.lists.len() < MAX_LISTS
+                && list.capacity() <= MAX_ROOM
+            {
+                list.clear();
+                self.lists.push(list);
+            }
+        }
+        if self.contents.len() < MAX_CONTENTS && content.attributes.capacity() <= MAX_ROOM {
+            content.clear();
+            self.contents.push(content);
+        }
+    }
+
+    /// Takes back a record.
+    pub fn keep(&mut self, mut record: Box<Record>) {
+        for part in [record.request.take(), record.response.take()].into_iter().flatten() {
+            self.keep_content(part.content);
+        }
+        record.clear();
+        if self.records.len() < MAX_RECORDS {
+            self.records.push(record);
+        }
+    }
+
+    /// Takes over the parts of at most `records` records.
+    pub fn take_from(&mut self, other: &mut Self, records: usize) {
+        take(&mut self.records, &mut other.records, records);
+        take(&mut self.contents, &mut other.contents, records.saturating_mul(2));
+        take(&mut self.lists, &mut other.lists, records.saturating_mul(2));
+    }
+}
+
+fn take<T>(to: &mut Vec<T>, from: &mut Vec<T>, count: usize) {
+    to.extend(from.drain(from.len().saturating_sub(count)..));
+}
