@@ -32,8 +32,8 @@ fn read(mut source: FileSource) -> (CaptureStats, Option<String>) {
                     break;
                 }
             }
-            Ok(CaptureEvent::Idle | CaptureEvent::Pause | CaptureEvent::Socket(_)) => panic!("a file has only packets"),
             Ok(CaptureEvent::End) => break,
+            Ok(other) => panic!("a file has only packets: {other:?}"),
             Err(found) => {
                 assert!(error.is_none(), "one file, two errors: {error:?}, {found}");
                 error = Some(found.to_string());

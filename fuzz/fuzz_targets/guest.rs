@@ -81,7 +81,12 @@ impl Scripted {
         let source = self.number(at + 9, 2) as usize % self.script.len().max(1);
         let room = self.script.len();
         for index in 0..messages as usize {
-            self.message(source + index * 16, room + 64 + index * (Message::SIZE + Attribute::SIZE), call, shape & 2 == 0);
+            self.message(
+                source + index * 16,
+                room + 64 + index * (Message::SIZE + Attribute::SIZE),
+                call,
+                shape & 2 == 0,
+            );
         }
         let result = ParseResult {
             verb,
@@ -129,7 +134,8 @@ impl Scripted {
             message.attributes = Str { ptr: (to + Message::SIZE) as u32, len: 1 };
             message.attribute_stride = Attribute::SIZE as u32;
             attribute.index %= 3;
-            (attribute.tag, attribute.value, attribute.aux) = ([1, 0, 4][usize::from(attribute.index)], text(n).to_value(), 0);
+            (attribute.tag, attribute.value, attribute.aux) =
+                ([1, 0, 4][usize::from(attribute.index)], text(n).to_value(), 0);
         }
         let target = self.memory.get_mut(to..).unwrap_or_default();
         message.write(target).expect("there is room");
@@ -201,7 +207,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let capture = CAPTURES[usize::from(*capture) % CAPTURES.len()];
     let mut source = FileSource::from_reader("the capture", Cursor::new(capture));
     let mut out = Vec::new();
-    let report = run(&mut source, &Arc::new(plugins), &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
+    let report =
+        run(&mut source, &Arc::new(plugins), &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
     let report = report.expect("a vector takes all records");
     assert!(report.errors.is_empty());
     // A plugin may make a thousand records of a byte; all of them are alike.

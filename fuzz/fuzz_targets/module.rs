@@ -7,13 +7,17 @@
 
 #![no_main]
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use arbitrary::Unstructured;
+use protap::packet::{Endpoint, Transport};
+use protap::plugin::deepflow::FlowView;
 use protap::plugin::instance::ProbeCall;
 use protap::plugin::wasm::{Deadline, MAX_MEMORY, WasmEngine};
 use protap::plugin::{Plugin, PluginSet};
+use protap::record::Spares;
 use protap::running::{CallKind, ParseArguments, RunningPlugins, Standing};
 use protap_plugin::contract::{MANIFEST_SECTION, VERSION};
 
@@ -87,18 +91,25 @@ fn load(module: &[u8]) -> Option<PluginSet> {
 fn call(plugins: PluginSet) {
     let mut running = RunningPlugins::new(Arc::new(plugins));
     let window = running.plugin(0).map_or(0, |plugin| plugin.manifest.window as usize).min(BYTES.len());
+    let end = |port| Endpoint { ip: Ipv4Addr::LOCALHOST.into(), port };
+    let ends = (end(1), end(2));
+    let (is_from_first, is_response) = (true, false);
+    let flow = FlowView { id: 1, transport: Transport::Tcp, ends, processes: None, is_from_first, is_response, now: 1 };
+    let mut spares = Spares::default();
     for round in 0..4_u32 {
         let (a, b) = BYTES.split_at((round as usize * 9).min(BYTES.len()));
         let _ = running.probe(0, &ProbeCall { a, b, flags: round * 64, ports: 1 | 2 << 16 });
-        let Ok(handle) = running.open(0, 0, 1 | 2 << 16) else { continue };
-        for (kind, flags) in [(CallKind::Parse, 0), (CallKind::Parse, 9), (CallKind::Resync, 16), (CallKind::Parse, 5)] {
+        let Ok(handle) = running.open(0, 0, 1 | 2 << 16, 0) else { continue };
+        for (kind, flags) in [(CallKind::Parse, 0), (CallKind::Parse, 9), (CallKind::Resync, 16), (CallKind::Parse, 5)]
+        {
             let window = BYTES.get(..window).unwrap_or_default();
-            let arguments = ParseArguments { handle, flags, offset: u64::from(round) << 31, window, gap: 7, now: 1 };
+            let offset = u64::from(round) << 31;
+            let arguments = ParseArguments { handle, flags, offset, window, gap: 7, now: 1, piece_at: offset, flow };
             // A rebuilt instance does not know the handle.
             if running.standing(0, handle) != Standing::Current {
                 break;
             }
-            let _ = running.parse(0, kind, arguments, &mut None);
+            let _ = running.parse(0, kind, &arguments, (&mut None, &mut spares));
         }
         let _ = running.close(0, handle);
     }
