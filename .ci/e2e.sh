@@ -12,11 +12,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$PWD/$target ;; esac
-export PROTAP=$target/release/protap PLUGINS=$PWD/target/plugins CACHE=$PWD/target/live VENV=$PWD/target/live/venv
-export PIP_RETRIES=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-mkdir -p "$CACHE"
+. .ci/live-env.sh
 [ $# -gt 0 ] || set -- $(cd tests/live && ls ./*.sh | sed 's,^\./,,; s,\.sh$,,')
 say() { printf 'e2e: %s\n' "$*"; }
 

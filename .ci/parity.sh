@@ -5,13 +5,9 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$PWD/$target ;; esac
-export PROTAP=$target/release/protap PLUGINS=$PWD/target/plugins CACHE=$PWD/target/live VENV=$PWD/target/live/venv
-export PIP_RETRIES=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+. .ci/live-env.sh
 WORK=$(mktemp -d)
 export WORK
-mkdir -p "$CACHE"
 
 fail() { echo "parity: FAILED: $*"; exit 1; }
 [ $# -gt 0 ] || set -- redis mongodb kafka
