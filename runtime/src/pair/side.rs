@@ -270,24 +270,11 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::{EVICTED_SHARE, MAX_PENDING, Pending, Side};
-    use crate::plugin::content::{Context, Message, MessagePart};
-    use crate::record::{Content, Kind};
+    use crate::pair::tests::message;
+    use crate::record::Kind;
 
     fn request(sequence: u64, id: Option<u64>) -> Box<Pending> {
-        let message = Message {
-            start: 0,
-            end: 1,
-            bytes: 1,
-            kind: Kind::Request,
-            protocol: 0,
-            content: Box::new(Content { id, ..Content::default() }),
-            context: Context::default(),
-            has_more_replies: false,
-            next_id: None,
-            part: MessagePart::Whole,
-            is_cancel: false,
-        };
-        Box::new(Pending::new(sequence, message, 0))
+        Box::new(Pending::new(sequence, message(Kind::Request, id), 0))
     }
 
     #[test]

@@ -14,7 +14,8 @@ fn flow(plugin: &Arc<PluginIdentity>) -> PairingFlow<'_> {
     PairingFlow { ends, process: None, plugin, has_each_response: false }
 }
 
-fn message(kind: Kind, id: Option<u64>) -> Message {
+/// A message that says nothing but its id.
+pub(super) fn message(kind: Kind, id: Option<u64>) -> Message {
     Message {
         start: 0,
         end: 1,
