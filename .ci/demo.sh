@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ $# -gt 0 ] || { echo "demo: no captures in tests/captures/" >&2; exit 1; }
-protap="target/release/protap read -p target/plugins"
+protap="${CARGO_TARGET_DIR:-target}/release/protap read -p target/plugins"
 shown=8
 
 for capture in "$@"; do
