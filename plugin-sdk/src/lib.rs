@@ -102,6 +102,9 @@
 //! # assert_eq!(report.messages[1].answers.as_deref(), Some("UPLOAD"));
 //! ```
 //!
+//!   Where messages are many and short, the same code can be compiled a second time, without its waits, for messages that
+//!   are there as a whole, as nearly all are: it takes half the time (see [`at_once`]).
+//!
 //! * [`Raw`]: the contract's verbs. For protocols whose messages are built over several calls, or that answer
 //!   [`Opaque`](Progress::Opaque) (encrypted from here on) and [`Handover`](Progress::Handover) (another protocol begins):
 //!
@@ -185,7 +188,53 @@ pub use self::probe::probe_by_frames;
 pub use self::raw::{AsRaw, Raw};
 pub use self::reader::{ReadError, Reader};
 pub use self::resync::resync_by_frames;
-pub use self::sequential::{AsSequential, Sequential, SequentialFlow, Stop, Stream, Text, Texts, rare, read_head};
+pub use self::sequential::{
+    Arriving, AsSequential, Sequential, SequentialFlow, Source, Stop, Stream, Text, Texts, Whole, rare, rare_now,
+    read_head,
+};
+/// Compiles reading code a second time, for messages that are there as a whole: each `async fn read` also as `read_now`,
+/// in which `x(..).await` is `x_now(..)`. In the sandbox that takes half the instructions: code that may wait is resumed
+/// in the middle of its loops, where Wasm cannot jump to.
+///
+/// It stands before an `async fn`, or before an `impl` block, of which it takes each. The code reads from a
+/// [`Stream`] of any [`Source`]; all that it awaits is the stream, other such code, or one of both inside of [`rare`]. Who
+/// knows the frame's end asks [`Stream::whole`] which of the two is to run:
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use protap_plugin::prelude::*;
+/// use protap_plugin::{Source, at_once, rare};
+///
+/// # #[derive(Default)]
+/// # struct Names;
+/// # impl Sequential for Names {
+/// #     const MANIFEST: Manifest = Manifest::new("names", "0.1.0");
+/// #     type Flow = ();
+/// #     fn frame(&self, _direction: Direction, _bytes: &[u8]) -> Frame { Frame::Invalid("no mark") }
+/// /// The bytes of all, and names that end with 0.
+/// async fn message(_plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
+///     let len = stream.u16_be().await?;
+///     stream.begin_frame(len.into())?;
+///     match stream.whole(|frame| names_now(frame)) {
+///         Some(read) => read,
+///         None => rare(names(&stream)).await,
+///     }
+/// }
+/// # }
+///
+/// #[at_once]
+/// async fn names(stream: &Stream<impl Source>) -> Result<(), Stop> {
+///     while stream.frame_remaining() > 0 {
+///         let name = stream.c_str(255).await?;
+///         stream.emit(|output, texts| output.one_way("NAME").resource(texts.get(name)).emit());
+///     }
+///     Ok(())
+/// }
+/// # export!(Names as Sequential);
+/// # let names = protap_plugin::testing::Replay::new::<Plugin>().to_server(b"\0\x07ab\0c\0");
+/// # assert_eq!(names.split_sweep().messages[1].resource, "c");
+/// ```
+pub use protap_plugin_macros::at_once;
 
 /// What a plugin's source needs.
 pub mod prelude {

@@ -15,7 +15,7 @@ use crate::probe::probe_by_frames;
 use crate::resync::resync_by_frames;
 
 use self::lane::{IdleLanes, Lane, Reading};
-pub use self::stream::{Stream, Text, Texts};
+pub use self::stream::{Arriving, Source, Stream, Text, Texts, Whole};
 
 mod lane;
 mod stream;
@@ -228,6 +228,14 @@ pub fn read_head<T>(direction: Direction, bytes: &[u8], read: impl AsyncFnOnce(S
 /// each time, while all else that a message's code may wait for makes that code larger, and in the sandbox slower.
 pub fn rare<'a, T>(future: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
     Box::pin(future)
+}
+
+/// What [`rare`] is in code that does not wait: a function of its own.
+#[doc(hidden)]
+#[cold]
+#[inline(never)]
+pub fn rare_now<T>(code: impl FnOnce() -> T) -> T {
+    code()
 }
 
 /// Reads message after message; ends with the error that a message did not handle.

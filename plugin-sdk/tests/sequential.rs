@@ -81,11 +81,9 @@ impl Sequential for Spoken {
                 }
             }
             b'n' => {
-                let nested = stream.nested(b"nested\0".to_vec());
-                let name = nested.c_str(20).await?;
-                let is_over = nested.u8().await == Err(Stop::Lost);
-                let name = nested.with_texts(|texts| stream.keep(texts.get(name)));
-                said(&stream, name, u8::from(is_over));
+                let (name, end) = stream.nested(b"nested\0", 8, |nested| (nested.c_str_now(20), nested.u8_now()));
+                let name = name?;
+                said(&stream, name, u8::from(end == Err(Stop::Lost)));
             }
             b'o' => return Err(Stop::Opaque("sealed")),
             b'h' => return Err(Stop::Handover(stream.offset(), "starttls")),

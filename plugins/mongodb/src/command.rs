@@ -2,7 +2,7 @@
 //! whether the server may hold it back, and the [shape](crate::shape) of its query. Documents, error texts and
 //! credentials are passed over unread.
 
-use protap_plugin::{Stop, Stream, Text, rare};
+use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::document::{Document, Element};
 use crate::field::Field;
@@ -53,7 +53,7 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     /// Splits `database.collection` at its first dot.
-    pub(crate) fn split(stream: &Stream, full_name: Text) -> Self {
+    pub(crate) fn split(stream: &Stream<impl Source>, full_name: Text) -> Self {
         let dot = stream.with_texts(|texts| {
             let name = texts.get(full_name);
             name.iter().position(|byte| *byte == b'.').unwrap_or(name.len())
@@ -83,6 +83,7 @@ pub(crate) struct Command {
     awaits_data: bool,
 }
 
+#[at_once]
 impl Command {
     pub(crate) fn new(show: Show) -> Self {
         Self { show, ..Self::default() }
@@ -109,7 +110,7 @@ impl Command {
     }
 
     /// Reads the command that the document beginning here is.
-    pub(crate) async fn read(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    pub(crate) async fn read(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         let outer = Document::open(stream, limit).await?;
         let (mut document, mut first) = self.first(stream, outer).await?;
         if let (Verb::Wrapper, Some(wrapper)) = (self.verb, &first)
@@ -125,11 +126,11 @@ impl Command {
     }
 
     /// Reads the first element, whose name is the command's.
-    async fn first<'a>(
+    async fn first<'a, S: Source>(
         &mut self,
-        stream: &'a Stream,
-        mut document: Document<'a>,
-    ) -> Result<(Document<'a>, Option<Element<()>>), Stop> {
+        stream: &'a Stream<S>,
+        mut document: Document<'a, S>,
+    ) -> Result<(Document<'a, S>, Option<Element<()>>), Stop> {
         let first = document.next(|name| Some((Verb::of(name), printable(name).then(|| stream.keep(name))))).await?;
         let first = first.map(|element| {
             (self.verb, self.name) = element.key;
@@ -139,7 +140,12 @@ impl Command {
     }
 
     /// Reads the value of the first element: what the command acts upon.
-    async fn subject(&mut self, stream: &Stream, document: &Document<'_>, first: &Element<()>) -> Result<(), Stop> {
+    async fn subject(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
+        first: &Element<()>,
+    ) -> Result<(), Stop> {
         match self.verb {
             verb if verb.is_on_collection() => self.collection(stream, document, first).await?,
             Verb::OnNamespace => {
@@ -155,7 +161,12 @@ impl Command {
     }
 
     /// Reads the command that is to be explained.
-    async fn explained(&mut self, stream: &Stream, document: &Document<'_>, first: &Element<()>) -> Result<(), Stop> {
+    async fn explained(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
+        first: &Element<()>,
+    ) -> Result<(), Stop> {
         let mut inner = document.open_value(first).await?;
         if let Some(explained) = inner.next(|name| Some(Verb::of(name))).await?
             && explained.key.is_on_collection()
@@ -168,19 +179,28 @@ impl Command {
         Ok(())
     }
 
-    async fn collection(&mut self, stream: &Stream, document: &Document<'_>, name: &Element<()>) -> Result<(), Stop> {
+    async fn collection(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
+        name: &Element<()>,
+    ) -> Result<(), Stop> {
         self.namespace.collection = document.text(name, MAX_NAMESPACE).await?;
         self.guard(stream);
         Ok(())
     }
 
     /// The server's own collections hold credentials and keys: their values are not shown.
-    pub(crate) fn guard(&mut self, stream: &Stream) {
+    pub(crate) fn guard(&mut self, stream: &Stream<impl Source>) {
         let is_system = |name: Text| stream.with_texts(|texts| texts.get(name).starts_with(b"system."));
         self.show.values &= !self.namespace.collection.is_some_and(is_system);
     }
 
-    async fn fields(&mut self, stream: &Stream, document: &mut Document<'_>) -> Result<(), Stop> {
+    async fn fields(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &mut Document<'_, impl Source>,
+    ) -> Result<(), Stop> {
         while let Some(element) = document.next(Field::of).await? {
             match element.key {
                 // A namespace of the command's own stands.
@@ -208,8 +228,8 @@ impl Command {
     /// Reads what the command is to be done with.
     async fn query_field(
         &mut self,
-        stream: &Stream,
-        document: &Document<'_>,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
         element: &Element<Field>,
     ) -> Result<(), Stop> {
         match element.key {
@@ -238,7 +258,7 @@ impl Command {
         Ok(())
     }
 
-    async fn cursors(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+    async fn cursors(&mut self, document: &Document<'_, impl Source>, element: &Element<Field>) -> Result<(), Stop> {
         let mut cursors = document.open_value(element).await?;
         if let Some(first) = cursors.next_any().await? {
             self.cursor_id = cursors.number(&first).await?;
@@ -257,7 +277,12 @@ impl Command {
     }
 
     /// Reads an operation, or the namespace that operations act upon.
-    pub(crate) async fn item(&mut self, stream: &Stream, carried: Carried, mut item: Document<'_>) -> Result<(), Stop> {
+    pub(crate) async fn item(
+        &mut self,
+        stream: &Stream<impl Source>,
+        carried: Carried,
+        mut item: Document<'_, impl Source>,
+    ) -> Result<(), Stop> {
         while let Some(element) = item.next(Field::of).await? {
             match element.key {
                 Field::Part(part) if carried == Carried::Operations => {
@@ -279,7 +304,8 @@ impl Command {
 }
 
 /// Reads `application.name` of the metadata that a driver sends with its first command.
-async fn app_name<K>(document: &Document<'_>, client: &Element<K>) -> Result<Option<Text>, Stop> {
+#[at_once]
+async fn app_name<K>(document: &Document<'_, impl Source>, client: &Element<K>) -> Result<Option<Text>, Stop> {
     let mut client = document.open_value(client).await?;
     let application = client.next(|name| (name == b"application").then_some(())).await?;
     let Some(application) = application.filter(Element::is_document) else { return Ok(None) };

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Source, Stop, Stream, at_once};
 
 use crate::header::OpCode;
 use crate::inflate::Compressed;
@@ -54,8 +54,9 @@ pub(crate) struct Envelope {
     size: u64,
 }
 
+#[at_once]
 impl Envelope {
-    pub(crate) async fn read(stream: &Stream) -> Result<Self, Stop> {
+    pub(crate) async fn read(stream: &Stream<impl Source>) -> Result<Self, Stop> {
         let op_code = OpCode::of(stream.i32_le().await?).filter(|op_code| *op_code != OpCode::Compressed);
         let op_code = op_code.ok_or(Stop::Malformed("an unknown op code, compressed"))?;
         let size = stream.u32_le().await?.into();
@@ -70,12 +71,16 @@ impl Envelope {
     }
 
     /// Whether the body stands there as it is, as long as it says.
-    pub(crate) fn is_plain(&self, stream: &Stream) -> bool {
+    pub(crate) fn is_plain(&self, stream: &Stream<impl Source>) -> bool {
         self.compressor == Compressor::Noop && self.size == stream.frame_remaining()
     }
 
     /// Reads and decompresses the data, or says why not.
-    pub(crate) async fn open(&self, stream: &Stream, limits: &Limits) -> Result<Result<Body, &'static str>, Stop> {
+    pub(crate) async fn open(
+        &self,
+        stream: &Stream<impl Source>,
+        limits: &Limits,
+    ) -> Result<Result<Body, &'static str>, Stop> {
         match self.compressor {
             Compressor::Noop => return Ok(Err("compressed, but not as it says")),
             Compressor::Unknown(_) => return Ok(Err("compressed, unknown compressor")),
@@ -127,9 +132,10 @@ struct Data {
     len: usize,
 }
 
+#[at_once]
 impl Data {
     /// Collects `len` bytes, if there is room for them.
-    async fn collect(stream: &Stream, len: usize, limits: &Limits) -> Result<Option<Self>, Stop> {
+    async fn collect(stream: &Stream<impl Source>, len: usize, limits: &Limits) -> Result<Option<Self>, Stop> {
         let total = limits.collected.get().saturating_add(len);
         if total > MAX_COLLECTED {
             return Ok(None);

@@ -1,7 +1,7 @@
 //! Reading documents from a stream: which elements there are, where their values end, and the values of the few that
 //! somebody asks for. Everything else is passed over by its length, however long it is.
 
-use protap_plugin::{Stop, Stream, Text, rare};
+use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::bson::{
     ARRAY, BINARY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, NULL, STRING, Step, ValueLen, count_elements,
@@ -52,8 +52,8 @@ impl<K> Element<K> {
 /// A document that is being read. Whatever is not read of an element's value is passed over when the next element
 /// is asked for.
 #[derive(Debug)]
-pub(crate) struct Document<'a> {
-    stream: &'a Stream,
+pub(crate) struct Document<'a, S> {
+    stream: &'a Stream<S>,
     /// Stream offset behind the document.
     end: u64,
     /// Stream offset behind the value of the current element.
@@ -70,9 +70,10 @@ enum Found<K> {
     Wait,
 }
 
-impl<'a> Document<'a> {
+#[at_once]
+impl<'a, S: Source> Document<'a, S> {
     /// Opens the document that begins here; it must end before `limit`.
-    pub(crate) async fn open(stream: &'a Stream, limit: u64) -> Result<Self, Stop> {
+    pub(crate) async fn open(stream: &'a Stream<S>, limit: u64) -> Result<Self, Stop> {
         let start = stream.offset();
         let len = u64::from(stream.u32_le().await?);
         let end = start.saturating_add(len);
@@ -295,7 +296,12 @@ impl<'a> Document<'a> {
 }
 
 /// The shape of the document that begins here, and passes over it.
-pub(crate) async fn pass_with_shape(stream: &Stream, limit: u64, show: Show) -> Result<Option<Text>, Stop> {
+#[at_once]
+pub(crate) async fn pass_with_shape(
+    stream: &Stream<impl Source>,
+    limit: u64,
+    show: Show,
+) -> Result<Option<Text>, Stop> {
     stream.available(4).await?;
     let len = stream.peek(|bytes| bytes.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len))));
     let shape = shape_to(stream, DOCUMENT, stream.offset().saturating_add(len).min(limit), show).await;
@@ -304,7 +310,8 @@ pub(crate) async fn pass_with_shape(stream: &Stream, limit: u64, show: Show) -> 
 }
 
 /// The shape of the document or array that begins here and ends there. Bytes that are lost cost it, and nothing else.
-async fn shape_to(stream: &Stream, kind: u8, end: u64, show: Show) -> Option<Text> {
+#[at_once]
+async fn shape_to(stream: &Stream<impl Source>, kind: u8, end: u64, show: Show) -> Option<Text> {
     let len = end.saturating_sub(stream.offset()).min(shape::MAX_LOOK) as usize;
     stream.available(len).await.ok()?;
     let shape = stream.peek(|bytes| shape::shape(kind, bytes.get(..len).unwrap_or(bytes), show));
@@ -313,7 +320,8 @@ async fn shape_to(stream: &Stream, kind: u8, end: u64, show: Show) -> Option<Tex
 
 /// Passes over everything up to `end`, where a document ends. The last byte is read: a message is emitted once all of
 /// it was seen, and code that ended with skipping would be asked to go on only when the next message came.
-pub(crate) async fn pass_to(stream: &Stream, end: u64) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn pass_to(stream: &Stream<impl Source>, end: u64) -> Result<(), Stop> {
     let left = end.saturating_sub(stream.offset());
     if left == 0 {
         return Ok(());
@@ -323,7 +331,8 @@ pub(crate) async fn pass_to(stream: &Stream, end: u64) -> Result<(), Stop> {
 }
 
 /// Counts the documents between here and `limit`, one after the other.
-pub(crate) async fn count_documents(stream: &Stream, limit: u64) -> Result<u64, Stop> {
+#[at_once]
+pub(crate) async fn count_documents(stream: &Stream<impl Source>, limit: u64) -> Result<u64, Stop> {
     let mut count = 0;
     while stream.offset() < limit {
         let room = limit.saturating_sub(stream.offset());

@@ -1,6 +1,6 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
-use protap_plugin::{MessageWriter, Output, Status, Stop, Text, Texts};
+use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Text, Texts};
 
 use crate::context::Context;
 use crate::error_codes::{self, Class};
@@ -22,53 +22,61 @@ use crate::{
 const SYSTEM_NAME: &str = "mongodb";
 
 /// Emits a request or a one-way message.
-pub(crate) fn request(message: &Message, request: &Request, settings: &Settings, read: Result<(), Stop>) {
+pub(crate) fn request(
+    stream: &Stream<impl Source>,
+    message: &Message,
+    request: &Request,
+    settings: &Settings,
+    read: Result<(), Stop>,
+) {
     let reason = message.note.or(reason(read));
-    message.body.with_texts(|texts| {
-        message.stream.emit(|out, _| {
-            let name = request.command.name.map(|name| texts.get(name));
-            let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(message.op_code.name().as_bytes());
-            let mut writer = begin_request(out, message, request).type_name(name).id(message.header.request_id.into());
-            writer = writer.context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
-            if request.is_known() {
-                writer = writer.str(OPERATION, name);
-            }
-            writer = namespace(writer, texts, request);
-            writer = request_attributes(writer, texts, message, request);
-            if shows_query(request, texts) {
-                let collection = request.command.namespace.collection.map(|text| texts.get(text));
-                let mut text = settings.scratch.borrow_mut();
-                text.clear();
-                request.command.query.write(&mut text, texts, name, collection.unwrap_or_default());
-                writer = writer.str(QUERY_TEXT, &*text);
-            }
-            incomplete(writer, reason, request.is_known()).emit();
-        })
+    stream.emit(|out, texts| {
+        let name = request.command.name.map(|name| texts.get(name));
+        let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(message.op_code.name().as_bytes());
+        let mut writer = begin_request(out, message, request).type_name(name).id(message.header.request_id.into());
+        writer = writer.context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
+        if request.is_known() {
+            writer = writer.str(OPERATION, name);
+        }
+        writer = namespace(writer, texts, request);
+        writer = request_attributes(writer, texts, message, request);
+        if shows_query(request, texts) {
+            let collection = request.command.namespace.collection.map(|text| texts.get(text));
+            let mut text = settings.scratch.borrow_mut();
+            text.clear();
+            request.command.query.write(&mut text, texts, name, collection.unwrap_or_default());
+            writer = writer.str(QUERY_TEXT, &*text);
+        }
+        incomplete(writer, reason, request.is_known()).emit();
     });
 }
 
-/// Emits a response.
-pub(crate) fn response(message: &Message, response: &Response, context: Context, read: Result<(), Stop>) {
+/// Emits a response; whether it could.
+pub(crate) fn response(
+    stream: &Stream<impl Source>,
+    message: &Message,
+    response: &Response,
+    context: Context,
+    read: Result<(), Stop>,
+) -> Option<()> {
     let reply = &response.reply;
     let reason = message.note.or(reason(read));
     let reason = reason.or(reply.ok.is_none().then_some("no ok in the reply"));
     let reason = reason.or((!context.is_known()).then_some("request not known"));
-    message.body.with_texts(|texts| {
-        message.stream.emit(|out, _| {
-            let mut writer = match reply.failure() {
-                Some(error) => failure(out, texts, error),
-                None if reply.ok == Some(true) => out.response(Status::Ok).code(0),
-                None => out.response(Status::Unknown),
-            };
-            writer = writer.id(message.header.response_to.into());
-            if response.more_to_come {
-                // A server may answer each of these replies with the next one, or all of them to the request.
-                writer = writer.next_id(message.header.request_id.into());
-            }
-            writer = reply_attributes(writer, texts, response, context);
-            incomplete(writer, reason, reply.ok.is_some()).emit();
-        })
-    });
+    stream.emit(|out, texts| {
+        let mut writer = match reply.failure() {
+            Some(error) => failure(out, texts, error),
+            None if reply.ok == Some(true) => out.response(Status::Ok).code(0),
+            None => out.response(Status::Unknown),
+        };
+        writer = writer.id(message.header.response_to.into());
+        if response.more_to_come {
+            // A server may answer each of these replies with the next one, or all of them to the request.
+            writer = writer.next_id(message.header.request_id.into());
+        }
+        writer = reply_attributes(writer, texts, response, context);
+        incomplete(writer, reason, reply.ok.is_some()).emit();
+    })
 }
 
 fn begin_request<'a>(out: &'a mut Output, message: &Message, request: &Request) -> MessageWriter<'a> {

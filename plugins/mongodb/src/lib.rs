@@ -10,6 +10,7 @@
 use std::rc::Rc;
 
 use protap_plugin::prelude::*;
+use protap_plugin::{Source, at_once, rare};
 
 use self::context::Context;
 use self::cursors::Cursors;
@@ -112,24 +113,12 @@ impl Sequential for Mongodb {
     }
 
     async fn message(plugin: Rc<Self>, cursors: Rc<Cursors>, stream: Stream) -> Result<(), Stop> {
-        let mut message = Message::read(&stream).await?;
-        let settings = &plugin.settings;
-        let read = if message.header.is_response(stream.direction()) {
-            let context = Context::pending(message.header.response_to);
-            let mut response = Response::default();
-            let read = response.read(&mut message, settings, context).await;
-            cursors.answered(&response.reply, context);
-            emit::response(&message, &response, context, read);
-            read
-        } else {
-            let mut request = Request::new(settings);
-            let read = request.read(&mut message, settings).await;
-            cursors.asked(&mut request);
-            emit::request(&message, &request, settings, read);
-            read
-        };
-        // What is wrong inside a frame does not concern the next one; lost bytes are for the SDK to bridge.
-        if read == Err(Stop::Lost) && !message.is_cut { read } else { Ok(()) }
+        let message = Message::read(&stream).await?;
+        // Nearly always all of it is there.
+        match stream.whole(|frame| body_now(message, frame, &plugin.settings, &cursors)) {
+            Some(read) => read,
+            None => rare(body(message, &stream, &plugin.settings, &cursors)).await,
+        }
     }
 
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
@@ -140,6 +129,33 @@ impl Sequential for Mongodb {
         let header = Header::decode(bytes.first_chunk()?).ok()?;
         header.is_response(direction).then(|| header.response_to.into())
     }
+}
+
+/// Reads what follows a header, and emits what the message says.
+#[at_once]
+async fn body(
+    mut message: Message,
+    stream: &Stream<impl Source>,
+    settings: &Settings,
+    cursors: &Cursors,
+) -> Result<(), Stop> {
+    let read = if message.header.is_response(stream.direction()) {
+        let context = Context::pending(message.header.response_to);
+        let mut response = Response::default();
+        let read = response.read(&mut message, stream, settings, context).await;
+        if emit::response(stream, &message, &response, context, read).is_some() {
+            cursors.answered(&response.reply, context);
+        }
+        read
+    } else {
+        let mut request = Request::new(settings);
+        let read = request.read(&mut message, stream, settings).await;
+        cursors.asked(&mut request);
+        emit::request(stream, &message, &request, settings, read);
+        read
+    };
+    // What is wrong inside a frame does not concern the next one; lost bytes are for the SDK to bridge.
+    if read == Err(Stop::Lost) && !message.is_cut { read } else { Ok(()) }
 }
 
 export!(Mongodb as Sequential);

@@ -2,7 +2,7 @@
 //! for a message's length is taken, unless what it says of a reply that is waited for cannot be: then the reply's
 //! document tells, so that one lie costs one message.
 
-use protap_plugin::{Direction, Frame, Stop, Stream, rare};
+use protap_plugin::{Direction, Frame, Source, Stop, Stream, at_once, rare};
 
 use crate::bson::MIN_DOCUMENT;
 use crate::compressed::{self, Compressor, Limits};
@@ -19,13 +19,9 @@ const MIN_MSG: u64 = header::LEN as u64 + 4 + 1 + MIN_DOCUMENT;
 const MAX_FRONT: usize = 4 << 10;
 
 /// A message whose header was read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Message {
     pub(crate) header: Header,
-    /// Where the message is; messages are emitted here.
-    pub(crate) stream: Stream,
-    /// Where its body is: the same stream, or one over what was decompressed. Has the texts.
-    pub(crate) body: Stream,
     /// Stream offset behind the body.
     pub(crate) limit: u64,
     /// What the body is.
@@ -39,6 +35,7 @@ pub(crate) struct Message {
     start: u64,
 }
 
+#[at_once]
 impl Message {
     /// Reads the header and declares the frame.
     pub(crate) async fn read(stream: &Stream) -> Result<Self, Stop> {
@@ -55,8 +52,6 @@ impl Message {
         stream.begin_frame(header.message_length)?;
         Ok(Self {
             header,
-            stream: stream.clone(),
-            body: stream.clone(),
             limit: start.saturating_add(header.message_length),
             op_code: header.op_code,
             compressor: None,
@@ -66,22 +61,20 @@ impl Message {
         })
     }
 
-    /// Decompresses the body, if it is compressed. If that is not possible, a note says so and the op code is left.
-    pub(crate) async fn decompress(&mut self, limits: &Limits) -> Result<(), Stop> {
-        if self.op_code != OpCode::Compressed {
-            return Ok(());
-        }
-        rare(self.open(limits)).await
-    }
-
-    async fn open(&mut self, limits: &Limits) -> Result<(), Stop> {
-        let envelope = compressed::Envelope::read(&self.stream).await?;
+    /// Decompresses the body; `None` if it stands there as it is. If that is not possible, a note says so and the op code
+    /// is left.
+    pub(crate) async fn decompress(
+        &mut self,
+        stream: &Stream<impl Source>,
+        limits: &Limits,
+    ) -> Result<Option<Vec<u8>>, Stop> {
+        let envelope = compressed::Envelope::read(stream).await?;
         self.compressor = Some(envelope.compressor);
-        if envelope.is_plain(&self.stream) {
+        if envelope.is_plain(stream) {
             self.op_code = envelope.op_code;
-            return Ok(());
+            return Ok(None);
         }
-        match envelope.open(&self.stream, limits).await? {
+        match envelope.open(stream, limits).await? {
             Ok(body) => {
                 self.is_cut = (body.bytes.len() as u64) < body.size;
                 if self.is_cut {
@@ -89,93 +82,99 @@ impl Message {
                 }
                 self.limit = body.size;
                 self.op_code = envelope.op_code;
-                self.body = self.stream.nested(body.bytes);
-                self.body.begin_frame(self.limit)
+                Ok(Some(body.bytes))
             }
             Err(note) => {
                 self.note = Some(note);
-                Ok(())
+                Ok(None)
             }
         }
     }
 
     /// Looks at the flags of an OP_MSG that were just read; gives where its sections end.
-    pub(crate) async fn flagged(&mut self, flags: Flags) -> u64 {
+    pub(crate) async fn flagged(&mut self, stream: &Stream<impl Source>, flags: Flags) -> Result<u64, Stop> {
         if flags.are_unknown() {
             self.note.get_or_insert("unknown flag bits");
         }
         if flags.has_checksum() && self.compressor.is_none() {
-            rare(self.verify(flags)).await;
+            rare(self.verify(stream, flags)).await?;
         }
-        self.limit.saturating_sub(flags.trailer())
+        Ok(self.limit.saturating_sub(flags.trailer()))
     }
 
     /// Verifies the checksum of a message that fits into the window; longer ones are not kept for that.
-    async fn verify(&mut self, flags: Flags) {
-        let left = usize::try_from(self.stream.frame_remaining()).unwrap_or(usize::MAX);
-        if self.stream.available(left).await.is_err() {
-            return;
+    async fn verify(&mut self, stream: &Stream<impl Source>, flags: Flags) -> Result<(), Stop> {
+        let left = usize::try_from(stream.frame_remaining()).unwrap_or(usize::MAX);
+        if stream.available(left).await.is_err() {
+            return Ok(());
         }
         let head = self.header.to_bytes();
-        let is_right = self.stream.peek(|bytes| {
+        let is_right = stream.peek(|bytes| {
             let (content, checksum) = bytes.split_last_chunk()?;
             Some(crc32c(&[&head, &flags.bits().to_le_bytes(), content]) == u32::from_le_bytes(*checksum))
         });
         if is_right == Some(false) {
             self.note.get_or_insert("a checksum that does not match");
         }
+        Ok(())
     }
 
     /// A reply was read, but its length says that there is more: if another message begins here, it ends here.
-    pub(crate) async fn ends_early(&mut self, flags: Flags) -> Result<bool, Stop> {
-        if self.compressor.is_some() || self.stream.direction() != Direction::ToClient || flags.has_checksum() {
+    pub(crate) async fn ends_early(&mut self, stream: &Stream<impl Source>, flags: Flags) -> Result<bool, Stop> {
+        if self.compressor.is_some() || stream.direction() != Direction::ToClient || flags.has_checksum() {
             return Ok(false);
         }
-        let len = self.stream.offset().saturating_sub(self.start);
-        let ends = rare(self.another_begins(0)).await? == Some(true);
+        let stream = stream.arriving()?;
+        let len = stream.offset().saturating_sub(self.start);
+        let ends = rare(self.another_begins(&stream, 0)).await? == Some(true);
         if ends {
             self.note = Some(LIES);
-            self.stream.begin_frame(len)?;
+            stream.begin_frame(len)?;
         }
         Ok(ends)
     }
 
     /// Looks at the first section of a reply, which begins here: if its document goes beyond the message, and no other
     /// message begins where this one should end, the document's length is the right one. Gives where sections end.
-    pub(crate) async fn outgrown(&mut self, flags: Flags, limit: u64) -> Result<u64, Stop> {
-        let is_plain = self.compressor.is_none() && self.stream.direction() == Direction::ToClient;
-        if !is_plain || self.stream.available(5).await.is_err() {
+    pub(crate) async fn outgrown(
+        &mut self,
+        stream: &Stream<impl Source>,
+        flags: Flags,
+        limit: u64,
+    ) -> Result<u64, Stop> {
+        let is_plain = self.compressor.is_none() && stream.direction() == Direction::ToClient;
+        if !is_plain || stream.available(5).await.is_err() {
             return Ok(limit);
         }
-        let len =
-            self.stream.peek(|bytes| bytes.first_chunk().copied()).map_or(0, |[kind, len @ ..]: [u8; 5]| match kind {
-                0 => u64::from(u32::from_le_bytes(len)),
-                _ => 0,
-            });
-        let end = self.stream.offset().saturating_add(len + 1);
+        let len = stream.peek(|bytes| bytes.first_chunk().copied()).map_or(0, |[kind, len @ ..]: [u8; 5]| match kind {
+            0 => u64::from(u32::from_le_bytes(len)),
+            _ => 0,
+        });
+        let end = stream.offset().saturating_add(len + 1);
         let message_length = (end - self.start).saturating_add(flags.trailer());
         if end <= limit || message_length > MAX_MESSAGE || !Context::is_pending(self.header.response_to) {
             return Ok(limit);
         }
-        let ahead = usize::try_from(self.limit.saturating_sub(self.stream.offset())).unwrap_or(usize::MAX);
-        if rare(self.another_begins(ahead)).await? != Some(false) {
+        let stream = stream.arriving()?;
+        let ahead = usize::try_from(self.limit.saturating_sub(stream.offset())).unwrap_or(usize::MAX);
+        if rare(self.another_begins(&stream, ahead)).await? != Some(false) {
             return Ok(limit);
         }
         (self.note, self.limit) = (Some(LIES), self.start.saturating_add(message_length));
-        self.stream.begin_frame(message_length)?;
+        stream.begin_frame(message_length)?;
         Ok(end)
     }
 
     /// Whether another message of the server's begins so many bytes ahead, whatever this one's length says; `None` if
     /// that cannot be told.
-    async fn another_begins(&self, ahead: usize) -> Result<Option<bool>, Stop> {
-        self.stream.begin_frame(u64::MAX)?;
+    async fn another_begins(&self, stream: &Stream, ahead: usize) -> Result<Option<bool>, Stop> {
+        stream.begin_frame(u64::MAX)?;
         let mut needed = header::LEN;
         let begins = loop {
-            if self.stream.available(ahead.saturating_add(needed)).await.is_err() {
+            if stream.available(ahead.saturating_add(needed)).await.is_err() {
                 break None;
             }
-            let frame = self.stream.peek(|bytes| {
+            let frame = stream.peek(|bytes| {
                 let bytes = bytes.get(ahead..).and_then(|bytes| bytes.get(..needed));
                 front::frame(Direction::ToClient, bytes.unwrap_or_default())
             });
@@ -185,12 +184,13 @@ impl Message {
                 _ => break Some(false),
             }
         };
-        self.stream.begin_frame(self.header.message_length)?;
+        stream.begin_frame(self.header.message_length)?;
         Ok(begins)
     }
 }
 
 /// The header of a reply that is waited for, with the length that follows from its document.
+#[at_once]
 async fn mended(stream: &Stream, mut bytes: [u8; header::LEN]) -> Option<Header> {
     let set_len = |bytes: &mut [u8; header::LEN], len: u32| {
         if let Some(slot) = bytes.first_chunk_mut() {

@@ -10,7 +10,7 @@
 //! ```
 //! <https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md>
 
-use protap_plugin::{Stop, Stream, rare};
+use protap_plugin::{Source, Stop, Stream, at_once, rare};
 
 use crate::command::Carried;
 use crate::document::Document;
@@ -73,7 +73,8 @@ pub(crate) enum Section {
 }
 
 /// Reads the next section's head; the last section was read or is passed over by its end.
-pub(crate) async fn next_section(stream: &Stream, limit: u64) -> Result<Option<Section>, Stop> {
+#[at_once]
+pub(crate) async fn next_section(stream: &Stream<impl Source>, limit: u64) -> Result<Option<Section>, Stop> {
     while stream.offset() < limit {
         match stream.u8().await? {
             0 => return Ok(Some(Section::Body)),
@@ -85,7 +86,8 @@ pub(crate) async fn next_section(stream: &Stream, limit: u64) -> Result<Option<S
     Ok(None)
 }
 
-async fn sequence(stream: &Stream, limit: u64) -> Result<Section, Stop> {
+#[at_once]
+async fn sequence(stream: &Stream<impl Source>, limit: u64) -> Result<Section, Stop> {
     let start = stream.offset();
     let end = start.saturating_add(stream.u32_le().await?.into());
     let identifier = stream.c_str(MAX_IDENTIFIER).await?;
@@ -98,7 +100,8 @@ async fn sequence(stream: &Stream, limit: u64) -> Result<Section, Stop> {
 
 /// Passes over a security token: a document in older servers, a string in newer ones. No string begins like a
 /// document that fits.
-async fn security_token(stream: &Stream, limit: u64) -> Result<(), Stop> {
+#[at_once]
+async fn security_token(stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
     stream.available(4).await?;
     let len = stream.peek(|bytes| bytes.first_chunk().map(|len| u64::from(u32::from_le_bytes(*len))));
     if len.is_some_and(|len| stream.offset().saturating_add(len) <= limit) {

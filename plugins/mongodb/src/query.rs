@@ -1,6 +1,6 @@
 //! What a command looks for, changes and computes: the shapes of its parts, which together are its text.
 
-use protap_plugin::{Stream, Text, Texts};
+use protap_plugin::{Source, Stream, Text, Texts};
 
 /// Parts that are kept: a filter, an update and an order are the most that a command has.
 const MAX_PARTS: usize = 3;
@@ -43,7 +43,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn push(&mut self, stream: &Stream, part: Part, shape: Option<Text>) {
+    pub(crate) fn push(&mut self, stream: &Stream<impl Source>, part: Part, shape: Option<Text>) {
         let Some(shape) = shape else { return };
         if part == Part::Pipeline {
             let starts = stream.with_texts(|texts| texts.get(shape).starts_with(b"[{\"$changeStream\""));

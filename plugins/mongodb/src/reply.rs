@@ -1,7 +1,7 @@
 //! A command's reply: whether it succeeded, the error if not, and how many documents came back. Error texts and
 //! documents are passed over unread, as they are the user's.
 
-use protap_plugin::{Stop, Stream, Text, rare};
+use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::command::MAX_NAMESPACE;
 use crate::context::Context;
@@ -105,6 +105,7 @@ pub(crate) struct Reply {
     has_last_error: bool,
 }
 
+#[at_once]
 impl Reply {
     /// The error that the request came to, if any.
     pub(crate) fn failure(&self) -> Option<Error> {
@@ -117,7 +118,12 @@ impl Reply {
     }
 
     /// Reads the reply that the document beginning here is.
-    pub(crate) async fn read(&mut self, stream: &Stream, limit: u64, context: Context) -> Result<(), Stop> {
+    pub(crate) async fn read(
+        &mut self,
+        stream: &Stream<impl Source>,
+        limit: u64,
+        context: Context,
+    ) -> Result<(), Stop> {
         let mut document = Document::open(stream, limit).await?;
         while let Some(element) = document.next(Field::of).await? {
             self.field(&document, &element, context).await?;
@@ -125,7 +131,12 @@ impl Reply {
         Ok(())
     }
 
-    async fn field(&mut self, document: &Document<'_>, element: &Element<Field>, context: Context) -> Result<(), Stop> {
+    async fn field(
+        &mut self,
+        document: &Document<'_, impl Source>,
+        element: &Element<Field>,
+        context: Context,
+    ) -> Result<(), Stop> {
         match element.key {
             Field::Ok => self.ok = document.truth(element).await?,
             Field::Code | Field::CodeName => self.error.field(document, element).await?,
@@ -151,7 +162,7 @@ impl Reply {
         Ok(())
     }
 
-    async fn count(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+    async fn count(&mut self, document: &Document<'_, impl Source>, element: &Element<Field>) -> Result<(), Stop> {
         let count = match element.key {
             Field::N => &mut self.n,
             Field::NModified => &mut self.n_modified,
@@ -165,7 +176,7 @@ impl Reply {
         Ok(())
     }
 
-    async fn last_error<K>(&mut self, document: &Document<'_>, object: &Element<K>) -> Result<(), Stop> {
+    async fn last_error<K>(&mut self, document: &Document<'_, impl Source>, object: &Element<K>) -> Result<(), Stop> {
         let mut object = document.open_value(object).await?;
         if let Some(n) = object.next(|name| (name == b"n").then_some(())).await? {
             self.n = object.number(&n).await?;
@@ -173,7 +184,7 @@ impl Reply {
         Ok(())
     }
 
-    async fn error_labels<K>(&mut self, document: &Document<'_>, labels: &Element<K>) -> Result<(), Stop> {
+    async fn error_labels<K>(&mut self, document: &Document<'_, impl Source>, labels: &Element<K>) -> Result<(), Stop> {
         let mut labels = document.open_value(labels).await?;
         while self.error_labels.len() < MAX_LABELS
             && let Some(label) = labels.next_any().await?
@@ -183,7 +194,7 @@ impl Reply {
         Ok(())
     }
 
-    async fn write_errors<K>(&mut self, document: &Document<'_>, errors: &Element<K>) -> Result<(), Stop> {
+    async fn write_errors<K>(&mut self, document: &Document<'_, impl Source>, errors: &Element<K>) -> Result<(), Stop> {
         let mut errors = document.open_value(errors).await?;
         if let Some(first) = errors.next_any().await? {
             if first.is_document() {
@@ -194,7 +205,12 @@ impl Reply {
         Ok(())
     }
 
-    async fn cursor<K>(&mut self, document: &Document<'_>, cursor: &Element<K>, context: Context) -> Result<(), Stop> {
+    async fn cursor<K>(
+        &mut self,
+        document: &Document<'_, impl Source>,
+        cursor: &Element<K>,
+        context: Context,
+    ) -> Result<(), Stop> {
         let mut cursor = document.open_value(cursor).await?;
         while let Some(element) = cursor.next(Field::of).await? {
             match element.key {
@@ -210,7 +226,7 @@ impl Reply {
     }
 
     /// Reads what became of the operations of a `bulkWrite`, up to the first that failed among the first so many.
-    async fn operations<K>(&mut self, document: &Document<'_>, batch: &Element<K>) -> Result<(), Stop> {
+    async fn operations<K>(&mut self, document: &Document<'_, impl Source>, batch: &Element<K>) -> Result<(), Stop> {
         let mut batch = document.open_value(batch).await?;
         let mut left = MAX_OPERATIONS;
         while let (1.., Some(operation)) = (left, batch.next_any().await?) {
@@ -227,13 +243,15 @@ impl Reply {
 }
 
 /// How many elements the value of `element` has.
-async fn count<K>(document: &Document<'_>, element: &Element<K>) -> Result<u64, Stop> {
+#[at_once]
+async fn count<K>(document: &Document<'_, impl Source>, element: &Element<K>) -> Result<u64, Stop> {
     document.open_value(element).await?.count().await
 }
 
+#[at_once]
 impl Error {
     /// Reads the error that the value of `element` reports, and the `ok` beside it.
-    async fn read<K>(document: &Document<'_>, element: &Element<K>) -> Result<(Self, Option<bool>), Stop> {
+    async fn read<K>(document: &Document<'_, impl Source>, element: &Element<K>) -> Result<(Self, Option<bool>), Stop> {
         let (mut error, mut ok) = (Self::default(), None);
         let mut document = document.open_value(element).await?;
         while let Some(element) = document.next(Field::of).await? {
@@ -245,7 +263,7 @@ impl Error {
         Ok((error, ok))
     }
 
-    async fn field(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+    async fn field(&mut self, document: &Document<'_, impl Source>, element: &Element<Field>) -> Result<(), Stop> {
         match element.key {
             Field::Code => self.code = document.number(element).await?,
             Field::CodeName => self.name = document.text(element, MAX_CODE_NAME).await?,

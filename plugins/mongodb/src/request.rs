@@ -12,15 +12,15 @@
 //! ```
 //! A namespace is `database.collection`, ended by 0. A query to `database.$cmd` is a command.
 
-use protap_plugin::{Stop, Stream, Text, rare};
+use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::bson::MIN_DOCUMENT;
 use crate::command::{Carried, Command, MAX_NAMESPACE, Namespace};
 use crate::context::Context;
-use crate::document::{Document, count_documents, pass_to, pass_with_shape};
+use crate::document::{self, Document};
 use crate::header::OpCode;
 use crate::message::Message;
-use crate::op_msg::{Flags, Section, next_section};
+use crate::op_msg::{self, Flags, Section};
 use crate::query::Part;
 use crate::settings::Settings;
 use crate::verb::Verb;
@@ -42,24 +42,48 @@ pub(crate) struct Request {
     query_flags: Option<u32>,
 }
 
+#[at_once]
 impl Request {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self { command: Command::new(settings.show), ..Self::default() }
     }
 
     /// Reads the message's body.
-    pub(crate) async fn read(&mut self, message: &mut Message, settings: &Settings) -> Result<(), Stop> {
-        message.decompress(&settings.limits).await?;
+    pub(crate) async fn read(
+        &mut self,
+        message: &mut Message,
+        stream: &Stream<impl Source>,
+        settings: &Settings,
+    ) -> Result<(), Stop> {
         match message.op_code {
-            OpCode::Msg => self.msg(message).await,
-            _ => rare(self.legacy(message)).await,
+            OpCode::Msg => self.msg(message, stream).await,
+            OpCode::Compressed => rare(self.compressed(message, stream, settings)).await,
+            _ => rare(self.legacy(message, stream)).await,
+        }
+    }
+
+    async fn compressed(
+        &mut self,
+        message: &mut Message,
+        stream: &Stream<impl Source>,
+        settings: &Settings,
+    ) -> Result<(), Stop> {
+        let Some(body) = message.decompress(stream, &settings.limits).await? else {
+            return self.body(message, stream).await;
+        };
+        stream.nested(&body, message.limit, |body| self.body_now(message, body))
+    }
+
+    async fn body(&mut self, message: &mut Message, stream: &Stream<impl Source>) -> Result<(), Stop> {
+        match message.op_code {
+            OpCode::Msg => self.msg(message, stream).await,
+            _ => self.legacy(message, stream).await,
         }
     }
 
     /// Reads the body of another message than an OP_MSG.
-    async fn legacy(&mut self, message: &mut Message) -> Result<(), Stop> {
-        let (stream, limit) = (message.body.clone(), message.limit);
-        let stream = &stream;
+    async fn legacy(&mut self, message: &mut Message, stream: &Stream<impl Source>) -> Result<(), Stop> {
+        let limit = message.limit;
         match message.op_code {
             OpCode::Query => self.query(stream, limit).await,
             OpCode::Insert => self.insert(stream, limit).await,
@@ -94,26 +118,25 @@ impl Request {
         self.command.name.is_some() || self.operation.is_some()
     }
 
-    async fn msg(&mut self, message: &mut Message) -> Result<(), Stop> {
-        let stream = message.body.clone();
+    async fn msg(&mut self, message: &mut Message, stream: &Stream<impl Source>) -> Result<(), Stop> {
         let flags = Flags::new(stream.u32_le().await?);
         self.more_to_come = flags.more_to_come();
-        let limit = if flags.are_plain() { message.limit } else { message.flagged(flags).await };
+        let limit = if flags.are_plain() { message.limit } else { message.flagged(stream, flags).await? };
         let mut has_body = false;
-        while let Some(section) = next_section(&stream, limit).await? {
+        while let Some(section) = op_msg::next_section(stream, limit).await? {
             match section {
                 Section::Body if has_body => return Err(Stop::Malformed("two bodies")),
                 Section::Body => {
                     has_body = true;
-                    self.command.read(&stream, limit).await?;
+                    self.command.read(stream, limit).await?;
                 }
-                Section::Sequence { end, carried } => self.sequence(&stream, end, carried).await?,
+                Section::Sequence { end, carried } => self.sequence(stream, end, carried).await?,
             }
         }
         if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }
     }
 
-    async fn sequence(&mut self, stream: &Stream, end: u64, carried: Carried) -> Result<(), Stop> {
+    async fn sequence(&mut self, stream: &Stream<impl Source>, end: u64, carried: Carried) -> Result<(), Stop> {
         while self.command.wants(carried) && stream.offset() < end {
             let item = Document::open(stream, end).await?;
             self.command.item(stream, carried, item).await?;
@@ -121,14 +144,14 @@ impl Request {
         }
         match carried {
             Carried::Documents | Carried::Operations => {
-                self.command.operations += count_documents(stream, end).await?;
+                self.command.operations += document::count_documents(stream, end).await?;
                 Ok(())
             }
-            Carried::Namespaces | Carried::Other => pass_to(stream, end).await,
+            Carried::Namespaces | Carried::Other => document::pass_to(stream, end).await,
         }
     }
 
-    async fn query(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    async fn query(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         let flags = stream.u32_le().await?;
         let name = self.namespace(stream).await?;
         stream.skip(4).await?;
@@ -143,15 +166,15 @@ impl Request {
         self.command.read(stream, limit).await
     }
 
-    async fn insert(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    async fn insert(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         self.operation = Some("insert");
         stream.skip(4).await?;
         self.namespace(stream).await?;
-        self.command.operations = count_documents(stream, limit).await?;
+        self.command.operations = document::count_documents(stream, limit).await?;
         Ok(())
     }
 
-    async fn update(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    async fn update(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         self.operation = Some("update");
         stream.skip(4).await?;
         self.namespace(stream).await?;
@@ -160,7 +183,7 @@ impl Request {
         self.part(stream, limit, Part::U).await
     }
 
-    async fn delete(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    async fn delete(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         self.operation = Some("delete");
         stream.skip(4).await?;
         self.namespace(stream).await?;
@@ -168,13 +191,13 @@ impl Request {
         self.part(stream, limit, Part::Q).await
     }
 
-    async fn part(&mut self, stream: &Stream, limit: u64, part: Part) -> Result<(), Stop> {
-        let shape = pass_with_shape(stream, limit, self.command.show()).await?;
+    async fn part(&mut self, stream: &Stream<impl Source>, limit: u64, part: Part) -> Result<(), Stop> {
+        let shape = document::pass_with_shape(stream, limit, self.command.show()).await?;
         self.command.query.push(stream, part, shape);
         Ok(())
     }
 
-    async fn command(&mut self, stream: &Stream, limit: u64) -> Result<(), Stop> {
+    async fn command(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         self.command.namespace.database = Some(stream.c_str(MAX_NAMESPACE as usize).await?);
         let name = stream.c_str(MAX_NAMESPACE as usize).await?;
         (self.command.name, self.operation) = (Some(name).filter(|name| !name.is_empty()), Some("command"));
@@ -185,7 +208,7 @@ impl Request {
         if begins_with(stream, name).await { self.command.read(stream, limit).await } else { Ok(()) }
     }
 
-    async fn get_more(&mut self, stream: &Stream) -> Result<(), Stop> {
+    async fn get_more(&mut self, stream: &Stream<impl Source>) -> Result<(), Stop> {
         self.operation = Some("getMore");
         self.query_flags = Some(0);
         self.command.verb = Verb::GetMore;
@@ -196,7 +219,7 @@ impl Request {
         Ok(())
     }
 
-    async fn kill_cursors(&mut self, stream: &Stream) -> Result<(), Stop> {
+    async fn kill_cursors(&mut self, stream: &Stream<impl Source>) -> Result<(), Stop> {
         self.operation = Some("killCursors");
         stream.skip(4).await?;
         self.command.operations = stream.u32_le().await?.into();
@@ -206,7 +229,7 @@ impl Request {
         Ok(())
     }
 
-    async fn namespace(&mut self, stream: &Stream) -> Result<Text, Stop> {
+    async fn namespace(&mut self, stream: &Stream<impl Source>) -> Result<Text, Stop> {
         let name = stream.c_str(MAX_NAMESPACE as usize).await?;
         self.command.namespace = Namespace::split(stream, name);
         self.command.guard(stream);
@@ -215,7 +238,8 @@ impl Request {
 }
 
 /// Whether the document that begins here has a first element of that name.
-async fn begins_with(stream: &Stream, name: Text) -> bool {
+#[at_once]
+async fn begins_with(stream: &Stream<impl Source>, name: Text) -> bool {
     let len = stream.with_texts(|texts| texts.get(name).len());
     let is_there = stream.available(MIN_DOCUMENT as usize + len + 1).await.is_ok();
     let begins = |bytes: &[u8]| {

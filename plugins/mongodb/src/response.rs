@@ -5,13 +5,13 @@
 //! OP_COMMANDREPLY  the reply and metadata, or the other way round; documents
 //! ```
 
-use protap_plugin::{Stop, Stream, rare};
+use protap_plugin::{Source, Stop, Stream, at_once, rare};
 
 use crate::context::Context;
-use crate::document::pass_to;
+use crate::document;
 use crate::header::OpCode;
 use crate::message::Message;
-use crate::op_msg::{Flags, Section, next_section};
+use crate::op_msg::{self, Flags, Section};
 use crate::reply::Reply;
 use crate::settings::Settings;
 
@@ -28,34 +28,66 @@ pub(crate) struct Response {
     pub(crate) more_to_come: bool,
 }
 
+#[at_once]
 impl Response {
     /// Reads the message's body.
     pub(crate) async fn read(
         &mut self,
         message: &mut Message,
+        stream: &Stream<impl Source>,
         settings: &Settings,
         context: Context,
     ) -> Result<(), Stop> {
-        message.decompress(&settings.limits).await?;
         match message.op_code {
-            OpCode::Msg => self.msg(message, context).await,
-            _ => rare(self.legacy(message, context)).await,
+            OpCode::Msg => self.msg(message, stream, context).await,
+            OpCode::Compressed => rare(self.compressed(message, stream, settings, context)).await,
+            _ => rare(self.legacy(message, stream, context)).await,
+        }
+    }
+
+    async fn compressed(
+        &mut self,
+        message: &mut Message,
+        stream: &Stream<impl Source>,
+        settings: &Settings,
+        context: Context,
+    ) -> Result<(), Stop> {
+        let Some(body) = message.decompress(stream, &settings.limits).await? else {
+            return self.body(message, stream, context).await;
+        };
+        stream.nested(&body, message.limit, |body| self.body_now(message, body, context))
+    }
+
+    async fn body(
+        &mut self,
+        message: &mut Message,
+        stream: &Stream<impl Source>,
+        context: Context,
+    ) -> Result<(), Stop> {
+        match message.op_code {
+            OpCode::Msg => self.msg(message, stream, context).await,
+            _ => self.legacy(message, stream, context).await,
         }
     }
 
     /// Reads the body of another message than an OP_MSG.
-    async fn legacy(&mut self, message: &mut Message, context: Context) -> Result<(), Stop> {
-        let (stream, limit) = (message.body.clone(), message.limit);
+    async fn legacy(
+        &mut self,
+        message: &mut Message,
+        stream: &Stream<impl Source>,
+        context: Context,
+    ) -> Result<(), Stop> {
+        let limit = message.limit;
         match message.op_code {
             // Without its request, a command's reply and a user's document look the same.
             OpCode::Reply if !context.is_known() => {
                 message.note = Some("request not known");
                 Ok(())
             }
-            OpCode::Reply => self.op_reply(&stream, limit, context).await,
+            OpCode::Reply => self.op_reply(stream, limit, context).await,
             OpCode::CommandReply => {
-                self.reply.read(&stream, limit, context).await?;
-                if self.reply.ok.is_none() { self.reply.read(&stream, limit, context).await } else { Ok(()) }
+                self.reply.read(stream, limit, context).await?;
+                if self.reply.ok.is_none() { self.reply.read(stream, limit, context).await } else { Ok(()) }
             }
             _ => {
                 message.note.get_or_insert("op code not decoded");
@@ -64,30 +96,29 @@ impl Response {
         }
     }
 
-    async fn msg(&mut self, message: &mut Message, context: Context) -> Result<(), Stop> {
-        let stream = message.body.clone();
+    async fn msg(&mut self, message: &mut Message, stream: &Stream<impl Source>, context: Context) -> Result<(), Stop> {
         let flags = Flags::new(stream.u32_le().await?);
         self.more_to_come = flags.more_to_come();
-        let limit = if flags.are_plain() { message.limit } else { message.flagged(flags).await };
-        let limit = message.outgrown(flags, limit).await?;
+        let limit = if flags.are_plain() { message.limit } else { message.flagged(stream, flags).await? };
+        let limit = message.outgrown(stream, flags, limit).await?;
         let mut has_body = false;
-        while let Some(section) = next_section(&stream, limit).await? {
+        while let Some(section) = op_msg::next_section(stream, limit).await? {
             match section {
                 Section::Body if has_body => return Err(Stop::Malformed("two bodies")),
                 Section::Body => {
                     has_body = true;
-                    self.reply.read(&stream, limit, context).await?;
+                    self.reply.read(stream, limit, context).await?;
                 }
-                Section::Sequence { end, .. } => pass_to(&stream, end).await?,
+                Section::Sequence { end, .. } => document::pass_to(stream, end).await?,
             }
-            if has_body && stream.offset() < limit && message.ends_early(flags).await? {
+            if has_body && stream.offset() < limit && message.ends_early(stream, flags).await? {
                 break;
             }
         }
         if has_body { Ok(()) } else { Err(Stop::Malformed("a message without a body")) }
     }
 
-    async fn op_reply(&mut self, stream: &Stream, limit: u64, context: Context) -> Result<(), Stop> {
+    async fn op_reply(&mut self, stream: &Stream<impl Source>, limit: u64, context: Context) -> Result<(), Stop> {
         let flags = stream.u32_le().await?;
         let cursor_id = stream.i64_le().await?;
         stream.skip(4).await?;

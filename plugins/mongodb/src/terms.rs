@@ -1,7 +1,7 @@
 //! The terms of a command: which consistency it asks for and promises, which session and transaction it belongs to,
 //! how much of an answer it wants at once and how long it waits.
 
-use protap_plugin::{Stop, Stream, Text, rare};
+use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::document::{Document, Element};
 use crate::field::Field;
@@ -27,11 +27,12 @@ pub(crate) struct Terms {
     pub(crate) has_max_await_time: bool,
 }
 
+#[at_once]
 impl Terms {
     pub(crate) async fn field(
         &mut self,
-        stream: &Stream,
-        document: &Document<'_>,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
         element: &Element<Field>,
         show: Show,
     ) -> Result<(), Stop> {
@@ -46,14 +47,21 @@ impl Terms {
                 self.inner(stream, document, element).await?;
             }
             // An id of a session is the client's.
-            Field::Session if show.values && element.is_document() => rare(self.session(document, element)).await?,
+            Field::Session if show.values && element.is_document() => {
+                rare(self.session(document, element)).await?;
+            }
             _ => {}
         }
         Ok(())
     }
 
     /// Reads what stands inside of `element`.
-    async fn inner(&mut self, stream: &Stream, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+    async fn inner(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
+        element: &Element<Field>,
+    ) -> Result<(), Stop> {
         let name: &[u8] = match element.key {
             Field::Cursor => b"batchSize",
             Field::ReadConcern => b"level",
@@ -70,7 +78,7 @@ impl Terms {
         Ok(())
     }
 
-    async fn session(&mut self, document: &Document<'_>, element: &Element<Field>) -> Result<(), Stop> {
+    async fn session(&mut self, document: &Document<'_, impl Source>, element: &Element<Field>) -> Result<(), Stop> {
         let mut session = document.open_value(element).await?;
         if let Some(id) = session.next(|name| (name == b"id").then_some(())).await? {
             self.session = session.uuid(&id).await?;
@@ -80,9 +88,10 @@ impl Terms {
 }
 
 /// The element of that name in the document that is the value of `element`: as a text, and as a number if it is one.
+#[at_once]
 async fn inner<K>(
-    stream: &Stream,
-    document: &Document<'_>,
+    stream: &Stream<impl Source>,
+    document: &Document<'_, impl Source>,
     element: &Element<K>,
     name: &[u8],
 ) -> Result<(Option<Text>, Option<i64>), Stop> {

@@ -2,7 +2,9 @@
 
 use core::ops::Range;
 
+use super::source::Source;
 use super::{BEYOND_FRAME, Stream};
+use crate::at_once;
 use crate::sequential::Stop;
 
 /// Longest string that [`Stream::text`] keeps, in bytes.
@@ -47,15 +49,16 @@ impl<'a> Texts<'a> {
     }
 }
 
-impl Stream {
+#[at_once]
+impl<S: Source> Stream<S> {
     /// Reads a string of `len` bytes, of which it keeps at most 4 KiB, until the message ends.
     #[inline]
     pub async fn text(&self, len: u64) -> Result<Text, Stop> {
         // The ordinary case: it is there as a whole, and short.
-        if len <= MAX_TEXT.min(self.ready()) as u64 {
+        if len <= MAX_TEXT.min(self.0.ready()) as u64 {
             let len = len as usize;
             let text = self.peek(|bytes| self.keep(bytes.get(..len).unwrap_or_default()));
-            self.advance(len);
+            self.0.advance(len);
             return Ok(text);
         }
         self.text_in_pieces(len).await
@@ -63,7 +66,7 @@ impl Stream {
 
     async fn text_in_pieces(&self, len: u64) -> Result<Text, Stop> {
         let kept = usize::try_from(len).map_or(MAX_TEXT, |len| len.min(MAX_TEXT));
-        if self.0.window_len < kept as u64 {
+        if self.0.state().window_len < kept as u64 {
             return self.long_text(len, kept).await;
         }
         self.available(kept).await?;
@@ -77,13 +80,13 @@ impl Stream {
         if self.frame_remaining() < len {
             return Err(Stop::Malformed(BEYOND_FRAME));
         }
-        let mut text = Text { at: self.0.texts.borrow().len() as u32, len: 0 };
+        let mut text = Text { at: self.0.state().texts.borrow().len() as u32, len: 0 };
         let mut left = kept;
         while left > 0 {
             self.available(1).await?;
             let taken = self.peek(|bytes| bytes.len().min(left));
             text.len += self.peek(|bytes| self.keep(bytes.get(..taken).unwrap_or_default())).len;
-            self.advance(taken);
+            self.0.advance(taken);
             left -= taken;
         }
         self.skip(len - kept as u64).await?;
@@ -122,11 +125,11 @@ impl Stream {
     /// Keeps a string of the plugin's own beside those read from the stream, at most 32 KiB of them all. Messages are
     /// partial if that was not enough.
     pub fn keep(&self, text: &[u8]) -> Text {
-        let mut texts = self.0.texts.borrow_mut();
+        let mut texts = self.0.state().texts.borrow_mut();
         let at = texts.len();
         let kept = text.len().min(MAX_TEXTS.saturating_sub(at));
         if kept < text.len() {
-            self.0.is_cut.set(true);
+            self.0.state().is_cut.set(true);
         }
         texts.extend_from_slice(text.get(..kept).unwrap_or_default());
         Text { at: at as u32, len: kept as u32 }
@@ -134,6 +137,6 @@ impl Stream {
 
     /// Looks at strings read so far in this message.
     pub fn with_texts<T>(&self, look: impl FnOnce(Texts<'_>) -> T) -> T {
-        look(Texts(&self.0.texts.borrow()))
+        look(Texts(&self.0.state().texts.borrow()))
     }
 }

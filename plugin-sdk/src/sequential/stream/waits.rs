@@ -1,124 +1,103 @@
-//! What a message's code awaits: each of these looks at the window, and if that is not enough says what is wanted.
+//! What a message's code awaits: each of these looks at the bytes, and if they are not enough their source says what
+//! comes of it.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::{BEYOND_FRAME, Stream, Tail};
+use super::Stream;
+use super::source::Source;
 use crate::output::Output;
 use crate::sequential::{Stop, Wanted};
 
 /// Waits for bytes.
-pub(super) struct Available<'a> {
-    pub(super) stream: &'a Stream,
+pub(super) struct Available<'a, S> {
+    pub(super) stream: &'a Stream<S>,
     pub(super) len: usize,
 }
 
-impl Future for Available<'_> {
+impl<S: Source> Future for Available<'_, S> {
     type Output = Result<(), Stop>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.len <= self.stream.ready() { Poll::Ready(Ok(())) } else { self.stream.want(self.len) }
+        if self.len <= self.stream.0.ready() { Poll::Ready(Ok(())) } else { self.stream.0.want(self.len) }
     }
 }
 
 /// Waits for `N` bytes and reads them.
-pub(super) struct Taken<'a, const N: usize, F> {
-    pub(super) stream: &'a Stream,
+pub(super) struct Taken<'a, const N: usize, F, S> {
+    pub(super) stream: &'a Stream<S>,
     pub(super) read: F,
 }
 
-impl<const N: usize, T, F: Fn([u8; N]) -> T> Future for Taken<'_, N, F> {
+impl<const N: usize, T, F: Fn([u8; N]) -> T, S: Source> Future for Taken<'_, N, F, S> {
     type Output = Result<T, Stop>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         match self.stream.peek(|bytes| bytes.first_chunk().copied()) {
             Some(array) => {
-                self.stream.advance(N);
+                self.stream.0.advance(N);
                 Poll::Ready(Ok((self.read)(array)))
             }
-            None => self.stream.want(N),
+            None => self.stream.0.want(N),
         }
     }
+}
+
+/// Where the cursor is to go.
+#[derive(Debug)]
+pub struct Target {
+    /// So many bytes on.
+    pub(super) len: u64,
+    /// Where that is, once it had to wait.
+    pub(super) offset: Option<u64>,
+    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
+    /// the last one is asked for instead of passed over.
+    pub(super) wakes: bool,
 }
 
 /// Waits until the cursor is behind the next `len` bytes.
-pub(super) struct Skipped<'a> {
-    stream: &'a Stream,
-    len: u64,
-    /// Where that is, once it had to wait.
-    target: Option<u64>,
-    /// The code goes on when the last byte has come, not when another one follows it: the host calls for bytes, so
-    /// the last one is asked for instead of passed over.
-    wakes_at_target: bool,
+pub(super) struct Skipped<'a, S> {
+    stream: &'a Stream<S>,
+    target: Target,
 }
 
-impl<'a> Skipped<'a> {
+impl<'a, S> Skipped<'a, S> {
     #[inline]
-    pub(super) fn new(stream: &'a Stream, len: u64, wakes_at_target: bool) -> Self {
-        Self { stream, len, target: None, wakes_at_target }
-    }
-
-    #[cold]
-    fn wait(&mut self) -> Poll<Result<(), Stop>> {
-        let (state, stream) = (&self.stream.0, self.stream);
-        let target = *self.target.get_or_insert_with(|| stream.offset().saturating_add(self.len));
-        if target > state.frame_end.get() {
-            return Poll::Ready(Err(Stop::Malformed(BEYOND_FRAME)));
-        }
-        let ahead = target.saturating_sub(stream.offset());
-        let left = stream.left() as u64;
-        if ahead <= left {
-            stream.advance(ahead as usize);
-            return Poll::Ready(Ok(()));
-        }
-        let beyond = ahead - left;
-        match state.tail.get() {
-            Tail::End => return Poll::Ready(Err(Stop::Lost)),
-            // A skip that ends inside the gap would leave the code reading from lost bytes.
-            Tail::Gap(gap) if beyond < gap => return Poll::Ready(Err(Stop::Lost)),
-            Tail::Gap(_) | Tail::More => {}
-        }
-        stream.advance(left as usize);
-        state.wanted.set(match state.tail.get() {
-            Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
-            _ if !self.wakes_at_target => Wanted::Skip(beyond),
-            _ if beyond == 1 => Wanted::Bytes(1),
-            _ => Wanted::Skip(beyond - 1),
-        });
-        Poll::Pending
+    pub(super) fn new(stream: &'a Stream<S>, len: u64, wakes: bool) -> Self {
+        Self { stream, target: Target { len, offset: None, wakes } }
     }
 }
 
-impl Future for Skipped<'_> {
+impl<S: Source> Future for Skipped<'_, S> {
     type Output = Result<(), Stop>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.target.is_some() || self.len > self.stream.ready() as u64 {
-            return self.wait();
+        let Self { stream, target } = &mut *self;
+        if target.offset.is_some() || target.len > stream.0.ready() as u64 {
+            return stream.0.pass(target);
         }
-        self.stream.advance(self.len as usize);
+        stream.0.advance(target.len as usize);
         Poll::Ready(Ok(()))
     }
 }
 
 /// Waits for room in the answer.
-pub(super) struct Room<'a> {
-    pub(super) stream: &'a Stream,
+pub(super) struct Room<'a, S> {
+    pub(super) stream: &'a Stream<S>,
 }
 
-impl Future for Room<'_> {
+impl<S: Source> Future for Room<'_, S> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let state = &self.stream.0;
-        let can_wait = self.stream.left() + state.cursor.get() > 1 && state.cursor.get() > 0;
-        if !can_wait || state.output.borrow().as_deref().is_some_and(Output::has_room) {
+        if self.stream.0.state().has_room() {
             return Poll::Ready(());
         }
-        state.wanted.set(Wanted::RoomInside);
+        self.stream.0.state().wanted.set(Wanted::RoomInside);
         Poll::Pending
     }
 }
@@ -133,9 +112,9 @@ impl Future for Begun<'_> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u64> {
-        let state = &self.stream.0;
+        let state = &self.stream.0.0;
         let has_room = state.output.borrow().as_deref().is_some_and(Output::has_room);
-        if !has_room || self.stream.left() == 0 {
+        if !has_room || state.left() == 0 {
             state.wanted.set(Wanted::Room);
             return Poll::Pending;
         }
