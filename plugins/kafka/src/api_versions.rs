@@ -2,7 +2,7 @@
 //! broker that does not know the request's version answers in the form of version 0 with error 35 (KIP-511); the rest
 //! of such an answer is passed over, because not all servers get that form right.
 
-use protap_plugin::Stop;
+use protap_plugin::{Source, Stop, at_once};
 
 use crate::errors;
 use crate::summary::Summary;
@@ -11,7 +11,8 @@ use crate::wire::{Fields, Wire};
 /// ```text
 /// software_name string (3+) | software_version string (3+) | cluster_id nullable string (5+) | node_id i32 (5+)
 /// ```
-pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn request(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version < 3 {
         return Ok(());
     }
@@ -28,14 +29,15 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
 /// ```text
 /// error i16 | apis: [ key i16 | min i16 | max i16 ] | throttle i32 (1+)
 /// ```
-pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     let error = wire.stream.i16_be().await?;
     summary.errors.note(error);
     if error == errors::UNSUPPORTED_VERSION {
         return wire.stream.skip_to_frame_end().await;
     }
     let count = wire.array_len(6).await?.unwrap_or(0);
-    let api = |api: &mut Fields<'_, '_, '_>| {
+    let api = |api: &mut Fields<'_, '_>| {
         api.skip(6)?;
         api.tags()
     };

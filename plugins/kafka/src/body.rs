@@ -20,7 +20,7 @@
 //! Tagged fields end each structure of flexible versions and are not listed. The text is compiled with the plugin: a
 //! mistake in it does not build.
 
-use protap_plugin::Stop;
+use protap_plugin::{Source, Stop, at_once};
 
 use crate::request::{Extent, extent};
 use crate::summary::Summary;
@@ -105,7 +105,12 @@ struct Level {
 }
 
 /// Reads a body as described.
-pub(crate) async fn read(wire: Wire<'_>, ops: &'static [Op], summary: &mut Summary) -> Result<Extent, Stop> {
+#[at_once]
+pub(crate) async fn read(
+    wire: Wire<'_, impl Source>,
+    ops: &'static [Op],
+    summary: &mut Summary,
+) -> Result<Extent, Stop> {
     let mut levels = [Level::default(); MAX_DEPTH];
     let mut depth = 0_usize;
     let mut at = 0;
@@ -147,7 +152,8 @@ pub(crate) async fn read(wire: Wire<'_>, ops: &'static [Op], summary: &mut Summa
 }
 
 /// Reads how many structures there are.
-async fn structures(wire: &Wire<'_>, what: What) -> Result<u64, Stop> {
+#[at_once]
+async fn structures(wire: &Wire<'_, impl Source>, what: What) -> Result<u64, Stop> {
     match what {
         What::Each => Ok(wire.array_len(1).await?.unwrap_or(0)),
         What::Maybe => Ok(u64::from(wire.stream.i8().await? >= 0)),

@@ -2,7 +2,7 @@
 //! themselves in the response. Topics are named by id from version 13 on. In a fetch session (version 7 and later) a
 //! request names only what changed, so it may have no topics at all: see [`crate::session`].
 
-use protap_plugin::Stop;
+use protap_plugin::{Source, Stop, at_once};
 
 use crate::Flow;
 use crate::records::Records;
@@ -24,7 +24,8 @@ const CURRENT_LEADER: u32 = 1;
 ///                           | log_start i64 (5+) | max_bytes i32 ] ]
 /// forgotten (7+): [ name (id 13+) | [ index i32 ] ] | rack string (11+) | tag 1: replica i32 + epoch i64 (15+)
 /// ```
-pub(crate) async fn request(wire: Wire<'_>, flow: &Flow, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn request(wire: Wire<'_, impl Source>, flow: &Flow, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version <= 14 {
         summary.replica = Some(wire.stream.i32_be().await?);
     }
@@ -61,13 +62,14 @@ pub(crate) async fn request(wire: Wire<'_>, flow: &Flow, summary: &mut Summary) 
 }
 
 /// The place in the session of the topic that was read last.
-fn last_topic(wire: &Wire<'_>, summary: &Summary, session: &mut Session) -> Option<usize> {
+fn last_topic(wire: &Wire<'_, impl Source>, summary: &Summary, session: &mut Session) -> Option<usize> {
     session.are_ids = wire.version >= IDS;
     let topic = summary.topics.last()?;
     wire.stream.with_texts(|texts| session.topic(texts.get(topic)))
 }
 
-async fn request_partition(wire: &Wire<'_>, summary: &mut Summary) -> Result<i32, Stop> {
+#[at_once]
+async fn request_partition(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<i32, Stop> {
     let index = wire.stream.i32_be().await?;
     summary.partition(index);
     wire.skip_since(9, 4).await?;
@@ -79,7 +81,8 @@ async fn request_partition(wire: &Wire<'_>, summary: &mut Summary) -> Result<i32
     Ok(index)
 }
 
-async fn forgotten(wire: &Wire<'_>, mut session: Option<&mut Session>) -> Result<(), Stop> {
+#[at_once]
+async fn forgotten(wire: &Wire<'_, impl Source>, mut session: Option<&mut Session>) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         let name = if wire.version >= IDS {
             let id = TopicId::read(wire).await?;
@@ -108,7 +111,13 @@ async fn forgotten(wire: &Wire<'_>, mut session: Option<&mut Session>) -> Result
 ///                   | aborted (4+): nullable [ producer i64 | offset i64 ] | replica i32 (11+) | records
 ///                   | tag 1: leader i32 + epoch i32 (12+) ] ]
 /// ```
-pub(crate) async fn response(wire: Wire<'_>, flow: &Flow, asked: Asked, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn response(
+    wire: Wire<'_, impl Source>,
+    flow: &Flow,
+    asked: Asked,
+    summary: &mut Summary,
+) -> Result<(), Stop> {
     if wire.version >= 1 {
         summary.throttle_ms = Some(wire.stream.i32_be().await?);
     }
@@ -127,7 +136,8 @@ pub(crate) async fn response(wire: Wire<'_>, flow: &Flow, asked: Asked, summary:
     wire.tags().await
 }
 
-async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
+#[at_once]
+async fn topics(wire: &Wire<'_, impl Source>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         topic(wire, summary).await?;
         for _ in 0..wire.array_len(15).await?.unwrap_or(0) {
@@ -138,7 +148,12 @@ async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -
     Ok(())
 }
 
-async fn response_partition(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
+#[at_once]
+async fn response_partition(
+    wire: &Wire<'_, impl Source>,
+    summary: &mut Summary,
+    records: &mut Records,
+) -> Result<(), Stop> {
     summary.partition(wire.stream.i32_be().await?);
     summary.errors.note(wire.stream.i16_be().await?);
     wire.stream.skip(8).await?;
@@ -158,6 +173,7 @@ async fn response_partition(wire: &Wire<'_>, summary: &mut Summary, records: &mu
     Ok(())
 }
 
-async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn topic(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version >= IDS { summary.topics.read_id(wire).await } else { summary.topics.read_name(wire).await }
 }

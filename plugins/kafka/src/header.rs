@@ -7,7 +7,7 @@
 //! ```
 //! The client id is never compact, not even in header version 2. Spec: <https://kafka.apache.org/protocol#protocol_messages>.
 
-use protap_plugin::{ReadError, Reader, Stop, Stream, Text};
+use protap_plugin::{ReadError, Reader, Source, Stop, Stream, Text, at_once};
 
 use crate::api::Api;
 use crate::wire::Wire;
@@ -62,7 +62,8 @@ impl RequestHeader {
 }
 
 /// Reads what follows in a request header: the client id, then tags. An unknown API is taken to have a client id.
-pub(crate) async fn read_client_id(wire: &Wire<'_>, header_version: i16) -> Result<Option<Text>, Stop> {
+#[at_once]
+pub(crate) async fn read_client_id(wire: &Wire<'_, impl Source>, header_version: i16) -> Result<Option<Text>, Stop> {
     if header_version == 0 {
         return Ok(None);
     }

@@ -2,14 +2,14 @@
 //! response. From version 10 on a response also says which id a topic has: facts for the requests of this and of other
 //! connections that name topics by id.
 
-use protap_plugin::{ReadError, Stop};
+use protap_plugin::{ReadError, Source, Stop, at_once};
 
 use crate::TOPIC_IDS;
 use crate::summary::{Summary, TopicId};
 use crate::wire::{Fields, Wire};
 
 /// First version with topic ids beside the names.
-const IDS: i16 = 10;
+pub(crate) const IDS: i16 = 10;
 /// Longest topic name.
 const MAX_NAME: usize = 249;
 
@@ -17,7 +17,8 @@ const MAX_NAME: usize = 249;
 /// topics: nullable [ id 16 (10+) | name nullable string ] | auto_create i8 (4+)
 /// cluster_operations i8 (8..10) | topic_operations i8 (8+)
 /// ```
-pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn request(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     for _ in 0..wire.array_len(2).await?.unwrap_or(0) {
         let id = if wire.version >= IDS { Some(TopicId::read(&wire).await?) } else { None };
         let before = summary.topics.count;
@@ -44,16 +45,17 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
 /// cluster_id nullable string (2+) | controller i32 (1+) | topics: [ see below ]
 /// cluster_operations i32 (8..10) | error i16 (13+)
 /// ```
-pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version >= 3 {
         summary.throttle_ms = Some(wire.stream.i32_be().await?);
     }
     let brokers = wire.array_len(10).await?.unwrap_or(0);
-    let broker = |broker: &mut Fields<'_, '_, '_>| {
+    let broker = |broker: &mut Fields<'_, '_>| {
         broker.skip(4)?;
         broker.skip_string()?;
         broker.skip(4)?;
-        if broker.wire.version >= 1 {
+        if broker.version >= 1 {
             broker.skip_string()?;
         }
         broker.tags()
@@ -81,7 +83,8 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
 /// partitions: [ error i16 | index i32 | leader i32 | epoch i32 (7+) | replicas [i32] | isr [i32] | offline [i32] (5+) ]
 /// operations i32 (8+)
 /// ```
-async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn topic(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     summary.errors.note(wire.stream.i16_be().await?);
     summary.topics.count = summary.topics.count.saturating_add(1);
     let name = Name::read(wire).await?;
@@ -101,12 +104,12 @@ async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
 }
 
 /// Reads a partition of a topic; gives its error.
-fn partition(partition: &mut Fields<'_, '_, '_>) -> Result<i16, ReadError> {
+fn partition(partition: &mut Fields<'_, '_>) -> Result<i16, ReadError> {
     let error = partition.reader.i16_be()?;
-    partition.skip(if partition.wire.version >= 7 { 12 } else { 8 })?;
+    partition.skip(if partition.version >= 7 { 12 } else { 8 })?;
     partition.skip_array(4)?;
     partition.skip_array(4)?;
-    if partition.wire.version >= 5 {
+    if partition.version >= 5 {
         partition.skip_array(4)?;
     }
     partition.tags()?;
@@ -114,7 +117,8 @@ fn partition(partition: &mut Fields<'_, '_, '_>) -> Result<i16, ReadError> {
 }
 
 /// Reads a topic's name and id, in this order or the other, and learns what they say.
-pub(crate) async fn learn(wire: &Wire<'_>, begins_with_id: bool) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn learn(wire: &Wire<'_, impl Source>, begins_with_id: bool) -> Result<(), Stop> {
     let (name, id) = if begins_with_id {
         let id = TopicId::read(wire).await?;
         (Name::read(wire).await?, id)
@@ -126,7 +130,8 @@ pub(crate) async fn learn(wire: &Wire<'_>, begins_with_id: bool) -> Result<(), S
 }
 
 /// Emits the fact that a topic's id means that name.
-async fn emit_fact(wire: &Wire<'_>, name: Option<&str>, id: TopicId) {
+#[at_once]
+async fn emit_fact(wire: &Wire<'_, impl Source>, name: Option<&str>, id: TopicId) {
     let key = id.text();
     let Ok(key) = core::str::from_utf8(&key) else { return };
     if let Some(name) = name.filter(|_| !id.is_zero()) {
@@ -141,8 +146,9 @@ struct Name {
     len: usize,
 }
 
+#[at_once]
 impl Name {
-    async fn read(wire: &Wire<'_>) -> Result<Self, Stop> {
+    async fn read(wire: &Wire<'_, impl Source>) -> Result<Self, Stop> {
         let mut name = Self { bytes: [0; MAX_NAME], len: 0 };
         let Some(len) = wire.string_len().await? else { return Ok(name) };
         let kept = usize::try_from(len).ok().filter(|len| *len <= MAX_NAME);

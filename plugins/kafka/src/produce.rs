@@ -1,11 +1,11 @@
 //! Produce, versions 0 to 13: topics, partitions and what the record batches say of themselves in the request; errors
 //! and base offsets in the response. Topics are named by id from version 13 on.
 
-use protap_plugin::Stop;
+use protap_plugin::{Source, Stop, at_once};
 
 use crate::records::Records;
 use crate::summary::Summary;
-use crate::wire::Wire;
+use crate::wire::{Fields, Wire};
 
 /// First version with topic ids.
 const IDS: i16 = 13;
@@ -15,15 +15,16 @@ const CURRENT_LEADER: u32 = 0;
 /// ```text
 /// transactional_id nullable string (3+) | acks i16 | timeout i32 | topics: [ name (id 13+) | [ index i32 | records ] ]
 /// ```
-pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn request(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version >= 3 {
         summary.transactional_id = wire.string().await?;
     }
-    let acks = wire.read(|fields| {
+    let acks = |fields: &mut Fields<'_, '_>| {
         let acks = fields.reader.i16_be()?;
         fields.skip(4).map(|()| acks)
-    });
-    summary.acks = Some(acks.await?);
+    };
+    summary.acks = Some(wire.read(acks).await?);
     let mut records = Records::looking_for_trace(summary.wants_trace);
     let read = topics(&wire, summary, &mut records).await;
     summary.records = Some(records);
@@ -31,7 +32,8 @@ pub(crate) async fn request(wire: Wire<'_>, summary: &mut Summary) -> Result<(),
     wire.tags().await
 }
 
-async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
+#[at_once]
+async fn topics(wire: &Wire<'_, impl Source>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         topic(wire, summary).await?;
         for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
@@ -53,7 +55,8 @@ async fn topics(wire: &Wire<'_>, summary: &mut Summary, records: &mut Records) -
 ///                   | tag 0: leader i32 + epoch i32 (10+) ] ]
 /// throttle i32 (1+)
 /// ```
-pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
         topic(&wire, summary).await?;
         for _ in 0..wire.array_len(14).await?.unwrap_or(0) {
@@ -79,7 +82,8 @@ pub(crate) async fn response(wire: Wire<'_>, summary: &mut Summary) -> Result<()
     wire.tags().await
 }
 
-async fn record_errors(wire: &Wire<'_>) -> Result<(), Stop> {
+#[at_once]
+async fn record_errors(wire: &Wire<'_, impl Source>) -> Result<(), Stop> {
     for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
         wire.stream.skip(4).await?;
         wire.skip_string().await?;
@@ -88,6 +92,7 @@ async fn record_errors(wire: &Wire<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn topic(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn topic(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     if wire.version >= IDS { summary.topics.read_id(wire).await } else { summary.topics.read_name(wire).await }
 }

@@ -9,7 +9,7 @@
 //! ```
 //! Spec: <https://kafka.apache.org/documentation/#messageformat>.
 
-use protap_plugin::{ReadError, Reader, Stop, Stream, rare};
+use protap_plugin::{ReadError, Reader, Source, Stop, Stream, at_once, rare};
 
 use crate::trace::{self, Trace};
 
@@ -61,6 +61,7 @@ struct Header {
     count: i32,
 }
 
+#[at_once]
 impl Records {
     /// Records of which the trace context is wanted, or not.
     pub(crate) fn looking_for_trace(wants_trace: bool) -> Self {
@@ -79,7 +80,7 @@ impl Records {
     }
 
     /// Reads `len` bytes of records.
-    pub(crate) async fn read(&mut self, stream: &Stream, len: u64) -> Result<(), Stop> {
+    pub(crate) async fn read(&mut self, stream: &Stream<impl Source>, len: u64) -> Result<(), Stop> {
         if len > stream.frame_remaining() {
             return Err(Stop::Malformed("records beyond their frame's end"));
         }
@@ -98,7 +99,7 @@ impl Records {
 
     /// Counts the entry that begins here, in records that end at `end`; returns where it ends, or `None` if nothing
     /// more can be counted. The last entry of a Fetch response may be cut off; it is not delivered.
-    async fn entry(&mut self, stream: &Stream, end: u64) -> Result<Option<u64>, Stop> {
+    async fn entry(&mut self, stream: &Stream<impl Source>, end: u64) -> Result<Option<u64>, Stop> {
         let start = stream.offset();
         let head: [u8; HEAD] = stream.array().await?;
         let (offset, len, magic) = entry_head(&head).unwrap_or_default();

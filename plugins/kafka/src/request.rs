@@ -1,6 +1,6 @@
 //! Reads a request and emits it: header, then the body of the APIs that are decoded.
 
-use protap_plugin::{MessageWriter, Output, Stop, Stream, Text, Texts, rare};
+use protap_plugin::{MessageWriter, Output, Source, Stop, Stream, Text, Texts, at_once, rare};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -71,6 +71,21 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
         return Ok(());
     }
     let header = RequestHeader::read(stream).await?;
+    // Nearly always all of it is there.
+    match stream.whole(|frame| read_body_now(frame, header, plugin, flow)) {
+        Some(read) => read,
+        None => rare(read_body(stream, header, plugin, flow)).await,
+    }
+}
+
+/// Reads what follows the part of the header that all versions have, and emits what the request says.
+#[at_once]
+async fn read_body(
+    stream: &Stream<impl Source>,
+    header: RequestHeader,
+    plugin: &Kafka,
+    flow: &Flow,
+) -> Result<(), Stop> {
     let mut client_id = None;
     let mut summary = Summary::default();
     summary.wants_trace = plugin.wants_trace;
@@ -90,8 +105,9 @@ pub(crate) fn go_on(stop: Stop) -> Result<(), Stop> {
 }
 
 /// Reads what follows the part of the header that all versions have: client id and body.
+#[at_once]
 pub(crate) async fn read_rest(
-    stream: &Stream,
+    stream: &Stream<impl Source>,
     header: RequestHeader,
     flow: &Flow,
     (client_id, summary): (&mut Option<Text>, &mut Summary),
@@ -118,7 +134,7 @@ pub(crate) async fn read_rest(
 }
 
 /// How much of a body was decoded that was read to its end.
-pub(crate) fn extent(stream: &Stream, summary: &Summary) -> Extent {
+pub(crate) fn extent(stream: &Stream<impl Source>, summary: &Summary) -> Extent {
     let are = |state: fn(&Records) -> bool| summary.records.as_ref().is_some_and(state);
     match () {
         () if stream.frame_remaining() > 0 => Extent::Partial("bytes after the body"),

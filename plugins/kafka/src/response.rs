@@ -1,7 +1,7 @@
 //! Reads a response and emits it. Nothing in a response says which API it answers: its request, which the host keeps
 //! pending under the correlation id, does.
 
-use protap_plugin::{MessageWriter, Output, Status, Stop, Stream, Texts, host};
+use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Texts, at_once, host, rare};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -14,6 +14,8 @@ use crate::{Flow, Kafka, api_versions, body, emit, errors, fetch, header, metada
 
 /// Correlation id.
 const FIXED: u32 = 4;
+/// Bytes of an answer in which there are no more facts than there is room for whenever a message begins.
+const MAX_AT_ONCE: u64 = 1536;
 
 /// Reads one response.
 pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
@@ -39,6 +41,28 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
         }
         return Ok(());
     };
+    // Nearly always all of it is there. Only code that waits can wait for room for many facts.
+    let has_facts = match asked.api_key {
+        api::PRODUCE | api::FETCH | api::API_VERSIONS => false,
+        api::METADATA => asked.api_version >= metadata::IDS,
+        _ => true,
+    };
+    let has_room = !has_facts || stream.frame_remaining() <= MAX_AT_ONCE;
+    match has_room.then(|| stream.whole(|frame| read_body_now(frame, id, asked, plugin, flow))).flatten() {
+        Some(read) => read,
+        None => rare(read_body(stream, id, asked, plugin, flow)).await,
+    }
+}
+
+/// Reads what follows the correlation id, and emits what the response says.
+#[at_once]
+async fn read_body(
+    stream: &Stream<impl Source>,
+    id: u64,
+    asked: Asked,
+    plugin: &Kafka,
+    flow: &Flow,
+) -> Result<(), Stop> {
     let mut summary = Summary::default();
     summary.wants_trace = plugin.wants_trace;
     let body = read_rest(stream, asked, flow, &mut summary).await;
@@ -47,7 +71,8 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
     body.map(drop).or_else(go_on)
 }
 
-async fn read_rest(stream: &Stream, asked: Asked, flow: &Flow, summary: &mut Summary) -> Body {
+#[at_once]
+async fn read_rest(stream: &Stream<impl Source>, asked: Asked, flow: &Flow, summary: &mut Summary) -> Body {
     let version = asked.api_version;
     let Some(api) = Api::find(asked.api_key) else { return Ok(Extent::Header("unknown API")) };
     let wire = Wire { stream, version, is_flexible: api.is_flexible(version) };

@@ -1,7 +1,7 @@
 //! What the body of a request or response comes down to: the part of it that goes into a message. Of fixed size, so
 //! that nothing is allocated per message; lists are cut at a stated number of elements, the counts beside them are not.
 
-use protap_plugin::{Status, Stop, Text};
+use protap_plugin::{Source, Status, Stop, Text, at_once};
 
 use crate::details::Details;
 use crate::errors;
@@ -120,6 +120,7 @@ pub(crate) struct Topics {
     pub(crate) are_ids: bool,
 }
 
+#[at_once]
 impl Topics {
     /// The first ones.
     pub(crate) fn list(&self) -> &[Text] {
@@ -133,7 +134,7 @@ impl Topics {
     }
 
     /// Reads a topic's name.
-    pub(crate) async fn read_name(&mut self, wire: &Wire<'_>) -> Result<(), Stop> {
+    pub(crate) async fn read_name(&mut self, wire: &Wire<'_, impl Source>) -> Result<(), Stop> {
         match wire.string_len().await? {
             None => Ok(()),
             Some(len) if len > MAX_TOPIC_NAME => Err(Stop::Malformed("a topic name of more than 249 bytes")),
@@ -150,7 +151,7 @@ impl Topics {
     }
 
     /// Reads a topic's id; all zeros stands for none.
-    pub(crate) async fn read_id(&mut self, wire: &Wire<'_>) -> Result<(), Stop> {
+    pub(crate) async fn read_id(&mut self, wire: &Wire<'_, impl Source>) -> Result<(), Stop> {
         let id = TopicId::read(wire).await?;
         if id.is_zero() {
             return Ok(());
@@ -178,8 +179,9 @@ impl Topics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TopicId([u8; 16]);
 
+#[at_once]
 impl TopicId {
-    pub(crate) async fn read(wire: &Wire<'_>) -> Result<Self, Stop> {
+    pub(crate) async fn read(wire: &Wire<'_, impl Source>) -> Result<Self, Stop> {
         Ok(Self(wire.stream.array().await?))
     }
 

@@ -9,7 +9,7 @@
 //! Varints are zigzag; lengths of -1 are null. Spec: <https://kafka.apache.org/documentation/#record>,
 //! <https://www.w3.org/TR/trace-context/#traceparent-header>.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Source, Stop, Stream, Text, at_once};
 
 /// Most headers that are looked at.
 const MAX_HEADERS: i64 = 64;
@@ -26,19 +26,21 @@ pub(crate) struct Trace {
 }
 
 /// A record, up to its end.
-struct Record<'a> {
-    stream: &'a Stream,
+struct Record<'a, S> {
+    stream: &'a Stream<S>,
     end: u64,
 }
 
 /// Reads the trace context of the record that begins here, in a batch that ends at `end`.
-pub(crate) async fn read(stream: &Stream, end: u64) -> Result<Option<Trace>, Stop> {
+#[at_once]
+pub(crate) async fn read(stream: &Stream<impl Source>, end: u64) -> Result<Option<Trace>, Stop> {
     let batch = Record { stream, end };
     let Some(len) = batch.len().await? else { return Ok(None) };
     Record { stream, end: stream.offset().saturating_add(len) }.trace().await
 }
 
-impl Record<'_> {
+#[at_once]
+impl<S: Source> Record<'_, S> {
     /// `None` if there is none, or the record makes no sense.
     async fn trace(&self) -> Result<Option<Trace>, Stop> {
         let is_there = self.skip(1).await? && self.varint().await?.is_some() && self.varint().await?.is_some();

@@ -4,32 +4,47 @@
 //!
 //! Spec: <https://kafka.apache.org/protocol#protocol_types>.
 
-use protap_plugin::{ReadError, Reader, Stop, Stream, Text};
+use protap_plugin::{Arriving, ReadError, Reader, Source, Stop, Stream, Text, at_once};
 
 /// A stream, and how the message that is read from it is encoded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wire<'a> {
-    pub(crate) stream: &'a Stream,
+#[derive(Debug)]
+pub(crate) struct Wire<'a, S = Arriving> {
+    pub(crate) stream: &'a Stream<S>,
     pub(crate) version: i16,
     pub(crate) is_flexible: bool,
 }
 
-impl<'a> Wire<'a> {
+impl<S> Copy for Wire<'_, S> {}
+
+impl<S> Clone for Wire<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Source> Wire<'_, S> {
+    fn fields<'b, 'c>(&self, reader: &'b mut Reader<'c>) -> Fields<'b, 'c> {
+        let frame_remaining = self.stream.frame_remaining();
+        Fields { version: self.version, is_flexible: self.is_flexible, frame_remaining, reader }
+    }
+}
+
+#[at_once]
+impl<S: Source> Wire<'_, S> {
     /// Reads several fields at once, see [`Stream::read`].
     #[inline]
-    pub(crate) fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
-        mut read: impl FnMut(&mut Fields<'a, '_, '_>) -> Result<T, ReadError>,
-    ) -> impl Future<Output = Result<T, Stop>> {
-        let wire = *self;
-        wire.stream.read(move |reader| read(&mut Fields { wire, reader }))
+        mut read: impl FnMut(&mut Fields<'_, '_>) -> Result<T, ReadError>,
+    ) -> Result<T, Stop> {
+        self.stream.read(|reader| read(&mut self.fields(reader))).await
     }
 
     /// Reads `count` structures, as many at once as are there; `each` is called with what was read of one.
     pub(crate) async fn structures<T>(
         &self,
         count: u64,
-        read: impl Fn(&mut Fields<'a, '_, '_>) -> Result<T, ReadError>,
+        read: impl Fn(&mut Fields<'_, '_>) -> Result<T, ReadError>,
         mut each: impl FnMut(T),
     ) -> Result<(), Stop> {
         let mut left = count;
@@ -40,23 +55,23 @@ impl<'a> Wire<'a> {
     }
 
     /// Reads an unsigned varint.
-    fn varint(&self) -> impl Future<Output = Result<u32, Stop>> {
-        self.read(|fields| fields.varint())
+    async fn varint(&self) -> Result<u32, Stop> {
+        self.read(|fields| fields.varint()).await
     }
 
     /// Reads the length of a string; `None` is null.
-    pub(crate) fn string_len(&self) -> impl Future<Output = Result<Option<u64>, Stop>> {
-        self.read(|fields| fields.string_len())
+    pub(crate) async fn string_len(&self) -> Result<Option<u64>, Stop> {
+        self.read(|fields| fields.string_len()).await
     }
 
     /// Reads the length of bytes, or the count of an array without a check; `None` is null.
-    pub(crate) fn bytes_len(&self) -> impl Future<Output = Result<Option<u64>, Stop>> {
-        self.read(|fields| fields.bytes_len())
+    pub(crate) async fn bytes_len(&self) -> Result<Option<u64>, Stop> {
+        self.read(|fields| fields.bytes_len()).await
     }
 
     /// Reads the count of an array whose elements take at least `least` bytes each; `None` is null.
-    pub(crate) fn array_len(&self, least: u32) -> impl Future<Output = Result<Option<u64>, Stop>> {
-        self.read(move |fields| fields.array_len(least))
+    pub(crate) async fn array_len(&self, least: u32) -> Result<Option<u64>, Stop> {
+        self.read(|fields| fields.array_len(least)).await
     }
 
     /// Reads a string; null reads as `None`.
@@ -112,8 +127,8 @@ impl<'a> Wire<'a> {
     }
 
     /// Reads how many tagged fields end a structure.
-    fn tag_count(&self) -> impl Future<Output = Result<u32, Stop>> {
-        self.read(|fields| fields.tag_count())
+    async fn tag_count(&self) -> Result<u32, Stop> {
+        self.read(|fields| fields.tag_count()).await
     }
 
     /// Passes over `len` bytes from version `from` on.
@@ -123,12 +138,15 @@ impl<'a> Wire<'a> {
 }
 
 /// Fields that are read at once.
-pub(crate) struct Fields<'a, 'b, 'c> {
-    pub(crate) wire: Wire<'a>,
-    pub(crate) reader: &'b mut Reader<'c>,
+pub(crate) struct Fields<'a, 'b> {
+    pub(crate) version: i16,
+    is_flexible: bool,
+    /// Bytes between the first of these and the frame's end.
+    frame_remaining: u64,
+    pub(crate) reader: &'a mut Reader<'b>,
 }
 
-impl Fields<'_, '_, '_> {
+impl Fields<'_, '_> {
     /// At least one structure, of `left` as many as are there; returns how many.
     fn some<T>(
         &mut self,
@@ -168,7 +186,7 @@ impl Fields<'_, '_, '_> {
     /// The length of a string; `None` is null.
     #[inline(always)]
     pub(crate) fn string_len(&mut self) -> Result<Option<u64>, ReadError> {
-        if self.wire.is_flexible {
+        if self.is_flexible {
             return Ok(u64::from(self.varint()?).checked_sub(1));
         }
         let len = self.reader.i16_be()?;
@@ -178,7 +196,7 @@ impl Fields<'_, '_, '_> {
     /// The length of bytes, or the count of an array without a check; `None` is null.
     #[inline(always)]
     pub(crate) fn bytes_len(&mut self) -> Result<Option<u64>, ReadError> {
-        if self.wire.is_flexible {
+        if self.is_flexible {
             return Ok(u64::from(self.varint()?).checked_sub(1));
         }
         let len = self.reader.i32_be()?;
@@ -219,7 +237,7 @@ impl Fields<'_, '_, '_> {
     /// How many tagged fields end a structure.
     #[inline(always)]
     pub(crate) fn tag_count(&mut self) -> Result<u32, ReadError> {
-        if self.wire.is_flexible { self.varint() } else { Ok(0) }
+        if self.is_flexible { self.varint() } else { Ok(0) }
     }
 
     /// Tagged fields that are passed over.
@@ -234,7 +252,7 @@ impl Fields<'_, '_, '_> {
     }
 
     fn frame_remaining(&self) -> u64 {
-        self.wire.stream.frame_remaining().saturating_sub(self.reader.offset() as u64)
+        self.frame_remaining.saturating_sub(self.reader.offset() as u64)
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Reads one field of a body that is described in the table of APIs.
 
-use protap_plugin::Stop;
+use protap_plugin::{Source, Stop, at_once};
 
 use super::What;
 use super::compile::number_slot;
@@ -13,7 +13,8 @@ use crate::wire::Wire;
 /// Slot of the partitions that a member is assigned.
 const ASSIGNED: u8 = number_slot(b"assigned");
 
-pub(super) async fn read(wire: &Wire<'_>, what: What, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+pub(super) async fn read(wire: &Wire<'_, impl Source>, what: What, summary: &mut Summary) -> Result<(), Stop> {
     let stream = wire.stream;
     match what {
         What::Skip(len) => stream.skip(u64::from(len)).await,
@@ -54,7 +55,8 @@ pub(super) async fn read(wire: &Wire<'_>, what: What, summary: &mut Summary) -> 
 }
 
 /// Reads a field of a fixed size.
-async fn number(wire: &Wire<'_>, what: What, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn number(wire: &Wire<'_, impl Source>, what: What, summary: &mut Summary) -> Result<(), Stop> {
     let stream = wire.stream;
     match what {
         What::Throttle => summary.throttle_ms = Some(stream.i32_be().await?),
@@ -85,7 +87,8 @@ async fn number(wire: &Wire<'_>, what: What, summary: &mut Summary) -> Result<()
     Ok(())
 }
 
-async fn texts(wire: &Wire<'_>, what: What, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn texts(wire: &Wire<'_, impl Source>, what: What, summary: &mut Summary) -> Result<(), Stop> {
     for _ in 0..wire.array_len(1).await?.unwrap_or(0) {
         match what {
             What::Topics => summary.topics.read_name(wire).await?,
@@ -97,7 +100,8 @@ async fn texts(wire: &Wire<'_>, what: What, summary: &mut Summary) -> Result<(),
 }
 
 /// Keeps the first groups, counts all.
-async fn group(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn group(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     let group = if summary.details().has_room() {
         wire.string().await?
     } else {
@@ -109,7 +113,8 @@ async fn group(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
 }
 
 /// Keeps the first string of its name.
-async fn named(wire: &Wire<'_>, slot: u8, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn named(wire: &Wire<'_, impl Source>, slot: u8, summary: &mut Summary) -> Result<(), Stop> {
     if summary.details().has_text(slot) {
         return wire.skip_string().await;
     }
@@ -118,7 +123,8 @@ async fn named(wire: &Wire<'_>, slot: u8, summary: &mut Summary) -> Result<(), S
     Ok(())
 }
 
-async fn resource(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn resource(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     let resource_type = wire.stream.i8().await?;
     match summary.details().resource(resource_type) {
         Resource::Topic => summary.topics.read_name(wire).await,
@@ -132,7 +138,8 @@ async fn resource(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
     }
 }
 
-async fn records(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn records(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     let mut records = summary.records.take().unwrap_or_else(|| Records::looking_for_trace(summary.wants_trace));
     let len = wire.bytes_len().await?;
     let read = match len {
@@ -143,7 +150,8 @@ async fn records(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
     read
 }
 
-async fn partitions(wire: &Wire<'_>, summary: &mut Summary) -> Result<(), Stop> {
+#[at_once]
+async fn partitions(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     let count = wire.array_len(4).await?.unwrap_or(0);
     let listed = count.min(summary.partitions_to_list());
     for _ in 0..listed {
