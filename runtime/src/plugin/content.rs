@@ -10,6 +10,7 @@ use protap_plugin::contract::{self, Attribute, Str, completeness, kind, message,
 
 pub use crate::plugin::context::Context;
 use crate::plugin::instance::CallError;
+use crate::reassembly::Heard;
 use crate::record::{Completeness, Content, Kind, Place, PluginIdentity, Spares, Status, Text, Value};
 
 /// One message of an answer.
@@ -37,6 +38,8 @@ pub struct Message {
     pub part: MessagePart,
     /// It is no message: it withdraws the request with its id.
     pub is_cancel: bool,
+    /// What its sender had of the opposite stream when it began; looked up for responses without an id.
+    pub heard: Heard,
 }
 
 /// Whether a message came at once or over several calls.
@@ -169,6 +172,7 @@ impl<'a> ContentReader<'a> {
             next_id: is(message::HAS_NEXT_ID).then_some(message.next_id),
             part: part_of(message.flags, message.handle)?,
             is_cancel: is(message::CANCEL),
+            heard: Heard::ALL,
         })
     }
 
