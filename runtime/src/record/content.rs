@@ -282,3 +282,32 @@ impl Content {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Content, Place, Text, Value};
+
+    /// A part with a string, an attribute that is one, and one that is a list.
+    fn part(text: &str) -> Content {
+        let mut content = Content::default();
+        content.result = Some(content.put(text));
+        content.lists = vec![Text::Plain(content.put(text)), Text::Ref(1, content.put("key"))];
+        let string = Value::Str(Text::Plain(content.put(text)));
+        content.attributes = vec![(7, Value::List(Place::between(0, 2))), (8, string)];
+        content
+    }
+
+    #[test]
+    fn parts_replace_what_they_say_and_leave_nothing_behind() {
+        let mut content = part("the first");
+        content.type_name = Some(content.put("type"));
+        for number in 0..1_000 {
+            content.amend(part(&number.to_string()));
+        }
+        assert_eq!((content.said(content.type_name), content.said(content.result)), (Some("type"), Some("999")));
+        let Some((7, Value::List(list))) = content.attributes.first().copied() else { panic!("no list") };
+        let list = content.list(list).iter().map(|text| content.text(text.place())).collect::<Vec<_>>();
+        assert_eq!((list, content.attributes.len()), (vec!["999", "key"], 2));
+        assert_eq!((content.texts.len(), content.lists.len()), ("type".len() + 3 * "999".len() + "key".len(), 2));
+    }
+}
