@@ -2,8 +2,7 @@
 
 #![no_main]
 
-use protap::plugin::content::ContentReader;
-use protap::plugin::words::Words;
+use protap::plugin::content::{ContentReader, Replaced};
 use protap::record::{PluginIdentity, Spares};
 use protap_plugin::contract::memory::{MAX_ATTRIBUTES, MAX_FACTS, MAX_MESSAGES, Memory};
 
@@ -19,9 +18,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let memory = Memory(memory);
     let Ok(result) = memory.result(u32::from_le_bytes(*address)) else { return };
-    let (mut words, mut spares, mut messages) = (Words::default(), Spares::default(), Vec::new());
-    let mut reader = ContentReader::new(memory, &identity, &mut words, &mut spares);
-    let _ = reader.text("reason", result.reason);
+    let (mut replaced, mut spares, mut messages) = (Replaced::default(), Spares::default(), Vec::new());
+    let mut reader = ContentReader::new(memory, &identity, &mut replaced, &mut spares);
     if reader.messages(&result, &mut messages).is_ok() {
         assert!(messages.len() <= MAX_MESSAGES as usize);
         for message in messages {
@@ -35,6 +33,6 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     if let Ok(facts) = reader.facts(&result) {
         assert!(facts.len() <= MAX_FACTS as usize);
-        assert!(facts.iter().all(|(namespace, ..)| (*namespace as usize) < identity.facts.len()));
+        assert!(facts.iter().all(|fact| (fact.namespace as usize) < identity.facts.len()));
     }
 });

@@ -14,6 +14,8 @@ const MESSAGES: usize = 64;
 const ATTRIBUTES: usize = 1024;
 /// Most facts in one answer.
 const FACTS: usize = 256;
+/// Most elements of lists in one answer.
+const LISTS: usize = 4096;
 /// Bytes for strings in one answer.
 const STRINGS: usize = 64 << 10;
 /// Bytes beside them for reasons, which are to be said even where all else is full.
@@ -23,7 +25,8 @@ const MESSAGES_AT: usize = ParseResult::SIZE;
 /// Behind the messages there is a place for one that is put together though there is no room for it.
 const ATTRIBUTES_AT: usize = MESSAGES_AT + (MESSAGES + 1) * Message::SIZE;
 const FACTS_AT: usize = ATTRIBUTES_AT + ATTRIBUTES * Attribute::SIZE;
-const STRINGS_AT: usize = FACTS_AT + FACTS * Fact::SIZE;
+const LISTS_AT: usize = FACTS_AT + FACTS * Fact::SIZE;
+const STRINGS_AT: usize = LISTS_AT + LISTS * Str::SIZE;
 const ARENA: usize = STRINGS_AT + STRINGS + REASONS;
 
 /// A third of the room for everything: what a message may count on when the parser is asked for one more.
@@ -35,10 +38,12 @@ const END_OPEN: u64 = u64::MAX;
 /// Takes the messages and facts of one call.
 #[derive(Debug)]
 pub struct Output {
-    arena: Vec<u8>,
+    /// Of a length that the compiler knows: most checks of where something is written are then none.
+    arena: Box<[u8; ARENA]>,
     messages: usize,
     attributes: usize,
     facts: usize,
+    lists: usize,
     strings: usize,
     start: u64,
     end: u64,
@@ -57,14 +62,29 @@ struct Draft {
     flags: u32,
     kind: u8,
     completeness: u8,
-    attributes: u32,
+    /// Number of the answer's attributes before its own.
+    first_attribute: usize,
     /// There was no room for all of it.
     is_cut: bool,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { arena: vec![0; ARENA], ..Self::empty() }
+        Self {
+            // By way of a vector, since an array would be put together on the stack.
+            arena: vec![0; ARENA].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; ARENA])),
+            messages: 0,
+            attributes: 0,
+            facts: 0,
+            lists: 0,
+            strings: 0,
+            start: 0,
+            end: 0,
+            answered: 0,
+            overflows: 0,
+            cut: None,
+            draft: Draft::default(),
+        }
     }
 }
 
@@ -111,8 +131,10 @@ impl Output {
             attribute_stride: Attribute::SIZE as u32,
             ..Message::default()
         };
-        self.put(self.draft_at(), |bytes| message.write(bytes));
-        self.draft = Draft { kind, ..Draft::default() };
+        if let Some(bytes) = self.message_bytes(self.messages) {
+            message.write(bytes);
+        }
+        self.draft = Draft { kind, first_attribute: self.attributes, ..Draft::default() };
         MessageWriter { output: self }
     }
 
@@ -133,16 +155,15 @@ impl Output {
 
     /// Emits a fact: in namespace `facts`, `key` is called `value`.
     pub fn fact(&mut self, facts: Facts, key: &str, value: &str) {
-        let at = FACTS_AT + self.facts * Fact::SIZE;
         let (Some(key), Some(value)) = (self.string(key.as_bytes()), self.string(value.as_bytes())) else {
             self.overflows += 1;
             return;
         };
         let fact = Fact { namespace: u32::from(facts.0), reserved: 0, key, value };
-        if self.facts < FACTS && self.put(at, |bytes| fact.write(bytes)) {
-            self.facts += 1;
-        } else {
-            self.overflows += 1;
+        let bytes = self.entry::<{ FACTS_AT }, { LISTS_AT }, { Fact::SIZE }>(self.facts);
+        match bytes.and_then(|bytes| fact.write(bytes)) {
+            Some(()) => self.facts += 1,
+            None => self.overflows += 1,
         }
     }
 
@@ -167,6 +188,7 @@ impl Output {
         self.messages < MESSAGES
             && self.attributes <= ATTRIBUTES - ATTRIBUTES / RESERVE
             && self.facts <= FACTS - FACTS / RESERVE
+            && self.lists <= LISTS - LISTS / RESERVE
             && self.strings <= STRINGS - STRINGS / RESERVE
     }
 
@@ -196,26 +218,11 @@ impl Output {
         self.cut = reason;
     }
 
-    /// Stands in for an output that is lent out; takes nothing.
-    pub(crate) const fn empty() -> Self {
-        Self {
-            arena: Vec::new(),
-            messages: 0,
-            attributes: 0,
-            facts: 0,
-            strings: 0,
-            start: 0,
-            end: 0,
-            answered: 0,
-            overflows: 0,
-            cut: None,
-            draft: Draft { flags: 0, kind: 0, completeness: 0, attributes: 0, is_cut: false },
-        }
-    }
-
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
-        *self = Self { arena: core::mem::take(&mut self.arena), ..Self::empty() };
+        (self.messages, self.attributes, self.facts, self.lists, self.strings) = (0, 0, 0, 0, 0);
+        (self.start, self.end) = (0, 0);
+        (self.answered, self.overflows, self.cut) = (0, 0, None);
     }
 
     /// Writes the result's header; returns the address of the result.
@@ -237,7 +244,7 @@ impl Output {
             fact_stride: Fact::SIZE as u32,
             reason,
         };
-        self.put(0, |bytes| result.write(bytes));
+        result.write(self.arena.as_mut_slice());
         self.address(0)
     }
 
@@ -245,17 +252,22 @@ impl Output {
     /// from its start.
     #[must_use]
     pub fn memory(&self) -> &[u8] {
-        &self.arena
+        self.arena.as_slice()
     }
 
-    /// Where the message is that is being put together.
-    fn draft_at(&self) -> usize {
-        MESSAGES_AT + self.messages * Message::SIZE
-    }
-
+    /// A message of the answer or, behind them, the one that is being put together.
     #[inline]
-    fn put(&mut self, at: usize, write: impl FnOnce(&mut [u8]) -> Option<()>) -> bool {
-        self.arena.get_mut(at..).and_then(write).is_some()
+    fn message_bytes(&mut self, index: usize) -> Option<&mut [u8; Message::SIZE]> {
+        self.entry::<{ MESSAGES_AT }, { ATTRIBUTES_AT }, { Message::SIZE }>(index)
+    }
+
+    /// An entry of the array that lies from one place to another.
+    #[inline]
+    fn entry<const FROM: usize, const TO: usize, const SIZE: usize>(
+        &mut self,
+        index: usize,
+    ) -> Option<&mut [u8; SIZE]> {
+        self.arena.get_mut(FROM..TO)?.as_chunks_mut().0.get_mut(index)
     }
 
     #[cfg(target_family = "wasm")]
@@ -287,10 +299,10 @@ impl Output {
     }
 
     fn update(&mut self, index: usize, change: impl FnOnce(&mut Message)) {
-        let at = MESSAGES_AT + index * Message::SIZE;
-        if let Some(mut message) = self.arena.get(at..).and_then(Message::read) {
+        let Some(bytes) = self.message_bytes(index) else { return };
+        if let Some(mut message) = Message::read(bytes) {
             change(&mut message);
-            self.put(at, |bytes| message.write(bytes));
+            message.write(bytes);
         }
     }
 
@@ -328,6 +340,7 @@ fn copy_text(to: &mut [u8], text: &[u8]) {
         4..8 => both_ends::<4>(to, text),
         8..=16 => both_ends::<8>(to, text),
         17..=32 => both_ends::<16>(to, text),
+        33..=64 => both_ends::<32>(to, text),
         _ => None,
     };
     if is_copied.is_none() {

@@ -10,24 +10,24 @@ use protap::packet::{Endpoint, Transport};
 use protap::record::{Content, FlowEnds, Part, PluginIdentity, Record, RecordKind, Status, Text, Value};
 use protap::summary::Summary;
 
-fn content(attributes: Vec<(u16, Value)>) -> Content {
-    let topic = || Some(Text::Plain("orders.v1".into()));
-    Content {
-        id: Some(42),
-        type_name: Some("Produce".into()),
-        version: Some("9".into()),
-        resource: topic(),
-        endpoint: topic(),
-        status: Status::Ok,
-        code: Some(0),
-        attributes,
-        ..Content::default()
+fn content(attributes: &[(u16, Result<&str, i64>)]) -> Content {
+    let mut content = Content { id: Some(42), status: Status::Ok, code: Some(0), ..Content::default() };
+    content.type_name = Some(content.put("Produce"));
+    content.version = Some(content.put("9"));
+    content.resource = Some(Text::Plain(content.put("orders.v1")));
+    content.endpoint = Some(Text::Plain(content.put("orders.v1")));
+    for (index, value) in attributes {
+        let value = match value {
+            Ok(text) => Value::Str(Text::Plain(content.put(text))),
+            Err(number) => Value::I64(*number),
+        };
+        content.attributes.push((*index, value));
     }
+    content
 }
 
 /// A Produce request with the attributes that the Kafka plugin gives, and its answer.
 fn produce() -> Record {
-    let text = |text: &str| Value::Str(Text::Plain(text.into()));
     let names = [
         "messaging.system",
         "messaging.operation.name",
@@ -38,14 +38,14 @@ fn produce() -> Record {
         "messaging.batch.message_count",
         "messaging.kafka.offset",
     ];
-    let asked = vec![
-        (0, text("kafka")),
-        (1, text("Produce")),
-        (2, text("send")),
-        (3, text("orders.v1")),
-        (4, text("17")),
-        (5, text("order-service-7f9c")),
-        (6, Value::I64(500)),
+    let asked = [
+        (0, Ok("kafka")),
+        (1, Ok("Produce")),
+        (2, Ok("send")),
+        (3, Ok("orders.v1")),
+        (4, Ok("17")),
+        (5, Ok("order-service-7f9c")),
+        (6, Err(500)),
     ];
     let end = |last, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), port };
     Record {
@@ -63,8 +63,8 @@ fn produce() -> Record {
         flow: FlowEnds { transport: Transport::Tcp, client: end(1, 51_514), server: end(2, 9_092) },
         process: None,
         is_from_server: false,
-        request: Some(Part { content: Box::new(content(asked)), bytes: 51_234, count: 1 }),
-        response: Some(Part { content: Box::new(content(vec![(7, Value::I64(123_456_789))])), bytes: 60, count: 1 }),
+        request: Some(Part { content: Box::new(content(&asked)), bytes: 51_234, count: 1 }),
+        response: Some(Part { content: Box::new(content(&[(7, Err(123_456_789))])), bytes: 60, count: 1 }),
         is_late: false,
         reason: None,
         latency_ns: Some(812_345),

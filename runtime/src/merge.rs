@@ -77,7 +77,7 @@ impl<'a> Merge<'a> {
         let Emitted { packet, is_of_segment, output, .. } = emitted;
         match output {
             None => self.write_until(packet)?,
-            Some(Output::Fact(plugin, (namespace, key, value))) => self.facts.learn(&plugin, namespace, &key, &value),
+            Some(Output::Fact(plugin, fact)) => self.facts.learn(&plugin, fact.namespace, fact.key(), fact.value()),
             Some(Output::Record(record)) => {
                 self.sequence += 1;
                 let (completed, sequence) = (record.completed, self.sequence);

@@ -13,7 +13,6 @@ pub mod native;
 pub mod set;
 pub mod wasm;
 pub mod watch;
-pub mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

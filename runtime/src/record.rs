@@ -1,13 +1,13 @@
 //! What the pipeline produces: the decoded [`Content`] of each message, and a [`Record`] per request with its responses.
 //! Plain owned data; nothing here knows where it came from or where it is written.
 
+mod content;
 mod output;
 mod spares;
 
 use std::sync::Arc;
 
-pub use smol_str::SmolStr;
-
+pub use self::content::{Content, Extra, Place, Text, Value};
 pub use self::output::{Outlet, Output};
 pub use self::spares::Spares;
 
@@ -65,128 +65,6 @@ pub enum Completeness {
     Partial,
     /// The header alone.
     Header,
-}
-
-/// A string of a message: itself, or the key of a fact that the sink looks up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Text {
-    /// The string.
-    Plain(SmolStr),
-    /// Key of a fact in a namespace of the plugin (index into [`PluginIdentity::facts`]).
-    Ref(u32, SmolStr),
-}
-
-/// Value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// A string, or a reference to one.
-    Str(Text),
-    /// An integer.
-    I64(i64),
-    /// A float; not finite ones are written as null.
-    F64(f64),
-    /// A boolean.
-    Bool(bool),
-    /// Strings, or references to them.
-    List(Vec<Text>),
-}
-
-/// The decoded content of a message, as the plugin gave it, checked. Strings of up to 23 bytes have no allocation of their
-/// own.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Content {
-    /// Correlation id.
-    pub id: Option<u64>,
-    /// Command or API.
-    pub type_name: Option<SmolStr>,
-    /// Version of the protocol or API.
-    pub version: Option<SmolStr>,
-    /// Database, virtual host.
-    pub domain: Option<SmolStr>,
-    /// Topic, collection.
-    pub resource: Option<Text>,
-    /// What to group by.
-    pub endpoint: Option<Text>,
-    /// How it ended (responses).
-    pub status: Status,
-    /// The protocol's own status number.
-    pub code: Option<i64>,
-    /// Name of the error.
-    pub exception: Option<SmolStr>,
-    /// Outcome in words.
-    pub result: Option<SmolStr>,
-    /// How much was decoded.
-    pub completeness: Completeness,
-    /// Why not all.
-    pub reason: Option<SmolStr>,
-    /// The server may hold this request back on purpose.
-    pub is_long_poll: bool,
-    /// Attributes: index into [`PluginIdentity::attributes`], value.
-    pub attributes: Vec<(u16, Value)>,
-    /// What no manifest declares.
-    pub extra: Option<Box<Extra>>,
-}
-
-/// What a message says that its plugin's manifest does not name: of plugins that have none, and of those that add to the
-/// messages of others.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Extra {
-    /// Name of the protocol, in place of the manifest's.
-    pub protocol: Option<String>,
-    /// Attributes by name, each once.
-    pub attributes: Vec<(String, Value)>,
-}
-
-impl Extra {
-    /// Sets an attribute.
-    pub fn set(&mut self, name: String, value: Value) {
-        match self.attributes.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => self.attributes.push((name, value)),
-        }
-    }
-}
-
-impl Content {
-    /// Forgets all that it says, and keeps the room for attributes.
-    pub fn clear(&mut self) {
-        let mut attributes = std::mem::take(&mut self.attributes);
-        attributes.clear();
-        *self = Self { attributes, ..Self::default() };
-    }
-
-    /// What a further part of the message sets replaces what was there.
-    pub fn amend(&mut self, part: Self) {
-        self.id = part.id.or(self.id);
-        self.code = part.code.or(self.code);
-        let texts = [
-            (&mut self.type_name, part.type_name),
-            (&mut self.version, part.version),
-            (&mut self.domain, part.domain),
-            (&mut self.exception, part.exception),
-            (&mut self.result, part.result),
-            (&mut self.reason, part.reason),
-        ];
-        for (old, new) in texts {
-            if new.is_some() {
-                *old = new;
-            }
-        }
-        self.resource = part.resource.or(self.resource.take());
-        self.endpoint = part.endpoint.or(self.endpoint.take());
-        if part.status != Status::Unknown {
-            self.status = part.status;
-        }
-        self.completeness = self.completeness.max(part.completeness);
-        self.is_long_poll |= part.is_long_poll;
-        self.attributes.retain(|(index, _)| part.attributes.iter().all(|(new, _)| new != index));
-        self.attributes.extend(part.attributes);
-        if let Some(extra) = part.extra {
-            let ours = self.extra.get_or_insert_default();
-            ours.protocol = extra.protocol.or(ours.protocol.take());
-            extra.attributes.into_iter().for_each(|(name, value)| ours.set(name, value));
-        }
-    }
 }
 
 /// One side of a record.

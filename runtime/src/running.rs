@@ -9,11 +9,10 @@ use protap_plugin::contract::ParseResult;
 
 use crate::packet::{Endpoint, Timestamp};
 use crate::pair::Pairing;
-use crate::plugin::content::{ContentReader, Fact, Message};
+use crate::plugin::content::{ContentReader, Fact, Message, Replaced};
 use crate::plugin::deepflow::era::Era;
 use crate::plugin::deepflow::{Checked, FlowView, HookedMessage};
 use crate::plugin::instance::{Call, CallError, Instance, ProbeCall};
-use crate::plugin::words::Words;
 use crate::plugin::{Plugin, PluginSet};
 use crate::quarantine::{Quarantine, Scene, Verdict};
 use crate::record::{Content, Spares};
@@ -107,7 +106,7 @@ pub struct RunningPlugins {
     running: Vec<Running>,
     /// Slots of plugins that are called for messages of others.
     hooked: Vec<usize>,
-    words: Words,
+    replaced: Replaced,
     /// Room for the messages of the next answer.
     messages: Vec<Message>,
 }
@@ -182,7 +181,7 @@ impl RunningPlugins {
     pub fn new(set: Arc<PluginSet>) -> Self {
         let running = (0..set.len()).map(|_| Running::default()).collect();
         let hooked = hooked(&set);
-        Self { set, running, hooked, words: Words::default(), messages: Vec::new() }
+        Self { set, running, hooked, replaced: Replaced::default(), messages: Vec::new() }
     }
 
     /// Takes over another set. Flows of a plugin that was replaced keep its old instance until they let go of it; those of
@@ -348,7 +347,7 @@ impl RunningPlugins {
     ) -> Result<Answer, CallError> {
         let mut messages = std::mem::take(&mut self.messages);
         messages.clear();
-        let mut words = std::mem::take(&mut self.words);
+        let mut replaced = std::mem::take(&mut self.replaced);
         let answer = self.call(index, Some(call.handle), |instance, plugin| {
             if let Instance::DeepFlow(instance) = instance {
                 return instance.answer(kind, call);
@@ -366,16 +365,16 @@ impl RunningPlugins {
             };
             let memory = instance.memory();
             let result = memory.result(address)?;
-            let mut reader = ContentReader::new(memory, &plugin.identity, &mut words, spares);
+            let mut reader = ContentReader::new(memory, &plugin.identity, &mut replaced, spares);
             reader.messages(&result, &mut messages)?;
             let facts = reader.facts(&result)?;
             Ok(Answer { result, messages, facts })
         });
-        let replaced = std::mem::take(&mut words.replaced);
-        if replaced > 0 && answer.is_ok() {
-            self.count(index, |stats| stats.replaced_strings += replaced);
+        let count = std::mem::take(&mut replaced.count);
+        if count > 0 && answer.is_ok() {
+            self.count(index, |stats| stats.replaced_strings += count);
         }
-        self.words = words;
+        self.replaced = replaced;
         answer
     }
 

@@ -242,7 +242,7 @@ impl Coverage {
                 Completeness::Header => self.header += 1,
             }
             if content.completeness != Completeness::Full {
-                let reason = content.reason.as_deref().unwrap_or("no reason given");
+                let reason = content.said(content.reason).unwrap_or("no reason given");
                 self.reasons.add(tally::clip_name(reason), 1);
             }
         }

@@ -72,6 +72,7 @@ impl<'a> Memory<'a> {
     }
 
     /// The bytes of a string; `None` if it is absent.
+    #[inline]
     pub fn string(self, what: &'static str, string: Str) -> Result<Option<&'a [u8]>, Fault> {
         if string.ptr == 0 && string.len == 0 {
             return Ok(None);
@@ -88,6 +89,7 @@ impl<'a> Memory<'a> {
         Ok(array.filter_map(Str::read))
     }
 
+    #[inline]
     fn array(
         self,
         what: &'static str,
@@ -108,6 +110,7 @@ impl<'a> Memory<'a> {
         Ok(bytes.ok_or(Fault::OutOfBounds(what))?.chunks_exact(stride.max(1)))
     }
 
+    #[inline]
     fn slice(self, ptr: u32, len: usize) -> Option<&'a [u8]> {
         let start = ptr as usize;
         self.0.get(start..start.checked_add(len)?)

@@ -3,7 +3,7 @@
 
 use core::mem::offset_of;
 
-use super::{ATTRIBUTES, ATTRIBUTES_AT, MESSAGES, Output, Status};
+use super::{ATTRIBUTES_AT, FACTS_AT, LISTS_AT, MESSAGES, Output, STRINGS_AT, Status};
 use crate::contract::memory::{MAX_ATTRIBUTES, MAX_LIST};
 use crate::contract::{self, Attribute, Field, Message, Str, completeness, kind, message, status, tag};
 use crate::manifest::{Facts, Key};
@@ -184,7 +184,8 @@ impl MessageWriter<'_> {
         }
         let draft = self.output.draft;
         let writer = self.set(offset_of!(Message, flags), draft.flags);
-        let Self { output } = writer.set(offset_of!(Message, attributes) + offset_of!(Str, len), draft.attributes);
+        let attributes = draft.attributes(writer.output.attributes);
+        let Self { output } = writer.set(offset_of!(Message, attributes) + offset_of!(Str, len), attributes);
         if output.messages < MESSAGES {
             output.messages += 1;
             output.answered += u16::from(draft.is_last_in_order());
@@ -202,8 +203,7 @@ impl MessageWriter<'_> {
     /// Writes one field.
     #[inline]
     fn set(self, offset: usize, value: impl Field) -> Self {
-        let at = self.output.draft_at() + offset;
-        self.output.put(at, |bytes| value.write(bytes));
+        self.output.set(offset, &value);
         self
     }
 
@@ -215,9 +215,8 @@ impl MessageWriter<'_> {
     fn incomplete(&mut self, completeness: u8, reason: &str) {
         let reason = self.output.reason(reason).unwrap_or_default();
         self.output.draft.completeness = completeness;
-        let at = self.output.draft_at();
-        self.output.put(at + offset_of!(Message, completeness), |bytes| completeness.write(bytes));
-        self.output.put(at + offset_of!(Message, reason), |bytes| reason.write(bytes));
+        self.output.set(offset_of!(Message, completeness), &completeness);
+        self.output.set(offset_of!(Message, reason), &reason);
     }
 
     fn text(&mut self, text: &[u8]) -> Str {
@@ -225,29 +224,20 @@ impl MessageWriter<'_> {
     }
 
     fn strings<S: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = S>) -> Str {
-        // The array must be contiguous: the strings are copied first and their addresses kept aside in a block of
-        // fixed size, then the addresses are copied behind them.
-        let mut block = [0; MAX_LIST as usize * Str::SIZE];
-        let mut slots = block.chunks_exact_mut(Str::SIZE);
-        let mut len = 0;
+        let first = self.output.lists;
         for value in values {
-            let Some(slot) = slots.next() else {
-                self.output.draft.is_cut = true;
-                break;
-            };
-            if self.output.string(value.as_ref()).and_then(|text| text.write(slot)).is_none() {
+            if !self.output.element(first, value.as_ref()) {
                 self.output.draft.is_cut = true;
                 break;
             }
-            len += 1;
         }
-        let array = self.text(block.get(..len * Str::SIZE).unwrap_or_default());
-        Str { ptr: array.ptr, len: if array.ptr == 0 { 0 } else { len as u32 } }
+        let len = self.output.lists.saturating_sub(first) as u32;
+        Str { ptr: self.output.address(LISTS_AT + first * Str::SIZE), len }
     }
 
     #[inline]
     fn attribute(self, key: Key, tag: u8, aux: u32, value: u64) -> Self {
-        self.output.attribute(head(key, tag, aux), value);
+        self.output.add(head(key, tag, aux), value);
         self
     }
 }
@@ -268,25 +258,35 @@ impl Output {
         self.add(head, value);
     }
 
-    #[inline(never)]
-    fn attribute(&mut self, head: AttributeHead, value: u64) {
-        self.add(head, value);
-    }
-
     #[inline(always)]
     fn add(&mut self, head: AttributeHead, value: u64) {
-        let has_room = self.attributes < ATTRIBUTES && self.draft.attributes < MAX_ATTRIBUTES;
-        let at = ATTRIBUTES_AT + self.attributes * Attribute::SIZE;
-        let is_added = has_room
-            && self.put(at, |bytes| {
-                let bytes: &mut [u8; Attribute::SIZE] = bytes.first_chunk_mut()?;
-                *bytes.first_chunk_mut()? = head.to_le_bytes();
-                *bytes.last_chunk_mut()? = value.to_le_bytes();
-                Some(())
-            });
-        self.attributes += usize::from(is_added);
-        self.draft.attributes += u32::from(is_added);
-        self.draft.is_cut |= !is_added;
+        let has_room = self.draft.attributes(self.attributes) < MAX_ATTRIBUTES;
+        match self.entry::<{ ATTRIBUTES_AT }, { FACTS_AT }, { Attribute::SIZE }>(self.attributes) {
+            Some(bytes) if has_room => {
+                *bytes = (u128::from(head) | u128::from(value) << 64).to_le_bytes();
+                self.attributes += 1;
+            }
+            _ => self.draft.is_cut = true,
+        }
+    }
+
+    /// Adds an element to the list that began with `first`, if there is room. One function, as above.
+    #[inline(never)]
+    fn element(&mut self, first: usize, text: &[u8]) -> bool {
+        let (index, has_room) = (self.lists, self.lists.saturating_sub(first) < MAX_LIST as usize);
+        let Some(text) = has_room.then(|| self.string(text)).flatten() else { return false };
+        let slot = self.entry::<{ LISTS_AT }, { STRINGS_AT }, { Str::SIZE }>(index);
+        let is_added = slot.and_then(|slot| text.write(slot)).is_some();
+        self.lists += usize::from(is_added);
+        is_added
+    }
+
+    /// Writes one field of the message.
+    #[inline]
+    fn set(&mut self, offset: usize, value: &impl Field) {
+        if let Some(bytes) = self.message_bytes(self.messages).and_then(|bytes| bytes.get_mut(offset..)) {
+            value.write(bytes);
+        }
     }
 
     fn text(&mut self, text: &[u8]) -> Str {
@@ -298,6 +298,12 @@ impl Output {
 }
 
 impl super::Draft {
+    /// How many attributes the message has, where the answer has so many.
+    #[inline]
+    fn attributes(self, all: usize) -> u32 {
+        all.wrapping_sub(self.first_attribute) as u32
+    }
+
     /// Whether the message takes the oldest in-order request from those that are pending.
     fn is_last_in_order(self) -> bool {
         let goes_on = message::HAS_ID | message::MORE_REPLIES | message::BEGIN | message::AMEND;

@@ -3,9 +3,8 @@
 use std::hint::black_box;
 
 use protap::plugin::PluginSet;
-use protap::plugin::content::{ContentReader, Message};
+use protap::plugin::content::{ContentReader, Message, Replaced};
 use protap::plugin::instance::{Call, Instance};
-use protap::plugin::words::Words;
 use protap::record::{PluginIdentity, Spares};
 use protap_plugin::contract::ParseResult;
 
@@ -15,7 +14,7 @@ pub struct Flow<'a> {
     identity: &'a PluginIdentity,
     call: Call,
     message: &'a [u8],
-    words: Words,
+    replaced: Replaced,
     spares: Spares,
     messages: Vec<Message>,
 }
@@ -30,7 +29,7 @@ impl<'a> Flow<'a> {
             identity: &set.get(plugin).unwrap().identity,
             call,
             message,
-            words: Words::default(),
+            replaced: Replaced::default(),
             spares: Spares::default(),
             messages: Vec::new(),
         }
@@ -46,7 +45,7 @@ impl<'a> Flow<'a> {
         let address = self.parse();
         let memory = self.instance.memory();
         let result = memory.result(address).unwrap();
-        let mut reader = ContentReader::new(memory, self.identity, &mut self.words, &mut self.spares);
+        let mut reader = ContentReader::new(memory, self.identity, &mut self.replaced, &mut self.spares);
         reader.messages(&result, &mut self.messages).unwrap();
         assert_eq!((self.messages.len(), result.consumed as usize), (1, self.message.len()));
         for message in black_box(&mut self.messages).drain(..) {

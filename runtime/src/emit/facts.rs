@@ -3,7 +3,7 @@
 
 use lru::LruCache;
 
-use crate::record::{PluginIdentity, Text};
+use crate::record::{Content, PluginIdentity, Text};
 
 /// Facts kept unless told otherwise: the topics of a large cluster several times over, in some megabytes.
 const DEFAULT_CAPACITY: usize = 65_536;
@@ -58,14 +58,14 @@ impl FactTable {
         }
     }
 
-    /// The string that `text`, out of a record of `plugin`, stands for.
-    pub fn resolve<'a>(&'a mut self, plugin: &PluginIdentity, text: &'a Text) -> &'a str {
+    /// The string that `text`, of a content of `plugin`, stands for.
+    pub fn resolve<'a>(&'a mut self, plugin: &PluginIdentity, content: &'a Content, text: Text) -> &'a str {
+        let said = content.text(text.place());
         match text {
-            Text::Plain(plain) => plain,
-            Text::Ref(namespace, key) if self.set_scratch(plugin, *namespace, key) => {
-                self.facts.get(self.scratch.as_slice()).map_or(key, |value| value)
+            Text::Ref(namespace, _) if self.set_scratch(plugin, namespace, said) => {
+                self.facts.get(self.scratch.as_slice()).map_or(said, |value| value)
             }
-            Text::Ref(_, key) => key,
+            Text::Plain(_) | Text::Ref(..) => said,
         }
     }
 
@@ -110,22 +110,24 @@ impl FactTable {
 #[cfg(test)]
 mod tests {
     use super::{FactTable, MAX_FACT_LEN};
-    use crate::record::{PluginIdentity, Text};
+    use crate::record::{Content, PluginIdentity, Text};
 
     fn plugin(name: &str, facts: &[&str]) -> PluginIdentity {
         let facts = facts.iter().map(ToString::to_string).collect();
         PluginIdentity { name: name.into(), version: "1".into(), protocols: vec![], attributes: vec![], facts }
     }
 
-    fn reference(key: &str) -> Text {
-        Text::Ref(0, key.into())
+    fn resolve(facts: &mut FactTable, plugin: &PluginIdentity, key: &str) -> String {
+        let mut content = Content::default();
+        let text = Text::Ref(0, content.put(key));
+        facts.resolve(plugin, &content, text).to_owned()
     }
 
     #[test]
     fn unknown_key_stands_for_itself() {
         let mut facts = FactTable::default();
-        assert_eq!(facts.resolve(&plugin("a", &["topic"]), &reference("id-1")), "id-1");
-        assert_eq!(facts.resolve(&plugin("a", &[]), &reference("id-1")), "id-1");
+        assert_eq!(resolve(&mut facts, &plugin("a", &["topic"]), "id-1"), "id-1");
+        assert_eq!(resolve(&mut facts, &plugin("a", &[]), "id-1"), "id-1");
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
         let mut facts = FactTable::default();
         facts.learn(&plugin("a", &["topic"]), 0, "id-1", "orders");
         facts.learn(&plugin("a", &["topic"]), 0, "id-1", "refunds");
-        assert_eq!(facts.resolve(&plugin("a", &["topic"]), &reference("id-1")), "refunds");
+        assert_eq!(resolve(&mut facts, &plugin("a", &["topic"]), "id-1"), "refunds");
         assert_eq!(facts.len(), 1);
     }
 
@@ -141,9 +143,9 @@ mod tests {
     fn facts_of_other_plugins_and_namespaces_are_not_seen() {
         let mut facts = FactTable::default();
         facts.learn(&plugin("a", &["topic"]), 0, "k", "seen");
-        assert_eq!(facts.resolve(&plugin("b", &["topic"]), &reference("k")), "k");
-        assert_eq!(facts.resolve(&plugin("a", &["group"]), &reference("k")), "k");
-        assert_eq!(facts.resolve(&plugin("at", &["opic"]), &reference("k")), "k");
+        assert_eq!(resolve(&mut facts, &plugin("b", &["topic"]), "k"), "k");
+        assert_eq!(resolve(&mut facts, &plugin("a", &["group"]), "k"), "k");
+        assert_eq!(resolve(&mut facts, &plugin("at", &["opic"]), "k"), "k");
     }
 
     #[test]
@@ -151,10 +153,10 @@ mod tests {
         let (mut facts, plugin) = (FactTable::new(2), plugin("a", &["topic"]));
         facts.learn(&plugin, 0, "1", "one");
         facts.learn(&plugin, 0, "2", "two");
-        assert_eq!(facts.resolve(&plugin, &reference("1")), "one");
+        assert_eq!(resolve(&mut facts, &plugin, "1"), "one");
         facts.learn(&plugin, 0, "3", "three");
-        assert_eq!(facts.resolve(&plugin, &reference("1")), "one");
-        assert_eq!(facts.resolve(&plugin, &reference("2")), "2");
+        assert_eq!(resolve(&mut facts, &plugin, "1"), "one");
+        assert_eq!(resolve(&mut facts, &plugin, "2"), "2");
         assert_eq!((facts.len(), facts.evicted()), (2, 1));
     }
 
@@ -172,7 +174,7 @@ mod tests {
     fn table_without_room_keeps_nothing() {
         let (mut facts, plugin) = (FactTable::new(0), plugin("a", &["topic"]));
         facts.learn(&plugin, 0, "k", "v");
-        assert_eq!(facts.resolve(&plugin, &reference("k")), "k");
+        assert_eq!(resolve(&mut facts, &plugin, "k"), "k");
         assert_eq!((facts.is_empty(), facts.evicted()), (true, 1));
     }
 }

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use crate::emit::buffer::LineBuffer;
-use crate::emit::json::attributes::AttributeMerge;
+use crate::emit::json::attributes::{AttributeMerge, Said};
 use crate::emit::json::names::{KnownNames, Names};
 use crate::emit::json::object::{Object, key};
 use crate::emit::json::scalar::{put_digits, put_float, put_signed, put_string};
@@ -84,22 +84,22 @@ fn put_request(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
     let Some(Part { content, bytes, .. }) = outcome::request(record) else { return };
     let mut request = line.object(key!("request"));
     // Which database a request met may be known only from its answer.
-    let answer = outcome::response(record).and_then(|response| response.content.domain.as_deref());
-    put_what(&mut request, content, content.domain.as_deref().or(answer), record, facts);
+    let answer = || outcome::response(record).and_then(|Part { content, .. }| content.said(content.domain));
+    put_what(&mut request, content, content.said(content.domain).or_else(answer), record, facts);
     request.unsigned(key!("bytes"), *bytes);
     request.close_member();
 }
 
 /// What a message is about: its request says so, or itself where that was not seen.
 fn put_what(part: &mut Object<'_>, content: &Content, domain: Option<&str>, record: &Record, facts: &mut FactTable) {
-    part.optional_string(key!("type"), content.type_name.as_deref());
-    part.optional_string(key!("version"), content.version.as_deref());
+    part.optional_string(key!("type"), content.said(content.type_name));
+    part.optional_string(key!("version"), content.said(content.version));
     part.optional_string(key!("domain"), domain);
-    if let Some(text) = &content.resource {
-        part.string(key!("resource"), facts.resolve(&record.plugin, text));
+    if let Some(text) = content.resource {
+        part.string(key!("resource"), facts.resolve(&record.plugin, content, text));
     }
-    if let Some(text) = &content.endpoint {
-        part.string(key!("endpoint"), facts.resolve(&record.plugin, text));
+    if let Some(text) = content.endpoint {
+        part.string(key!("endpoint"), facts.resolve(&record.plugin, content, text));
     }
     part.optional_unsigned(key!("id"), content.id);
 }
@@ -112,14 +112,14 @@ fn put_response(line: &mut Object<'_>, record: &Record, facts: &mut FactTable) {
         return;
     }
     let mut response = line.object(key!("response"));
-    if let (None, Some(part)) = (outcome::request(record), part) {
-        put_what(&mut response, &part.content, part.content.domain.as_deref(), record, facts);
+    if let (None, Some(Part { content, .. })) = (outcome::request(record), part) {
+        put_what(&mut response, content, content.said(content.domain), record, facts);
     }
     response.word(key!("status"), outcome::status_name(status));
     if let Some(Part { content, bytes, count }) = part {
         response.optional_signed(key!("code"), content.code);
-        response.optional_string(key!("exception"), content.exception.as_deref());
-        response.optional_string(key!("result"), content.result.as_deref());
+        response.optional_string(key!("exception"), content.said(content.exception));
+        response.optional_string(key!("result"), content.said(content.result));
         response.unsigned(key!("bytes"), *bytes);
         response.unsigned(key!("count"), u64::from(*count));
     }
@@ -156,13 +156,13 @@ fn put_attributes(
 ) {
     let plugin = &record.plugin;
     let mut attributes = line.object(key!("attributes"));
-    merge.for_each_declared(record, |index, value| {
+    merge.for_each_declared(record, |index, said| {
         if let Some(key) = names.attributes.get(index) {
-            attributes.member(key, |out| put_value(out, value, plugin, facts));
+            attributes.member(key, |out| put_value(out, said, plugin, facts));
         }
     });
-    for (name, value) in attributes::extra(record) {
-        attributes.foreign_member(name, |out| put_value(out, value, plugin, facts));
+    for (name, said) in attributes::extra(record) {
+        attributes.foreign_member(name, |out| put_value(out, said, plugin, facts));
     }
     attributes.close_member_unless_empty(key!("attributes"));
 }
@@ -187,23 +187,24 @@ fn put_process(line: &mut Object<'_>, record: &Record) {
     ends.close_member();
 }
 
-fn put_value(out: &mut Vec<u8>, value: &Value, plugin: &PluginIdentity, facts: &mut FactTable) {
+fn put_value(out: &mut Vec<u8>, said: Said<'_>, plugin: &PluginIdentity, facts: &mut FactTable) {
+    let (content, value) = said;
     match value {
-        Value::Str(text) => put_string(out, facts.resolve(plugin, text)),
-        Value::I64(value) => put_signed(out, *value),
-        Value::F64(value) => put_float(out, *value),
-        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Value::List(texts) => put_list(out, texts, plugin, facts),
+        Value::Str(text) => put_string(out, facts.resolve(plugin, content, text)),
+        Value::I64(value) => put_signed(out, value),
+        Value::F64(value) => put_float(out, value),
+        Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        Value::List(list) => put_list(out, (content, content.list(list)), plugin, facts),
     }
 }
 
-fn put_list(out: &mut Vec<u8>, texts: &[Text], plugin: &PluginIdentity, facts: &mut FactTable) {
+fn put_list(out: &mut Vec<u8>, (content, texts): (&Content, &[Text]), plugin: &PluginIdentity, facts: &mut FactTable) {
     out.push(b'[');
     for (index, text) in texts.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        put_string(out, facts.resolve(plugin, text));
+        put_string(out, facts.resolve(plugin, content, *text));
     }
     out.push(b']');
 }

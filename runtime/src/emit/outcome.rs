@@ -29,7 +29,7 @@ pub(crate) fn completeness(record: &Record) -> (Completeness, Option<&str>) {
     let mut worst = (Completeness::Full, None);
     for content in contents(record) {
         if content.completeness > worst.0 {
-            worst = (content.completeness, content.reason.as_deref());
+            worst = (content.completeness, content.said(content.reason));
         }
     }
     worst
@@ -42,7 +42,7 @@ pub(crate) fn is_long_poll(record: &Record) -> bool {
 
 /// Command or API, as the request names it or else the response.
 pub(crate) fn type_name(record: &Record) -> Option<&str> {
-    contents(record).find_map(|content| content.type_name.as_deref())
+    contents(record).find_map(|content| content.said(content.type_name))
 }
 
 /// The asking side; of a one-way message its only part, whichever it was kept in.

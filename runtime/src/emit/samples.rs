@@ -8,7 +8,7 @@ use proptest::{collection, option};
 
 use crate::packet::{Endpoint, Transport};
 use crate::record::{
-    Completeness, Content, FlowEnds, Part, PluginIdentity, Record, RecordKind, SmolStr, Status, Text, Value,
+    Completeness, Content, FlowEnds, Part, Place, PluginIdentity, Record, RecordKind, Status, Text, Value,
 };
 
 /// 2026-11-22T12:00:00.123456789Z.
@@ -36,21 +36,22 @@ pub(crate) fn kafka() -> Arc<PluginIdentity> {
     })
 }
 
-pub(crate) fn plain(text: &str) -> Text {
-    Text::Plain(text.into())
+/// A string in a content.
+pub(crate) fn plain(content: &mut Content, text: &str) -> Text {
+    Text::Plain(content.put(text))
 }
 
 /// The example of the design: a Produce request and its answer.
 pub(crate) fn produce() -> Record {
-    let request = Content {
-        id: Some(42),
-        type_name: Some("Produce".into()),
-        version: Some("9".into()),
-        resource: Some(plain("orders")),
-        endpoint: Some(plain("orders")),
-        attributes: vec![(0, Value::Str(plain("kafka"))), (1, Value::Str(plain("orders")))],
-        ..Content::default()
-    };
+    let mut request = Content { id: Some(42), ..Content::default() };
+    request.type_name = Some(request.put("Produce"));
+    request.version = Some(request.put("9"));
+    request.resource = Some(plain(&mut request, "orders"));
+    request.endpoint = Some(plain(&mut request, "orders"));
+    for (index, text) in [(0, "kafka"), (1, "orders")] {
+        let text = plain(&mut request, text);
+        request.attributes.push((index, Value::Str(text)));
+    }
     let response = Content { status: Status::Ok, code: Some(0), ..Content::default() };
     Record {
         ts: NOON,
@@ -93,17 +94,18 @@ pub(crate) fn failed_fetch() -> Record {
     record.flow.server = endpoint("::1", 9092);
     record.is_late = true;
     record.latency_ns = Some(500_123_456);
-    if let Some(request) = &mut record.request {
-        request.content.type_name = Some("Fetch".into());
-        request.content.resource = Some(Text::Ref(0, "AAAA-1".into()));
-        request.content.is_long_poll = true;
+    if let Some(Part { content, .. }) = &mut record.request {
+        content.type_name = Some(content.put("Fetch"));
+        content.resource = Some(Text::Ref(0, content.put("AAAA-1")));
+        content.is_long_poll = true;
     }
     if let Some(response) = &mut record.response {
-        response.content.status = Status::ServerError;
-        response.content.code = Some(6);
-        response.content.exception = Some("NOT_LEADER_OR_FOLLOWER".into());
-        response.content.completeness = Completeness::Partial;
-        response.content.reason = Some("truncated".into());
+        let content = &mut response.content;
+        content.status = Status::ServerError;
+        content.code = Some(6);
+        content.exception = Some(content.put("NOT_LEADER_OR_FOLLOWER"));
+        content.completeness = Completeness::Partial;
+        content.reason = Some(content.put("truncated"));
         response.bytes = 1_048_576;
         response.count = 10;
     }
@@ -173,48 +175,69 @@ fn any_content() -> impl Strategy<Value = Content> {
     let numbers = (any::<Option<u64>>(), any::<Option<i64>>(), any::<bool>());
     (strings, texts, status, completeness, attributes, numbers).prop_map(
         |(strings, (resource, endpoint), status, completeness, attributes, (id, code, is_long_poll))| {
-            let mut strings = strings.into_iter();
-            let mut string = || strings.next().flatten().map(SmolStr::from);
-            Content {
-                id,
-                type_name: string(),
-                version: string(),
-                domain: string(),
-                resource,
-                endpoint,
-                status,
-                code,
-                exception: string(),
-                result: string(),
-                completeness,
-                reason: string(),
-                is_long_poll,
-                attributes,
-                extra: None,
+            let mut content = Content { id, status, code, completeness, is_long_poll, ..Content::default() };
+            let mut places = strings.into_iter().map(|said| Some(content.put(&said?)));
+            let [type_name, version, domain, exception, result, reason] =
+                std::array::from_fn(|_| places.next().flatten());
+            let [resource, endpoint] = [resource, endpoint].map(|said| Some(put(&mut content, &said?)));
+            for (index, value) in attributes {
+                let value = value.put(&mut content);
+                content.attributes.push((index, value));
             }
+            Content { type_name, version, domain, resource, endpoint, exception, result, reason, ..content }
         },
     )
 }
 
-fn any_value() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        any_text().prop_map(Value::Str),
+/// A string with the namespace that it is a key of, if it is one.
+type Said = (Option<u32>, String);
+
+/// A value that is in no content yet.
+#[derive(Clone, Debug)]
+enum AnyValue {
+    Str(Said),
+    List(Vec<Said>),
+    Other(Value),
+}
+
+impl AnyValue {
+    fn put(self, content: &mut Content) -> Value {
+        match self {
+            Self::Str(said) => Value::Str(put(content, &said)),
+            Self::List(list) => {
+                let texts: Vec<Text> = list.iter().map(|said| put(content, said)).collect();
+                let at = content.lists.len();
+                content.lists.extend(texts);
+                Value::List(Place::between(at, content.lists.len()))
+            }
+            Self::Other(value) => value,
+        }
+    }
+}
+
+fn put(content: &mut Content, (namespace, text): &Said) -> Text {
+    let place = content.put(text);
+    namespace.map_or(Text::Plain(place), |namespace| Text::Ref(namespace, place))
+}
+
+fn any_value() -> impl Strategy<Value = AnyValue> {
+    let other = prop_oneof![
         any::<i64>().prop_map(Value::I64),
         (-(1_i64 << 53) - 2..(1 << 53) + 2).prop_map(Value::I64),
         // Sixteenths read back exactly by any parser.
         any::<i32>().prop_map(|sixteenths| Value::F64(f64::from(sixteenths) / 16.0)),
         prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY)].prop_map(Value::F64),
         any::<bool>().prop_map(Value::Bool),
-        collection::vec(any_text(), 0..4).prop_map(Value::List),
+    ];
+    prop_oneof![
+        any_text().prop_map(AnyValue::Str),
+        collection::vec(any_text(), 0..4).prop_map(AnyValue::List),
+        other.prop_map(AnyValue::Other),
     ]
 }
 
-fn any_text() -> impl Strategy<Value = Text> {
-    prop_oneof![
-        any_string().prop_map(|text| Text::Plain(text.into())),
-        (0_u32..2, any_string()).prop_map(|(namespace, key)| Text::Ref(namespace, key.into())),
-        Just(Text::Ref(0, "known".into()))
-    ]
+fn any_text() -> impl Strategy<Value = Said> {
+    prop_oneof![(Just(None), any_string()), (option::of(0_u32..2), any_string()), Just((Some(0), "known".to_owned()))]
 }
 
 fn any_string() -> impl Strategy<Value = String> {

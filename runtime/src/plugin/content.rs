@@ -1,15 +1,17 @@
 //! A guest's answer in, owned messages out. Addresses were checked by [`Memory`]; here names are looked up in the
 //! manifest, strings become UTF-8 (what is not is replaced and counted), and codes become enums. An index or code
-//! that does not exist is the guest's fault, and the answer as a whole is refused.
+//! that does not exist is the guest's fault, and the answer as a whole is refused. The strings of a message are copied
+//! into one buffer, and checked there all at once.
 
-use protap_plugin::contract::memory::{Fault, MAX_ANSWER, Memory};
+use std::borrow::Cow;
+
+use protap_plugin::contract::memory::{Fault, MAX_ANSWER, MAX_STR, Memory};
 use protap_plugin::contract::{self, Attribute, Str, completeness, kind, message, status, tag};
 
 pub use crate::plugin::context::Context;
 use crate::plugin::instance::CallError;
-use crate::plugin::words::Words;
 use crate::reassembly::Heard;
-use crate::record::{Completeness, Content, Kind, PluginIdentity, SmolStr, Spares, Status, Text, Value};
+use crate::record::{Completeness, Content, Kind, Place, PluginIdentity, Spares, Status, Text, Value};
 
 /// One message of an answer.
 #[derive(Clone, Debug)]
@@ -53,18 +55,49 @@ pub enum MessagePart {
     Finish(u32),
 }
 
-/// A fact of an answer: namespace, key, value.
-pub type Fact = (u32, SmolStr, SmolStr);
+/// A fact of an answer.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// Index into the plugin's facts.
+    pub namespace: u32,
+    /// Key and value, one behind the other.
+    texts: String,
+    value_at: usize,
+}
 
-/// An attribute to be filled in place: what is put together elsewhere, field by field, cannot be moved at once.
-const BLANK: (u16, Value) = (0, Value::Bool(false));
+impl Fact {
+    /// What is named.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.texts.get(..self.value_at).unwrap_or_default()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.texts.get(self.value_at..).unwrap_or_default()
+    }
+}
+
+/// Room for the attributes of a message, at least, and for the bytes of its strings: it is used again for other messages.
+const ATTRIBUTES: usize = 16;
+const TEXTS: usize = 256;
+
+/// What is kept from one answer to the next.
+#[derive(Debug, Default)]
+pub struct Replaced {
+    /// Strings that were not UTF-8.
+    pub count: u64,
+    /// Where strings are put together of which one was not.
+    spare: String,
+}
 
 /// Reads the parts of an answer.
 #[derive(Debug)]
 pub struct ContentReader<'a> {
     memory: Memory<'a>,
     identity: &'a PluginIdentity,
-    words: &'a mut Words,
+    replaced: &'a mut Replaced,
     spares: &'a mut Spares,
     /// Bytes that the answer may still come to.
     room: usize,
@@ -73,8 +106,13 @@ pub struct ContentReader<'a> {
 impl<'a> ContentReader<'a> {
     /// A reader of one answer of that plugin.
     #[must_use]
-    pub fn new(memory: Memory<'a>, identity: &'a PluginIdentity, words: &'a mut Words, spares: &'a mut Spares) -> Self {
-        Self { memory, identity, words, spares, room: MAX_ANSWER as usize }
+    pub fn new(
+        memory: Memory<'a>,
+        identity: &'a PluginIdentity,
+        replaced: &'a mut Replaced,
+        spares: &'a mut Spares,
+    ) -> Self {
+        Self { memory, identity, replaced, spares, room: MAX_ANSWER as usize }
     }
 
     /// Adds all messages of the answer.
@@ -91,36 +129,24 @@ impl<'a> ContentReader<'a> {
             return Ok(Vec::new());
         }
         let facts = self.memory.facts(result)?.map(|fact| {
-            self.namespace(fact.namespace)?;
-            let key = self.word("fact key", fact.key)?;
-            let value = self.word("fact value", fact.value)?;
-            Ok((fact.namespace, key, value))
+            let namespace = self.namespace(fact.namespace)?;
+            let mut texts = String::with_capacity((fact.key.len.saturating_add(fact.value.len)).min(MAX_STR) as usize);
+            self.put_lossy("fact key", fact.key, &mut texts)?;
+            let value_at = texts.len();
+            self.put_lossy("fact value", fact.value, &mut texts)?;
+            Ok(Fact { namespace, texts, value_at })
         });
         collect(result.fact_count, facts)
     }
 
-    /// A string for people: a reason.
-    pub fn text(&mut self, what: &'static str, string: Str) -> Result<Option<SmolStr>, CallError> {
-        let mut text = None;
-        self.put_text(what, string, &mut text)?;
-        Ok(text)
-    }
-
-    /// Reads a string to where it belongs, if there is one. To hand it on as a result would cost more than to read it.
-    #[inline]
-    fn put_text(&mut self, what: &'static str, string: Str, into: &mut Option<SmolStr>) -> Result<(), CallError> {
-        if let Some(bytes) = self.memory.string(what, string)? {
-            self.count(bytes.len(), 1)?;
-            *into = Some(self.words.word(bytes));
-        }
-        Ok(())
-    }
-
-    /// A string of which an absent one is an empty one.
-    fn word(&mut self, what: &'static str, string: Str) -> Result<SmolStr, CallError> {
+    /// Appends a string of which an absent one is an empty one.
+    fn put_lossy(&mut self, what: &'static str, string: Str, into: &mut String) -> Result<(), CallError> {
         let bytes = self.memory.string(what, string)?.unwrap_or_default();
-        self.count(bytes.len(), 1)?;
-        Ok(self.words.word(bytes))
+        self.count(1, string.len)?;
+        let text = String::from_utf8_lossy(bytes);
+        self.replaced.count += u64::from(matches!(text, Cow::Owned(_)));
+        into.push_str(&text);
+        Ok(())
     }
 
     fn message(&mut self, message: &contract::Message) -> Result<Message, CallError> {
@@ -153,21 +179,24 @@ impl<'a> ContentReader<'a> {
     fn content(&mut self, message: &contract::Message) -> Result<Box<Content>, CallError> {
         let is = |bit| message.flags & bit != 0;
         let mut content = self.spares.content();
+        let mut texts = std::mem::take(&mut content.texts).into_bytes();
+        texts.reserve(TEXTS);
         content.id = is(message::HAS_ID).then_some(message.id);
-        self.put_text("type", message.type_name, &mut content.type_name)?;
-        self.put_text("version", message.version, &mut content.version)?;
-        self.put_text("domain", message.domain, &mut content.domain)?;
+        content.type_name = self.said("type", message.type_name, &mut texts)?;
+        content.version = self.said("version", message.version, &mut texts)?;
+        content.domain = self.said("domain", message.domain, &mut texts)?;
         let facts = message.resource_facts;
-        self.put_resource("resource", (message.resource, facts), &mut content.resource)?;
-        self.put_resource("endpoint", (message.endpoint, facts), &mut content.endpoint)?;
+        content.resource = self.resource("resource", (message.resource, facts), &mut texts)?;
+        content.endpoint = self.resource("endpoint", (message.endpoint, facts), &mut texts)?;
         content.status = status_of(message.status)?;
         content.code = is(message::HAS_CODE).then_some(message.code);
-        self.put_text("exception", message.exception, &mut content.exception)?;
-        self.put_text("result", message.result, &mut content.result)?;
+        content.exception = self.said("exception", message.exception, &mut texts)?;
+        content.result = self.said("result", message.result, &mut texts)?;
         content.completeness = completeness_of(message.completeness)?;
-        self.put_text("reason", message.reason, &mut content.reason)?;
+        content.reason = self.said("reason", message.reason, &mut texts)?;
         content.is_long_poll = is(message::LONG_POLL);
-        self.put_attributes(message, &mut content.attributes)?;
+        self.put_attributes(message, &mut content, &mut texts)?;
+        self.replaced.count += content.set_texts(texts, &mut self.replaced.spare);
         Ok(content)
     }
 
@@ -176,94 +205,100 @@ impl<'a> ContentReader<'a> {
         Context::new(bytes).ok_or(CallError::Result(Fault::TooMany("context")))
     }
 
-    fn put_resource(
+    /// Copies a string, if there is one.
+    #[inline(always)]
+    fn said(&mut self, what: &'static str, string: Str, texts: &mut Vec<u8>) -> Result<Option<Place>, Fault> {
+        if string == Str::default() { Ok(None) } else { self.copy(what, string, texts).map(Some) }
+    }
+
+    /// Copies a string of which an absent one is an empty one.
+    #[inline(always)]
+    fn copy(&mut self, what: &'static str, string: Str, texts: &mut Vec<u8>) -> Result<Place, Fault> {
+        let bytes = self.memory.string(what, string)?.unwrap_or_default();
+        self.count(1, string.len)?;
+        let place = Place::new(texts.len(), string.len);
+        texts.extend_from_slice(bytes);
+        Ok(place)
+    }
+
+    #[inline(always)]
+    fn resource(
         &mut self,
         what: &'static str,
         (string, facts): (Str, u16),
-        into: &mut Option<Text>,
-    ) -> Result<(), CallError> {
-        let Some(bytes) = self.memory.string(what, string)? else { return Ok(()) };
-        self.count(bytes.len(), 1)?;
-        *into = Some(match u32::from(facts).checked_sub(1) {
-            None => Text::Plain(self.words.word(bytes)),
-            Some(namespace) => {
-                self.namespace(namespace)?;
-                Text::Ref(namespace, self.words.word(bytes))
-            }
-        });
-        Ok(())
+        texts: &mut Vec<u8>,
+    ) -> Result<Option<Text>, CallError> {
+        let Some(place) = self.said(what, string, texts)? else { return Ok(None) };
+        Ok(Some(match u32::from(facts).checked_sub(1) {
+            None => Text::Plain(place),
+            Some(namespace) => Text::Ref(self.namespace(namespace)?, place),
+        }))
     }
 
-    fn put_attributes(&mut self, message: &contract::Message, into: &mut Vec<(u16, Value)>) -> Result<(), CallError> {
+    fn put_attributes(
+        &mut self,
+        message: &contract::Message,
+        content: &mut Content,
+        texts: &mut Vec<u8>,
+    ) -> Result<(), CallError> {
         let attributes = self.memory.attributes(message)?;
         self.count(Attribute::SIZE, message.attributes.len)?;
-        if into.capacity() < message.attributes.len as usize {
-            // Rounded up: it is used again for other messages.
-            into.reserve_exact((message.attributes.len as usize).next_multiple_of(8));
-        }
+        content.attributes.reserve((message.attributes.len as usize).max(ATTRIBUTES));
+        let known = self.identity.attributes.len();
         for attribute in attributes {
-            if usize::from(attribute.index) >= self.identity.attributes.len() {
+            if usize::from(attribute.index) >= known {
                 return Err(CallError::Violation("an attribute that its manifest does not list"));
             }
-            into.push(BLANK);
-            if let Some((index, value)) = into.last_mut() {
-                *index = attribute.index;
-                self.put_value(&attribute, value)?;
-            }
+            let string = Str::from_value(attribute.value);
+            let value = match attribute.tag {
+                tag::STR => Value::Str(Text::Plain(self.copy("attribute", string, texts)?)),
+                tag::I64 => Value::I64(attribute.value.cast_signed()),
+                tag::F64 => Value::F64(f64::from_bits(attribute.value)),
+                tag::BOOL => Value::Bool(attribute.value != 0),
+                tag::LIST => self.list(string, None, content, texts)?,
+                tag::REF => {
+                    let namespace = self.namespace(attribute.aux)?;
+                    Value::Str(Text::Ref(namespace, self.copy("attribute", string, texts)?))
+                }
+                tag::REF_LIST => {
+                    let namespace = self.namespace(attribute.aux)?;
+                    self.list(string, Some(namespace), content, texts)?
+                }
+                _ => return Err(CallError::Violation("an unknown attribute tag")),
+            };
+            content.attributes.push((attribute.index, value));
         }
         Ok(())
     }
 
-    fn put_value(&mut self, attribute: &contract::Attribute, into: &mut Value) -> Result<(), CallError> {
-        let string = Str::from_value(attribute.value);
-        match attribute.tag {
-            tag::STR => {
-                let bytes = self.memory.string("attribute", string)?.unwrap_or_default();
-                self.count(bytes.len(), 1)?;
-                *into = Value::Str(Text::Plain(self.words.word(bytes)));
-            }
-            tag::I64 => *into = Value::I64(attribute.value.cast_signed()),
-            tag::F64 => *into = Value::F64(f64::from_bits(attribute.value)),
-            tag::BOOL => *into = Value::Bool(attribute.value != 0),
-            tag::LIST => *into = Value::List(self.list(string, None)?),
-            tag::REF => {
-                self.namespace(attribute.aux)?;
-                *into = Value::Str(Text::Ref(attribute.aux, self.word("attribute", string)?));
-            }
-            tag::REF_LIST => {
-                self.namespace(attribute.aux)?;
-                *into = Value::List(self.list(string, Some(attribute.aux))?);
-            }
-            _ => return Err(CallError::Violation("an unknown attribute tag")),
-        }
-        Ok(())
-    }
-
-    fn list(&mut self, list: Str, namespace: Option<u32>) -> Result<Vec<Text>, CallError> {
+    fn list(
+        &mut self,
+        list: Str,
+        namespace: Option<u32>,
+        content: &mut Content,
+        texts: &mut Vec<u8>,
+    ) -> Result<Value, CallError> {
         let elements = self.memory.list("list", list)?;
         self.count(Str::SIZE, list.len)?;
-        let mut texts = self.spares.list();
-        texts.reserve_exact(list.len as usize);
+        let at = content.lists.len();
         for element in elements {
-            let text = self.word("list element", element)?;
-            texts.push(match namespace {
-                Some(namespace) => Text::Ref(namespace, text),
-                None => Text::Plain(text),
-            });
+            let place = self.copy("list element", element, texts)?;
+            content.lists.push(namespace.map_or(Text::Plain(place), |namespace| Text::Ref(namespace, place)));
         }
-        Ok(texts)
+        Ok(Value::List(Place::new(at, list.len)))
     }
 
     /// What lies in the guest's memory once may be pointed to any number of times; it is bounded as it is copied.
-    fn count(&mut self, size: usize, count: u32) -> Result<(), CallError> {
+    #[inline(always)]
+    fn count(&mut self, size: usize, count: u32) -> Result<(), Fault> {
         let rest = size.checked_mul(count as usize).and_then(|size| self.room.checked_sub(size));
         self.room = rest.ok_or(Fault::TooMany("answer"))?;
         Ok(())
     }
 
-    fn namespace(&self, namespace: u32) -> Result<(), CallError> {
+    fn namespace(&self, namespace: u32) -> Result<u32, CallError> {
         if (namespace as usize) < self.identity.facts.len() {
-            return Ok(());
+            return Ok(namespace);
         }
         Err(CallError::Violation("a fact namespace that its manifest does not list"))
     }
@@ -320,24 +355,71 @@ fn part_of(flags: u32, handle: u32) -> Result<MessagePart, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Spares, Str, Words};
+    use super::{CallError, ContentReader, Fault, Memory, PluginIdentity, Replaced, Spares};
     use protap_plugin::contract::memory::{MAX_ANSWER, MAX_STR};
+    use protap_plugin::contract::{Attribute, Message, ParseResult, Str, tag};
+
+    use crate::record::{Content, Value};
+
+    fn identity() -> PluginIdentity {
+        PluginIdentity {
+            name: "x".to_owned(),
+            version: "1".to_owned(),
+            protocols: vec!["x".to_owned()],
+            attributes: vec!["a".to_owned()],
+            facts: Vec::new(),
+        }
+    }
+
+    /// What is read of a message with attributes that each are such a string, in a memory that begins with `bytes`.
+    fn read(bytes: &[u8], strings: &[Str], replaced: &mut Replaced) -> Result<Box<Content>, CallError> {
+        let mut memory = bytes.to_vec();
+        let address = |memory: &Vec<u8>| u32::try_from(memory.len()).unwrap();
+        let attributes = Str { ptr: address(&memory), len: u32::try_from(strings.len()).unwrap() };
+        for string in strings {
+            let mut entry = [0; Attribute::SIZE];
+            let attribute = Attribute { index: 0, tag: tag::STR, reserved: 0, aux: 0, value: string.to_value() };
+            attribute.write(&mut entry).unwrap();
+            memory.extend_from_slice(&entry);
+        }
+        let message = Message { attributes, attribute_stride: Attribute::SIZE as u32, ..Message::default() };
+        let mut entry = [0; Message::SIZE];
+        message.write(&mut entry).unwrap();
+        let messages = address(&memory);
+        memory.extend_from_slice(&entry);
+        let stride = Message::SIZE as u32;
+        let result = ParseResult { messages, message_count: 1, message_stride: stride, ..ParseResult::default() };
+        let (identity, mut spares, mut messages) = (identity(), Spares::default(), Vec::new());
+        ContentReader::new(Memory(&memory), &identity, replaced, &mut spares).messages(&result, &mut messages)?;
+        Ok(messages.remove(0).content)
+    }
+
+    fn texts(content: &Content) -> Vec<&str> {
+        let text = |value: &Value| if let Value::Str(text) = value { Some(content.text(text.place())) } else { None };
+        content.attributes.iter().filter_map(|(_, value)| text(value)).collect()
+    }
 
     #[test]
     fn a_string_that_is_pointed_to_again_and_again_is_copied_up_to_the_limit() {
         let memory = vec![b'x'; MAX_STR as usize];
-        let identity = PluginIdentity {
-            name: "x".to_owned(),
-            version: "1".to_owned(),
-            protocols: vec!["x".to_owned()],
-            attributes: Vec::new(),
-            facts: Vec::new(),
-        };
-        let (mut words, mut spares) = (Words::default(), Spares::default());
-        let mut reader = ContentReader::new(Memory(&memory), &identity, &mut words, &mut spares);
-        let mut read = || reader.text("type", Str { ptr: 0, len: MAX_STR });
-        assert_eq!((0..MAX_ANSWER / MAX_STR).filter(|_| read().is_ok()).count(), 16);
-        assert_eq!(read(), Err(CallError::Result(Fault::TooMany("answer"))));
-        assert_eq!(reader.text("type", Str { ptr: 0, len: 0 }), Ok(None));
+        let string = Str { ptr: 0, len: MAX_STR };
+        let mut replaced = Replaced::default();
+        let fitting = (MAX_ANSWER - 16 * Attribute::SIZE as u32) / MAX_STR;
+        assert!(read(&memory, &vec![string; fitting as usize], &mut replaced).is_ok());
+        let error = read(&memory, &vec![string; fitting as usize + 1], &mut replaced).unwrap_err();
+        assert_eq!(error, CallError::Result(Fault::TooMany("answer")));
+    }
+
+    #[test]
+    fn strings_come_back_as_they_are_and_what_is_not_utf8_is_replaced_and_counted() {
+        let memory = "a\u{df}b\u{6ce8}".as_bytes();
+        let mut replaced = Replaced::default();
+        let cuts = |cuts: &[(u32, u32)]| cuts.iter().map(|(ptr, len)| Str { ptr: *ptr, len: *len }).collect::<Vec<_>>();
+        let whole = read(memory, &cuts(&[(0, 1), (3, 1), (0, 0), (0, 4), (4, 3)]), &mut replaced).unwrap();
+        // Two halves of a character, which are one side by side.
+        let halves = read(memory, &cuts(&[(0, 2), (2, 2), (4, 3), (5, 2)]), &mut replaced).unwrap();
+        assert_eq!(texts(&whole), ["a", "b", "", "a\u{df}b", "\u{6ce8}"]);
+        assert_eq!(texts(&halves), ["a\u{fffd}", "\u{fffd}b", "\u{6ce8}", "\u{fffd}\u{fffd}"]);
+        assert_eq!(replaced.count, 3);
     }
 }

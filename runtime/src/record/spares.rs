@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Content, FlowEnds, PluginIdentity, Record, Text, Value};
+use super::{Content, FlowEnds, PluginIdentity, Record};
 use crate::pair::Pending;
 
 /// Records that are kept at most: twice as many as the merge holds back.
@@ -12,10 +12,10 @@ const MAX_RECORDS: usize = 8_192;
 const MAX_CONTENTS: usize = 2 * MAX_RECORDS;
 /// Pending requests that are kept at most.
 const MAX_PENDING: usize = 1_024;
-/// Lists of strings that are kept at most.
-const MAX_LISTS: usize = MAX_CONTENTS;
-/// Attributes for which a content that is kept may have room, and strings for which a list may.
+/// Attributes and elements of lists for which a content that is kept may have room.
 const MAX_ROOM: usize = 64;
+/// Bytes of strings for which it may.
+const MAX_TEXTS: usize = 2_048;
 
 /// Boxes without anything in them.
 #[derive(Debug, Default)]
@@ -23,7 +23,6 @@ const MAX_ROOM: usize = 64;
 pub struct Spares {
     records: Vec<Box<Record>>,
     contents: Vec<Box<Content>>,
-    lists: Vec<Vec<Text>>,
     pending: Vec<Box<Pending>>,
 }
 
@@ -32,12 +31,6 @@ impl Spares {
     #[must_use]
     pub fn content(&mut self) -> Box<Content> {
         self.contents.pop().unwrap_or_default()
-    }
-
-    /// A list without strings.
-    #[must_use]
-    pub fn list(&mut self) -> Vec<Text> {
-        self.lists.pop().unwrap_or_default()
     }
 
     /// A record of that plugin and flow that says nothing.
@@ -74,16 +67,10 @@ impl Spares {
 
     /// Takes back a content.
     pub fn keep_content(&mut self, mut content: Box<Content>) {
-        for (_, value) in content.attributes.drain(..) {
-            if let Value::List(mut list) = value
-                && self.lists.len() < MAX_LISTS
-                && list.capacity() <= MAX_ROOM
-            {
-                list.clear();
-                self.lists.push(list);
-            }
-        }
-        if self.contents.len() < MAX_CONTENTS && content.attributes.capacity() <= MAX_ROOM {
+        let has_little_room = content.attributes.capacity() <= MAX_ROOM
+            && content.lists.capacity() <= MAX_ROOM
+            && content.texts.capacity() <= MAX_TEXTS;
+        if has_little_room && self.contents.len() < MAX_CONTENTS {
             content.clear();
             self.contents.push(content);
         }
@@ -104,7 +91,6 @@ impl Spares {
     pub fn take_from(&mut self, other: &mut Self, records: usize) {
         take(&mut self.records, &mut other.records, records);
         take(&mut self.contents, &mut other.contents, records.saturating_mul(2));
-        take(&mut self.lists, &mut other.lists, records.saturating_mul(2));
     }
 }
 

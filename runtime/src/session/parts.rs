@@ -181,7 +181,7 @@ impl Session {
     ) {
         if message.content.completeness == Completeness::Full {
             message.content.completeness = Completeness::Partial;
-            message.content.reason = Some(reason.into());
+            message.content.reason = Some(message.content.put(reason));
         }
         let Some(streams) = &mut self.streams else { return };
         let stream = &streams.lane_mut(direction).stream;

@@ -126,18 +126,15 @@ fn index_of(old: &[String], new: &[String], index: u16) -> Option<u16> {
 /// Attributes that the newer version does not have are dropped; facts that it does not have stay keys.
 fn translate(content: &mut Content, old: &PluginIdentity, new: &PluginIdentity) {
     let text = |text: &mut Text| {
-        if let Text::Ref(namespace, key) = text {
-            let namespace = u16::try_from(*namespace).ok().and_then(|n| index_of(&old.facts, &new.facts, n));
-            let key = std::mem::take(key);
-            *text = namespace.map_or_else(|| Text::Plain(key.clone()), |n| Text::Ref(u32::from(n), key.clone()));
+        if let Text::Ref(namespace, key) = *text {
+            let namespace = u16::try_from(namespace).ok().and_then(|n| index_of(&old.facts, &new.facts, n));
+            *text = namespace.map_or(Text::Plain(key), |n| Text::Ref(u32::from(n), key));
         }
     };
-    content.resource.iter_mut().chain(&mut content.endpoint).for_each(text);
+    content.resource.iter_mut().chain(&mut content.endpoint).chain(&mut content.lists).for_each(text);
     content.attributes.retain_mut(|(index, value)| {
-        match value {
-            Value::Str(value) => text(value),
-            Value::List(values) => values.iter_mut().for_each(text),
-            Value::I64(_) | Value::F64(_) | Value::Bool(_) => {}
+        if let Value::Str(value) = value {
+            text(value);
         }
         let found = index_of(&old.attributes, &new.attributes, *index);
         *index = found.unwrap_or(*index);

@@ -86,7 +86,7 @@ impl Operation {
     }
 
     fn observe_version(&mut self, record: &Record) {
-        let version = outcome::contents(record).find_map(|content| content.version.as_deref());
+        let version = outcome::contents(record).find_map(|content| content.said(content.version));
         let version = clip_name(version.unwrap_or_default());
         let place = self.versions.iter().position(|row| row.version == version).or_else(|| {
             let has_room = self.versions.len() < MAX_VERSIONS;
@@ -202,9 +202,10 @@ mod tests {
         for version in 0..40 {
             for record in [produce(), failed_fetch()] {
                 let mut record = record;
-                record.request.as_mut().unwrap().content.version = Some((version / 2).to_string().into());
-                record.request.as_mut().unwrap().content.type_name = Some("Api".into());
-                record.request.as_mut().unwrap().content.is_long_poll = false;
+                let content = &mut record.request.as_mut().unwrap().content;
+                content.version = Some(content.put(&(version / 2).to_string()));
+                content.type_name = Some(content.put("Api"));
+                content.is_long_poll = false;
                 stats.observe(&record);
             }
         }
@@ -213,7 +214,8 @@ mod tests {
         assert_eq!((rows.len(), row(&rows[3])), (20, ("3".to_owned(), 4, 2, 2, 0)));
         for version in 0..1_000 {
             let mut record = produce();
-            record.request.as_mut().unwrap().content.version = Some(version.to_string().into());
+            let content = &mut record.request.as_mut().unwrap().content;
+            content.version = Some(content.put(&version.to_string()));
             stats.observe(&record);
         }
         assert_eq!(stats.sorted()[0].versions.len(), 32);

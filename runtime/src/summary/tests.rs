@@ -86,7 +86,8 @@ fn long_lists_show_their_top() {
     }
     for number in 0..2_000 {
         let mut record = produce();
-        record.request.as_mut().unwrap().content.type_name = Some(format!("Api{number}").into());
+        let content = &mut record.request.as_mut().unwrap().content;
+        content.type_name = Some(content.put(&format!("Api{number}")));
         summary.records.observe(&record);
     }
     let text = text(&summary, false);

@@ -4,9 +4,8 @@
 
 mod verbs;
 
-use protap::plugin::content::ContentReader;
+use protap::plugin::content::{ContentReader, Replaced};
 use protap::plugin::instance::{Call, Instance};
-use protap::plugin::words::Words;
 use protap::record::Spares;
 use protap_plugin::contract::memory::Memory;
 use protap_plugin::contract::{ParseResult, flag, tag};
@@ -258,10 +257,10 @@ impl<'a> Flow<'a> {
 
     fn read(&self, memory: Memory<'_>, address: u32) -> Result<(ParseResult, String, usize), String> {
         let result = memory.result(address).map_err(|fault| fault.to_string())?;
-        let (mut words, mut spares, mut messages) = (Words::default(), Spares::default(), Vec::new());
-        let mut reader = ContentReader::new(memory, &self.subject.plugin().identity, &mut words, &mut spares);
+        let (mut replaced, mut spares, mut messages) = (Replaced::default(), Spares::default(), Vec::new());
+        let mut reader = ContentReader::new(memory, &self.subject.plugin().identity, &mut replaced, &mut spares);
         let said = |error: protap::plugin::instance::CallError| error.to_string();
-        reader.text("reason", result.reason).map_err(said)?;
+        memory.string("reason", result.reason).map_err(|fault| fault.to_string())?;
         reader.messages(&result, &mut messages).map_err(said)?;
         let facts = reader.facts(&result).map_err(said)?;
         for message in memory.messages(&result).map_err(|fault| fault.to_string())? {

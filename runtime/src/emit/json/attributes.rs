@@ -2,7 +2,10 @@
 //! value that was given last. So a response corrects what its request said without moving it.
 
 use crate::emit::outcome;
-use crate::record::{Part, Record, Value};
+use crate::record::{Content, Part, Record, Value};
+
+/// A value, and the content that says it.
+pub(super) type Said<'a> = (&'a Content, Value);
 
 /// Merges attributes; kept from record to record so that it need not allocate.
 #[derive(Default)]
@@ -15,44 +18,53 @@ impl AttributeMerge {
     /// Gives `put` the index into the schema and the value of each attribute to write. What the schema does not name is
     /// left out. Names are taken to be unique within the schema: a manifest that repeats one is refused when the plugin is
     /// loaded.
-    pub(super) fn for_each_declared<'r>(&mut self, record: &'r Record, mut put: impl FnMut(usize, &'r Value)) {
-        let asked = attributes(&record.request);
-        let answered = attributes(&record.response);
+    pub(super) fn for_each_declared<'r>(&mut self, record: &'r Record, mut put: impl FnMut(usize, Said<'r>)) {
+        let parts = [attributes(&record.request), attributes(&record.response)];
         self.last.resize(record.plugin.attributes.len(), 0);
-        for (place, (index, _)) in asked.iter().chain(answered).enumerate() {
+        let mut place = 0;
+        for (index, _) in parts.iter().flat_map(|(_, attributes)| *attributes) {
+            place += 1;
             if let Some(last) = self.last.get_mut(usize::from(*index)) {
-                *last = place + 1;
+                *last = place;
             }
         }
+        let [(asking, asked), (answering, answered)] = parts;
         for (index, _) in asked.iter().chain(answered) {
             let index = usize::from(*index);
             let Some(last) = self.last.get_mut(index).map(std::mem::take) else { continue };
             let Some(place) = last.checked_sub(1) else { continue };
-            if let Some((_, value)) = asked.get(place).or_else(|| answered.get(place.checked_sub(asked.len())?)) {
-                put(index, value);
+            let said = match place.checked_sub(asked.len()) {
+                None => asking.zip(asked.get(place)),
+                Some(place) => answering.zip(answered.get(place)),
+            };
+            if let Some((content, (_, value))) = said {
+                put(index, (content, *value));
             }
         }
     }
 }
 
 /// What no manifest declares, behind what one does; a name that is declared, too, is left out.
-pub(super) fn extra(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
-    let all = || outcome::contents(record).filter_map(|content| content.extra.as_deref()).flat_map(|e| &e.attributes);
+pub(super) fn extra(record: &Record) -> impl Iterator<Item = (&str, Said<'_>)> {
+    let all = move || {
+        let extras = outcome::contents(record).filter_map(|content| Some((content, content.extra.as_deref()?)));
+        extras.flat_map(|(content, extra)| extra.attributes.iter().map(move |(name, value)| (name, (content, *value))))
+    };
     let is_declared = |name: &String| {
         let index = record.plugin.attributes.iter().position(|declared| declared == name);
         index.is_some_and(|index| occurrences(record).any(|(other, _)| usize::from(*other) == index))
     };
     all().enumerate().filter_map(move |(place, (name, _))| {
         let is_first = !all().take(place).any(|(before, _)| before == name);
-        let (_, last) = all().filter(|(other, _)| other == name).last()?;
+        let (_, last) = all().filter(|(other, _)| *other == name).last()?;
         (is_first && !is_declared(name)).then_some((name.as_str(), last))
     })
 }
 
 fn occurrences(record: &Record) -> impl Iterator<Item = &(u16, Value)> {
-    attributes(&record.request).iter().chain(attributes(&record.response))
+    outcome::contents(record).flat_map(|content| &content.attributes)
 }
 
-fn attributes(part: &Option<Part>) -> &[(u16, Value)] {
-    part.as_ref().map_or(&[], |part| &part.content.attributes)
+fn attributes(part: &Option<Part>) -> (Option<&Content>, &[(u16, Value)]) {
+    part.as_ref().map_or((None, &[]), |part| (Some(&part.content), &part.content.attributes))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::emit::samples::{any_record, endpoint, failed_fetch, plain, produce, unanswered};
 use crate::emit::{FactTable, JsonSink, Sink};
 use crate::packet::Transport;
-use crate::record::{Completeness, Content, Part, Record, RecordKind, Status, Text, Value};
+use crate::record::{Completeness, Content, Part, Place, Record, RecordKind, Status, Text, Value};
 
 fn line(record: &Record) -> String {
     let (mut out, mut facts) = (Vec::new(), FactTable::default());
@@ -107,19 +107,25 @@ fn response_without_request_stands_alone() {
 #[test]
 fn a_domain_that_only_the_response_knows_is_the_request_s() {
     let mut record = produce();
-    record.response.as_mut().unwrap().content.domain = Some("3".into());
+    let put = |part: &mut Option<Part>, domain| {
+        let content = &mut part.as_mut().unwrap().content;
+        content.domain = Some(content.put(domain));
+    };
+    put(&mut record.response, "3");
     assert!(line(&record).contains(r#""request":{"type":"Produce","version":"9","domain":"3","#));
-    record.request.as_mut().unwrap().content.domain = Some("0".into());
+    put(&mut record.request, "0");
     assert!(line(&record).contains(r#""domain":"0""#) && !line(&record).contains(r#""domain":"3""#));
 }
 
 #[test]
 fn attributes_are_merged_at_the_request_s_place() {
     let mut record = produce();
-    record.request.as_mut().unwrap().content.attributes =
-        vec![(2, Value::I64(1)), (99, Value::Bool(true)), (0, Value::Str(plain("kafka"))), (3, Value::F64(f64::NAN))];
-    record.response.as_mut().unwrap().content.attributes =
-        vec![(4, Value::List(vec![plain("a"), Text::Ref(0, "known".into())])), (2, Value::I64(i64::MIN))];
+    let content = &mut record.request.as_mut().unwrap().content;
+    let system = Value::Str(plain(content, "kafka"));
+    content.attributes = vec![(2, Value::I64(1)), (99, Value::Bool(true)), (0, system), (3, Value::F64(f64::NAN))];
+    let content = &mut record.response.as_mut().unwrap().content;
+    content.lists = vec![plain(content, "a"), Text::Ref(0, content.put("known"))];
+    content.attributes = vec![(4, Value::List(Place::between(0, 2))), (2, Value::I64(i64::MIN))];
     let text = line(&record);
     let (_, attributes) = text.split_once("\"attributes\":").unwrap();
     insta::assert_snapshot!(attributes, @r#"{"messaging.batch.message_count":"-9223372036854775808","messaging.system":"kafka","ratio":null,"topics":["a","seen \"elsewhere\""]},"capture":"pcap"}"#);
@@ -165,7 +171,8 @@ proptest! {
 fn expected(record: &Record) -> Json {
     let parts: Vec<&Part> = [&record.request, &record.response].into_iter().flatten().collect();
     let worst = parts.iter().map(|part| part.content.completeness).max().unwrap_or_default();
-    let reason = parts.iter().find(|part| part.content.completeness == worst).and_then(|p| p.content.reason.clone());
+    let reason =
+        parts.iter().find(|part| part.content.completeness == worst).and_then(|p| p.content.said(p.content.reason));
     let (asked, answered) = match record.kind {
         RecordKind::OneWay => (record.request.as_ref().or(record.response.as_ref()), None),
         RecordKind::Request => (record.request.as_ref(), None),
@@ -192,7 +199,7 @@ fn expected(record: &Record) -> Json {
         "late": record.is_late.then_some(true),
         "reason": record.reason,
         "completeness": completeness,
-        "completeness_reason": reason.filter(|_| worst != Completeness::Full).as_deref(),
+        "completeness_reason": reason.filter(|_| worst != Completeness::Full),
         "capture": "pcap",
     });
     present(all, expected_attributes(&parts, record))
@@ -200,7 +207,8 @@ fn expected(record: &Record) -> Json {
 
 fn expected_request(part: &Part, answered: Option<&Part>) -> Json {
     let mut content = part.content.clone();
-    content.domain = content.domain.or_else(|| answered?.content.domain.clone());
+    let answered = answered.and_then(|answered| answered.content.said(answered.content.domain));
+    content.domain = content.domain.or_else(|| Some(content.put(answered?)));
     let mut all = expected_what(&content);
     all.insert("bytes".into(), exact(part.bytes));
     all.into()
@@ -208,8 +216,10 @@ fn expected_request(part: &Part, answered: Option<&Part>) -> Json {
 
 fn expected_what(content: &Content) -> Map<String, Json> {
     let all = json!({
-        "type": content.type_name.as_deref(), "version": content.version.as_deref(), "domain": content.domain.as_deref(),
-        "resource": content.resource.as_ref().map(known), "endpoint": content.endpoint.as_ref().map(known),
+        "type": content.said(content.type_name), "version": content.said(content.version),
+        "domain": content.said(content.domain),
+        "resource": content.resource.map(|text| known(content, text)),
+        "endpoint": content.endpoint.map(|text| known(content, text)),
         "id": content.id.map(exact),
     });
     present(all, None).as_object().cloned().unwrap_or_default()
@@ -228,7 +238,7 @@ fn expected_response(record: &Record, answered: Option<&Part>) -> Option<Json> {
     let content = &part.content;
     let code = content.code.map(expected_integer);
     let all = json!({
-        "status": name, "code": code, "exception": content.exception.as_deref(), "result": content.result.as_deref(),
+        "status": name, "code": code, "exception": content.said(content.exception), "result": content.said(content.result),
         "bytes": exact(part.bytes), "count": part.count,
     });
     let Json::Object(mut all) = present(all, None) else { panic!("an object") };
@@ -240,14 +250,17 @@ fn expected_response(record: &Record, answered: Option<&Part>) -> Option<Json> {
 
 fn expected_attributes(parts: &[&Part], record: &Record) -> Option<(String, Json)> {
     let mut attributes = Map::new();
-    for (index, value) in parts.iter().flat_map(|part| &part.content.attributes) {
-        let Some(name) = record.plugin.attributes.get(usize::from(*index)) else { continue };
+    let contents = parts.iter().map(|part| &part.content);
+    for (content, (index, value)) in
+        contents.flat_map(|content| content.attributes.iter().map(move |said| (content, *said)))
+    {
+        let Some(name) = record.plugin.attributes.get(usize::from(index)) else { continue };
         let value = match value {
-            Value::Str(text) => known(text),
-            Value::I64(value) => expected_integer(*value),
+            Value::Str(text) => known(content, text),
+            Value::I64(value) => expected_integer(value),
             Value::F64(value) => json!(value),
             Value::Bool(value) => json!(value),
-            Value::List(texts) => texts.iter().map(known).collect(),
+            Value::List(list) => content.list(list).iter().map(|text| known(content, *text)).collect(),
         };
         attributes.insert(name.clone(), value);
     }
@@ -260,10 +273,10 @@ fn present(all: Json, more: Option<(String, Json)>) -> Json {
     all.into_iter().filter(|(_, value)| !value.is_null()).chain(more).collect()
 }
 
-fn known(text: &Text) -> Json {
-    match text {
-        Text::Ref(0, key) if key == "known" => json!("seen \"elsewhere\""),
-        Text::Plain(text) | Text::Ref(_, text) => json!(text.as_str()),
+fn known(content: &Content, text: Text) -> Json {
+    match (text, content.text(text.place())) {
+        (Text::Ref(0, _), "known") => json!("seen \"elsewhere\""),
+        (_, text) => json!(text),
     }
 }
 

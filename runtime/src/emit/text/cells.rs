@@ -67,7 +67,7 @@ fn fill_endpoint(cell: &mut Cell, endpoint: Endpoint) {
 fn fill_operation(cell: &mut Cell, record: &Record) {
     let text = cell.start(Paint::Plain);
     push(text, outcome::type_name(record).unwrap_or("-"));
-    if let Some(version) = outcome::contents(record).find_map(|content| content.version.as_deref()) {
+    if let Some(version) = outcome::contents(record).find_map(|content| content.said(content.version)) {
         text.push_str(" v");
         push(text, version);
     }
@@ -75,8 +75,9 @@ fn fill_operation(cell: &mut Cell, record: &Record) {
 
 fn fill_resource(cell: &mut Cell, record: &Record, facts: &mut FactTable) {
     let text = cell.start(Paint::Plain);
-    if let Some(resource) = outcome::contents(record).find_map(|content| content.resource.as_ref()) {
-        push(text, facts.resolve(&record.plugin, resource));
+    if let Some((content, resource)) = outcome::contents(record).find_map(|content| Some((content, content.resource?)))
+    {
+        push(text, facts.resolve(&record.plugin, content, resource));
     }
 }
 
@@ -91,7 +92,7 @@ fn fill_status(cell: &mut Cell, record: &Record) {
     if let Some(code) = content.code.filter(|code| *code != 0) {
         put(text, format_args!(" {code}"));
     }
-    if let Some(exception) = &content.exception {
+    if let Some(exception) = content.said(content.exception) {
         text.push(' ');
         push(text, exception);
     }

@@ -21,11 +21,12 @@ fn table(records: &[Record], width: usize, has_colour: bool) -> String {
 
 fn various() -> Vec<Record> {
     let mut rejected = produce();
-    rejected.request.as_mut().unwrap().content.resource = Some(plain("a-topic-with-a-rather-long-name.v1.internal"));
-    let response = rejected.response.as_mut().unwrap();
-    response.content.status = Status::ClientError;
-    response.content.code = Some(3);
-    response.content.exception = Some("UNKNOWN_TOPIC_OR_PARTITION".into());
+    let content = &mut rejected.request.as_mut().unwrap().content;
+    content.resource = Some(plain(content, "a-topic-with-a-rather-long-name.v1.internal"));
+    let content = &mut rejected.response.as_mut().unwrap().content;
+    content.status = Status::ClientError;
+    content.code = Some(3);
+    content.exception = Some(content.put("UNKNOWN_TOPIC_OR_PARTITION"));
     let one_way =
         Record { kind: RecordKind::OneWay, is_from_server: true, response: None, latency_ns: None, ..produce() };
     let next_day = Record { ts: produce().ts + 86_400_000_000_000, ..unanswered("closed") };
@@ -99,7 +100,8 @@ fn status_is_coloured() {
 #[test]
 fn escape_sequences_in_data_are_shown_not_obeyed() {
     let mut record = produce();
-    record.request.as_mut().unwrap().content.resource = Some(plain("\x1b]0;pwned\x07\r\nfake line"));
+    let content = &mut record.request.as_mut().unwrap().content;
+    content.resource = Some(plain(content, "\x1b]0;pwned\x07\r\nfake line"));
     let text = table(&[record], 200, false);
     assert!(text.contains("\\u{1b}]0;pwned\\u{7}\\r\\nfake line"), "{text}");
     assert_eq!(text.lines().count(), 3);

@@ -4,7 +4,7 @@
 use super::record::{AppRecord, Info, MAX_ATTRIBUTES, Merge, RequestInfo, ResponseInfo};
 use crate::plugin::content::{Context, Message, MessagePart};
 use crate::reassembly::Heard;
-use crate::record::{Content, Extra, Kind, SmolStr, Text, Value};
+use crate::record::{Content, Extra, Kind, Place, Text, Value};
 
 /// The payload that a record was made of.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl AppRecord {
         let trace = self.trace;
         let x_request_id = if is_response { "x_request_id_1" } else { "x_request_id_0" };
         for (key, value) in self.attributes.into_iter().take(MAX_ATTRIBUTES).filter(|(key, _)| !key.is_empty()) {
-            extra.set(key, Value::Str(Text::Plain(value.into())));
+            extra.set(key, Value::Str(Text::Plain(content.put(&value))));
         }
         for (name, value) in [
             ("trace_id", trace.trace_id),
@@ -79,12 +79,15 @@ impl AppRecord {
             ("biz_response_code", business.response_code),
         ] {
             if !value.is_empty() {
-                extra.set(name.to_owned(), Value::Str(Text::Plain(value.into())));
+                extra.set(name.to_owned(), Value::Str(Text::Plain(content.put(&value))));
             }
         }
         if !trace.trace_ids.is_empty() {
-            let ids = trace.trace_ids.into_iter().map(|id| Text::Plain(id.into())).collect();
-            extra.set("trace_ids".to_owned(), Value::List(ids));
+            for id in &trace.trace_ids {
+                let id = Text::Plain(content.put(id));
+                content.lists.push(id);
+            }
+            extra.set("trace_ids".to_owned(), Value::List(Place::between(0, content.lists.len())));
         }
         if business.kind != 0 {
             extra.set("biz_type".to_owned(), Value::I64(business.kind.into()));
@@ -101,24 +104,24 @@ impl AppRecord {
 }
 
 fn request(info: RequestInfo, content: &mut Content) {
-    content.version = filled(info.version);
-    content.type_name = filled(info.type_name);
-    content.domain = filled(info.domain);
-    content.resource = filled(info.resource).map(Text::Plain);
-    content.endpoint = filled(info.endpoint).map(Text::Plain);
+    content.version = filled(&info.version, content);
+    content.type_name = filled(&info.type_name, content);
+    content.domain = filled(&info.domain, content);
+    content.resource = filled(&info.resource, content).map(Text::Plain);
+    content.endpoint = filled(&info.endpoint, content).map(Text::Plain);
 }
 
 fn response(info: ResponseInfo, content: &mut Content) {
     content.status = info.status;
     content.code = info.code.map(i64::from);
-    content.exception = filled(info.exception);
-    content.result = filled(info.result);
-    content.type_name = filled(info.type_name);
-    content.endpoint = filled(info.endpoint).map(Text::Plain);
+    content.exception = filled(&info.exception, content);
+    content.result = filled(&info.result, content);
+    content.type_name = filled(&info.type_name, content);
+    content.endpoint = filled(&info.endpoint, content).map(Text::Plain);
 }
 
-fn filled(text: String) -> Option<SmolStr> {
-    Some(text).filter(|text| !text.is_empty()).map(SmolStr::from)
+fn filled(text: &str, content: &mut Content) -> Option<Place> {
+    (!text.is_empty()).then(|| content.put(text))
 }
 
 #[cfg(test)]
@@ -127,7 +130,7 @@ mod tests {
     use crate::plugin::content::MessagePart;
     use crate::plugin::deepflow::era::Decoder;
     use crate::plugin::deepflow::golden::golden;
-    use crate::record::{Kind, Status, Text, Value};
+    use crate::record::{Kind, Status, Value};
 
     #[test]
     fn a_record_becomes_a_message() {
@@ -136,8 +139,8 @@ mod tests {
         let message = record.into_message(payload, MessagePart::Whole, Some("claimed"));
         assert_eq!((message.start, message.end, message.bytes, message.kind), (100, 150, 32, Kind::Request));
         let content = message.content;
-        assert_eq!((content.id, content.type_name.as_deref()), (Some(7), Some("GET")));
-        assert_eq!(content.resource, Some(Text::Plain("item/1".into())));
+        assert_eq!((content.id, content.said(content.type_name)), (Some(7), Some("GET")));
+        assert_eq!(content.resource.map(|text| content.text(text.place())), Some("item/1"));
         let extra = content.extra.unwrap();
         assert_eq!(extra.protocol.as_deref(), Some("claimed"));
         let names: Vec<&str> = extra.attributes.iter().map(|(name, _)| name.as_str()).collect();

@@ -90,9 +90,9 @@ impl Hooks {
 
 fn http_request(message: &HookedMessage<'_>) -> About {
     let content = message.content;
-    let find = |names: &[&str]| attribute(message, names).and_then(as_str);
-    let path = find(&PATH).or_else(|| content.resource.as_ref().and_then(text));
-    let host = find(&HOST).or(content.domain.as_deref());
+    let find = |names: &[&str]| attribute(message, names).and_then(|value| as_str(content, value));
+    let path = find(&PATH).or_else(|| text(content, content.resource?));
+    let host = find(&HOST).or(content.said(content.domain));
     let (agent, referer) = (find(&USER_AGENT), find(&REFERER));
     let [path, host, agent, referer] = [path, host, agent, referer].map(Option::unwrap_or_default);
     match find(&QUERY) {
@@ -104,35 +104,35 @@ fn http_request(message: &HookedMessage<'_>) -> About {
 fn http_response(message: &HookedMessage<'_>) -> About {
     let content = message.content;
     let attribute = attribute(message, &STATUS).and_then(|value| match value {
-        Value::I64(code) => Some(*code),
-        value => as_str(value)?.parse().ok(),
+        Value::I64(code) => Some(code),
+        value => as_str(content, value)?.parse().ok(),
     });
     let code = content.code.or(attribute).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
-    let endpoint = content.endpoint.as_ref().and_then(text).unwrap_or_default();
+    let endpoint = content.endpoint.and_then(|endpoint| text(content, endpoint)).unwrap_or_default();
     About::http_response(code, content.status, endpoint)
 }
 
-fn attribute<'a>(message: &HookedMessage<'a>, names: &[&str]) -> Option<&'a Value> {
+fn attribute(message: &HookedMessage<'_>, names: &[&str]) -> Option<Value> {
     let HookedMessage { content, identity, .. } = *message;
     let declared = |name: &str| {
         let index = identity.attributes.iter().position(|declared| declared == name)?;
-        content.attributes.iter().find(|(other, _)| usize::from(*other) == index).map(|(_, value)| value)
+        content.attributes.iter().find(|(other, _)| usize::from(*other) == index).map(|(_, value)| *value)
     };
     let extra = |name: &str| {
         let attributes = &content.extra.as_deref()?.attributes;
-        attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+        attributes.iter().find(|(other, _)| other == name).map(|(_, value)| *value)
     };
     names.iter().find_map(|name| declared(name).or_else(|| extra(name)))
 }
 
-fn as_str(value: &Value) -> Option<&str> {
+fn as_str(content: &Content, value: Value) -> Option<&str> {
     match value {
-        Value::Str(value) => text(value),
-        Value::List(values) => values.first().and_then(text),
+        Value::Str(value) => text(content, value),
+        Value::List(list) => text(content, *content.list(list).first()?),
         Value::I64(_) | Value::F64(_) | Value::Bool(_) => None,
     }
 }
 
-fn text(text: &Text) -> Option<&str> {
-    if let Text::Plain(text) = text { Some(text) } else { None }
+fn text(content: &Content, text: Text) -> Option<&str> {
+    if let Text::Plain(place) = text { Some(content.text(place)) } else { None }
 }
