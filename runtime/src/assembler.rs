@@ -19,6 +19,7 @@ pub(crate) use held::{Arrival, Overlap};
 pub(crate) use piece::Piece;
 
 use crate::packet::Timestamp;
+use crate::reassembly::Heard;
 use held::{Chunk, Held, Known};
 use sequence::SequenceSpace;
 
@@ -116,6 +117,14 @@ impl Assembler {
         const NEAR: i32 = 1 << 29;
         let behind = self.space.seq(self.next).wrapping_sub(ack).cast_signed();
         self.state == State::Started && self.held.is_none() && (0..NEAR).contains(&behind)
+    }
+
+    /// What a segment's sender had of this stream when it sent that ACK number. Some tools that write packets leave it 0.
+    #[inline]
+    pub(crate) fn heard(&self, ack: Option<u32>) -> Heard {
+        let is_started = matches!(self.state, State::Started | State::Closed);
+        let position = ack.filter(|ack| is_started && *ack != 0).and_then(|ack| self.position(ack));
+        position.map_or(Heard::ALL, |position| Heard::before(self.offset(position)))
     }
 
     fn excused(&self) -> u64 {

@@ -9,7 +9,7 @@ use crate::plugin::deepflow::FlowView;
 use crate::plugin::instance::ProbeCall;
 use crate::plugin::manifest::{HEAD, TransportName};
 use crate::quarantine::Scene;
-use crate::reassembly::Direction;
+use crate::reassembly::{Direction, Heard};
 use crate::record::ProcessPair;
 use crate::running::RunningPlugins;
 
@@ -45,6 +45,8 @@ pub struct Piece<'a> {
     pub missing: u64,
     /// When.
     pub at: Timestamp,
+    /// What their sender had of the opposite stream.
+    pub heard: Heard,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,7 @@ struct PieceHeader {
     len: usize,
     missing: u64,
     at: Timestamp,
+    heard: Heard,
 }
 
 /// What a plugin said of the head so far.
@@ -128,13 +131,13 @@ impl Head {
 
     /// Takes the next bytes of a direction.
     pub fn push(&mut self, piece: &Piece<'_>, offset: u64) {
-        let Piece { direction, bytes, missing, at } = *piece;
+        let Piece { direction, bytes, missing, at, heard } = *piece;
         let stream = self.stream_mut(direction);
         if stream.bytes.is_empty() {
             stream.base = offset;
         }
         stream.bytes.extend_from_slice(bytes);
-        self.pieces.push(PieceHeader { direction, len: bytes.len(), missing, at });
+        self.pieces.push(PieceHeader { direction, len: bytes.len(), missing, at, heard });
     }
 
     /// Bytes of a direction are missing: what came before them is of no use for inference.
@@ -213,11 +216,11 @@ impl Head {
     pub fn replay(&self) -> impl Iterator<Item = (Piece<'_>, u64)> {
         let rest = |stream: &'_ HeadStream| (stream.base, 0..stream.bytes.len());
         let (mut to_server, mut to_client) = (rest(&self.to_server), rest(&self.to_client));
-        self.pieces.iter().map(move |&PieceHeader { direction, len, missing, at }| {
+        self.pieces.iter().map(move |&PieceHeader { direction, len, missing, at, heard }| {
             let (offset, rest) = if direction == Direction::ToServer { &mut to_server } else { &mut to_client };
             let end = rest.start.saturating_add(len).min(rest.end);
             let bytes = self.bytes(direction).get(rest.start..end).unwrap_or_default();
-            let piece = (Piece { direction, bytes, missing, at }, *offset);
+            let piece = (Piece { direction, bytes, missing, at, heard }, *offset);
             rest.start = end;
             *offset = offset.saturating_add(bytes.len() as u64);
             piece

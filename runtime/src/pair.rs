@@ -14,6 +14,7 @@ pub(crate) use self::side::Pending;
 use self::side::{Replies, Side};
 use crate::packet::Timestamp;
 use crate::plugin::content::Message;
+use crate::reassembly::Heard;
 use crate::record::{
     Completeness, Content, FlowEnds, Kind, Outlet, Part, PluginIdentity, Processes, Record, RecordKind, Status,
 };
@@ -24,11 +25,19 @@ pub const MAX_PENDING: usize = 16_384;
 pub const REQUEST_TIMEOUT: u64 = 120_000_000_000;
 
 /// Pending requests of both sides of a flow.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pairing {
     client: Side,
     server: Side,
     sequence: u64,
+    /// What the sender of the bytes that are being parsed had of the opposite stream.
+    heard: Heard,
+}
+
+impl Default for Pairing {
+    fn default() -> Self {
+        Self { client: Side::default(), server: Side::default(), sequence: 0, heard: Heard::ALL }
+    }
 }
 
 /// What a record needs to know of its flow.
@@ -70,7 +79,12 @@ impl Pairing {
             return side.by_id(id).map(|pending| pending.context.as_slice());
         }
         let n = usize::try_from(select.checked_sub(pending::FRONT)?).ok()?;
-        side.in_order(n).map(|pending| pending.context.as_slice())
+        side.in_order(n, self.heard).map(|pending| pending.context.as_slice())
+    }
+
+    /// The bytes that are parsed next come from who had heard so much of the opposite stream.
+    pub fn set_heard(&mut self, heard: Heard) {
+        self.heard = heard;
     }
 
     /// Whether nothing waits.
@@ -157,8 +171,8 @@ impl Pairing {
     }
 
     /// The first part of a response has come: its request does not time out any more.
-    pub fn response_begins(&mut self, asked_by_server: bool, id: Option<u64>) {
-        self.side_mut(asked_by_server).response_begins(id);
+    pub fn response_begins(&mut self, asked_by_server: bool, id: Option<u64>, heard: Heard) {
+        self.side_mut(asked_by_server).response_begins(id, heard);
     }
 
     /// The side that asked withdraws its request.
@@ -169,7 +183,7 @@ impl Pairing {
         (reason, at): (&'static str, Timestamp),
         out: &mut Outlet<'_>,
     ) {
-        if let Some(pending) = self.side_mut(is_from_server).take(Some(id)) {
+        if let Some(pending) = self.side_mut(is_from_server).take(id) {
             unanswered(flow, is_from_server, pending, (reason, at), out);
         }
     }
@@ -187,7 +201,11 @@ impl Pairing {
         let has_more = message.has_more_replies;
         let next_id = message.next_id;
         let side = self.side_mut(asked_by_server);
-        let Some(mut pending) = side.take(message.content.id) else {
+        let asked = match message.content.id {
+            Some(id) => side.take(id),
+            None => side.take_next(message.heard),
+        };
+        let Some(mut pending) = asked else {
             let mut record = lone(flow, (RecordKind::Response, is_from_server), message, span, out);
             record.reason = Some("request not seen");
             return out.push(record);

@@ -66,6 +66,28 @@ pub enum CloseReason {
     Rst,
 }
 
+/// How much of the opposite stream the sender of some bytes had received when it sent them, as its ACK number says: what
+/// begins behind that, they do not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Heard(u64);
+
+impl Heard {
+    /// As far as is known, all there was.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// The bytes before that offset.
+    #[must_use]
+    pub const fn before(offset: u64) -> Self {
+        Self(offset)
+    }
+
+    /// Whether the byte at that offset is among them.
+    #[must_use]
+    pub const fn includes(self, offset: u64) -> bool {
+        offset < self.0
+    }
+}
+
 /// What happens in a stream. Per direction, offsets are contiguous from 0: each event begins where the last one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEvent<'a> {
@@ -81,6 +103,8 @@ pub enum StreamEvent<'a> {
         at: Timestamp,
         /// Its number in the capture.
         packet: u64,
+        /// What their sender had of the opposite stream.
+        heard: Heard,
     },
     /// Bytes missing for good.
     Gap {

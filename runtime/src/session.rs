@@ -21,7 +21,7 @@ use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::pair::{Pairing, PairingFlow};
-use crate::reassembly::{CloseReason, Direction, StreamEvent};
+use crate::reassembly::{CloseReason, Direction, Heard, StreamEvent};
 use crate::record::{Outlet, Output, Spares};
 use crate::running::{Handle, PluginStats, RunningPlugins};
 use crate::stream::{Mode, Stream, Tail};
@@ -206,8 +206,8 @@ impl Session {
     /// Takes the next event of the flow's streams.
     pub fn observe(&mut self, event: StreamEvent<'_>, cx: &mut SessionContext<'_>) {
         match event {
-            StreamEvent::Data { direction, offset, bytes, at, .. } => {
-                self.data(Piece { direction, bytes, missing: 0, at }, offset, cx);
+            StreamEvent::Data { direction, offset, bytes, at, heard, .. } => {
+                self.data(Piece { direction, bytes, missing: 0, at, heard }, offset, cx);
             }
             StreamEvent::Gap { direction, len, .. } => self.gap(direction, len, cx),
             StreamEvent::Close { direction, reason, at, .. } => self.close(direction, reason, at, cx),
@@ -224,7 +224,7 @@ impl Session {
         cx: &mut SessionContext<'_>,
     ) {
         let offset = self.streams.as_mut().map_or(0, |streams| streams.lane_mut(direction).stream.end());
-        self.data(Piece { direction, bytes, missing, at }, offset, cx);
+        self.data(Piece { direction, bytes, missing, at, heard: Heard::ALL }, offset, cx);
     }
 
     /// Nothing more will come of this flow: what waits is given up.
@@ -322,7 +322,7 @@ impl Session {
             }
             _ => (piece.bytes, piece.missing),
         };
-        let skipped = lane.stream.push(bytes, piece.at);
+        let skipped = lane.stream.push(bytes, piece.at, piece.heard);
         if lane.stream.mode == Mode::Resync {
             cx.counters.resync_bytes += skipped;
         }

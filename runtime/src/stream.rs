@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 
 use crate::packet::Timestamp;
+use crate::reassembly::Heard;
 
-/// Capture times that are kept for a stream's bytes. Beyond, those between the oldest and the newest are thinned out.
+/// Marks that are kept for a stream's bytes. Beyond, those between the oldest and the newest are thinned out.
 const MAX_MARKS: usize = 16_384;
 
 /// One direction of a flow.
@@ -111,10 +112,10 @@ impl Stream {
         self.boundary_at == Some(self.base)
     }
 
-    /// Takes the next bytes, which came at `at`; how many of them were skipped.
-    pub fn push(&mut self, bytes: &[u8], at: Timestamp) -> u64 {
+    /// Takes the next bytes, which came at `at` from who had `heard` so much; how many of them were skipped.
+    pub fn push(&mut self, bytes: &[u8], at: Timestamp, heard: Heard) -> u64 {
         self.piece_at = self.end();
-        self.marks.push(self.piece_at, at);
+        self.marks.push(Mark { offset: self.piece_at, at, heard });
         let passed = self.skip_to.saturating_sub(self.base).min(bytes.len() as u64);
         if passed > 0 {
             // While skipping, nothing is kept, so that the base is the end.
@@ -191,35 +192,54 @@ impl Stream {
     }
 }
 
-/// When the bytes of a stream were captured: a bounded index from stream offsets to times.
+/// What is known of the bytes from some offset on.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    offset: u64,
+    /// When they were captured.
+    at: Timestamp,
+    /// What their sender had of the opposite stream.
+    heard: Heard,
+}
+
+/// What is known of the bytes of a stream: a bounded index by their offsets.
 #[derive(Debug, Default)]
 pub struct Marks {
-    marks: VecDeque<(u64, Timestamp)>,
+    marks: VecDeque<Mark>,
 }
 
 impl Marks {
-    /// Bytes from `offset` on came at `at`.
-    fn push(&mut self, offset: u64, at: Timestamp) {
-        if self.marks.back().is_some_and(|(_, last)| *last == at) {
+    fn push(&mut self, mark: Mark) {
+        if self.marks.back().is_some_and(|last| (last.at, last.heard) == (mark.at, mark.heard)) {
             return;
         }
         if self.marks.len() >= MAX_MARKS {
             // The oldest one says when the message began that is being read, the newest ones when it ends.
             self.marks.remove(1);
         }
-        self.marks.push_back((offset, at));
+        self.marks.push_back(mark);
     }
 
     /// When the byte at `offset` came.
     #[must_use]
     pub fn at(&self, offset: u64) -> Option<Timestamp> {
-        let after = self.marks.partition_point(|(start, _)| *start <= offset);
-        self.marks.get(after.saturating_sub(1)).map(|(_, at)| *at)
+        self.mark(offset).map(|mark| mark.at)
+    }
+
+    /// What the sender of the byte at `offset` had of the opposite stream.
+    #[must_use]
+    pub fn heard(&self, offset: u64) -> Heard {
+        self.mark(offset).map_or(Heard::ALL, |mark| mark.heard)
+    }
+
+    fn mark(&self, offset: u64) -> Option<&Mark> {
+        let after = self.marks.partition_point(|mark| mark.offset <= offset);
+        self.marks.get(after.saturating_sub(1))
     }
 
     /// Bytes before `offset` are not asked for any more.
     pub fn forget_before(&mut self, offset: u64) {
-        while self.marks.get(1).is_some_and(|(start, _)| *start <= offset) {
+        while self.marks.get(1).is_some_and(|mark| mark.offset <= offset) {
             self.marks.pop_front();
         }
     }
@@ -227,17 +247,18 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
-    use super::{Marks, Mode, Stream, Tail};
+    use super::{Mark, Marks, Mode, Stream, Tail};
+    use crate::reassembly::Heard;
 
     #[test]
     fn skipped_bytes_are_not_kept_and_their_times_are() {
         let mut stream = Stream::new(0, Mode::Synced);
-        stream.push(b"head", 1);
+        stream.push(b"head", 1, Heard::ALL);
         stream.consume(4);
         stream.skip(6);
-        stream.push(b"skip", 2);
+        stream.push(b"skip", 2, Heard::ALL);
         assert_eq!((stream.base(), stream.len(), stream.is_skipping()), (8, 0, true));
-        stream.push(b"p!next", 3);
+        stream.push(b"p!next", 3, Heard::ALL);
         assert_eq!((stream.base(), stream.window(100), stream.is_skipping()), (10, &b"next"[..], false));
         assert_eq!((stream.marks.at(7), stream.marks.at(8), stream.marks.at(0)), (Some(2), Some(3), Some(1)));
     }
@@ -245,10 +266,10 @@ mod tests {
     #[test]
     fn shrinking_loses_nothing() {
         let mut stream = Stream::new(0, Mode::Synced);
-        stream.push(b"abcdef", 1);
+        stream.push(b"abcdef", 1, Heard::ALL);
         stream.consume(2);
         stream.shrink();
-        stream.push(b"gh", 2);
+        stream.push(b"gh", 2, Heard::ALL);
         assert_eq!((stream.base(), stream.window(100)), (2, &b"cdefgh"[..]));
         assert_eq!((stream.marks.at(5), stream.marks.at(6)), (Some(1), Some(2)));
         stream.consume(6);
@@ -259,11 +280,11 @@ mod tests {
     #[test]
     fn a_skip_goes_on_behind_a_gap_that_it_covers() {
         let mut stream = Stream::new(0, Mode::Synced);
-        stream.push(b"ab", 1);
+        stream.push(b"ab", 1, Heard::ALL);
         stream.skip(10);
         stream.tail = Tail::Gap(5);
         assert_eq!((stream.absorb_gap(), stream.tail), (5, Tail::Open));
-        stream.push(b"cccd", 2);
+        stream.push(b"cccd", 2, Heard::ALL);
         assert_eq!((stream.base(), stream.window(9)), (10, &b"d"[..]));
     }
 
@@ -281,9 +302,10 @@ mod tests {
     fn marks_forget_what_is_not_asked_for() {
         let mut marks = Marks::default();
         for (offset, at) in [(0, 5), (10, 6), (20, 7)] {
-            marks.push(offset, at);
+            marks.push(Mark { offset, at, heard: Heard::before(at) });
         }
         marks.forget_before(15);
         assert_eq!((marks.at(15), marks.at(25), marks.marks.len()), (Some(6), Some(7), 2));
+        assert_eq!((marks.heard(15), marks.heard(25)), (Heard::before(6), Heard::before(7)));
     }
 }

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use super::{MAX_PENDING, Span};
 use crate::packet::Timestamp;
 use crate::plugin::content::{Context, Message};
+use crate::reassembly::Heard;
 use crate::record::{Content, Part, Status};
 
 /// Given-up requests by id that are remembered, so that a late answer is known for one.
@@ -22,6 +23,8 @@ type ById<T> = HashMap<u64, T, RandomState>;
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(super) sequence: u64,
+    /// Stream offset of its first byte.
+    pub(super) start: u64,
     pub(super) protocol: u16,
     pub(crate) part: Part,
     pub(super) context: Context,
@@ -48,6 +51,7 @@ impl Pending {
         let bytes = message.bytes;
         Self {
             sequence,
+            start: message.start,
             protocol: message.protocol,
             part: Part { content: message.content, bytes, count: 1 },
             context: message.context,
@@ -123,8 +127,9 @@ impl Side {
         self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?)).map(|pending| &**pending)
     }
 
-    pub(super) fn in_order(&self, n: usize) -> Option<&Pending> {
-        self.in_order.get(n).map(|pending| &**pending)
+    /// The oldest request but `n` that waits in order, if who answers had heard of it.
+    pub(super) fn in_order(&self, n: usize, heard: Heard) -> Option<&Pending> {
+        self.in_order.get(n).map(|pending| &**pending).filter(|pending| heard.includes(pending.start))
     }
 
     pub(super) fn for_each_content(&mut self, show: &mut impl FnMut(&mut u16, &mut Content)) {
@@ -153,9 +158,9 @@ impl Side {
         displaced
     }
 
-    pub(super) fn response_begins(&mut self, id: Option<u64>) {
+    pub(super) fn response_begins(&mut self, id: Option<u64>, heard: Heard) {
         let pending = match id {
-            None => self.in_order.front_mut(),
+            None => self.in_order.front_mut().filter(|pending| heard.includes(pending.start)),
             Some(id) if self.by_id.contains_key(&id) => self.by_id.get_mut(&id),
             Some(id) => self.aliases.get(&id).and_then(|id| self.by_id.get_mut(id)),
         };
@@ -182,9 +187,14 @@ impl Side {
         self.in_order.remove(index)
     }
 
+    /// Takes out the request that is answered by a response without an id, from who had heard so much.
+    pub(super) fn take_next(&mut self, heard: Heard) -> Option<Box<Pending>> {
+        let is_heard = self.in_order.front().is_some_and(|pending| heard.includes(pending.start));
+        if is_heard { self.in_order.pop_front() } else { None }
+    }
+
     /// Takes out the request that a response with this id answers.
-    pub(super) fn take(&mut self, id: Option<u64>) -> Option<Box<Pending>> {
-        let Some(id) = id else { return self.in_order.pop_front() };
+    pub(super) fn take(&mut self, id: u64) -> Option<Box<Pending>> {
         let pending = self.by_id.remove(&id).or_else(|| self.by_id.remove(self.aliases.get(&id)?))?;
         Some(self.forget_alias(pending))
     }
@@ -219,7 +229,7 @@ impl Side {
         while self.given_up.len() > MAX_GIVEN_UP {
             let Some(id) = self.given_up.pop_front() else { break };
             if self.by_id.get(&id).is_some_and(|pending| pending.is_given_up) {
-                self.take(Some(id));
+                self.take(id);
             }
         }
         expired
@@ -258,7 +268,7 @@ impl Side {
         let limit = *newest_of_them;
         let mut oldest: Vec<Box<Pending>> = Vec::new();
         let ids: Vec<u64> = self.by_id.iter().filter(|(_, p)| p.sequence <= limit).map(|(id, _)| *id).collect();
-        oldest.extend(ids.into_iter().filter_map(|id| self.take(Some(id))));
+        oldest.extend(ids.into_iter().filter_map(|id| self.take(id)));
         while self.in_order.front().is_some_and(|pending| pending.sequence <= limit) {
             oldest.extend(self.in_order.pop_front());
         }
@@ -271,6 +281,7 @@ impl Side {
 mod tests {
     use super::{EVICTED_SHARE, MAX_PENDING, Pending, Side};
     use crate::pair::tests::message;
+    use crate::reassembly::Heard;
     use crate::record::Kind;
 
     fn request(sequence: u64, id: Option<u64>) -> Box<Pending> {
@@ -295,7 +306,7 @@ mod tests {
         assert!(side.insert(request(1, Some(7))).is_empty());
         let displaced = side.insert(request(2, Some(7)));
         assert_eq!(displaced.first().map(|(pending, reason)| (pending.sequence, *reason)), Some((1, "superseded")));
-        assert_eq!(side.take(Some(7)).map(|pending| pending.sequence), Some(2));
+        assert_eq!(side.take(7).map(|pending| pending.sequence), Some(2));
     }
 
     #[test]
@@ -305,8 +316,8 @@ mod tests {
         side.insert(request(2, Some(8)));
         side.insert(request(3, None));
         side.insert(request(4, None));
-        side.response_begins(Some(7));
-        side.response_begins(None);
+        side.response_begins(Some(7), Heard::ALL);
+        side.response_begins(None, Heard::ALL);
         let expired: Vec<u64> = side.expire(1_000, 100).iter().map(|pending| pending.sequence).collect();
         assert_eq!((expired, side.oldest()), (vec![2, 4], None));
     }
@@ -315,11 +326,11 @@ mod tests {
     fn further_replies_find_their_request_under_either_id() {
         let mut side = Side::default();
         side.insert(request(1, Some(7)));
-        let pending = side.take(Some(7)).unwrap();
+        let pending = side.take(7).unwrap();
         side.put_back(pending, Some(8));
-        let pending = side.take(Some(8)).unwrap();
+        let pending = side.take(8).unwrap();
         side.put_back(pending, Some(9));
         assert!(side.by_id(8).is_none());
-        assert!(side.take(Some(7)).is_some() && side.take(Some(9)).is_none());
+        assert!(side.take(7).is_some() && side.take(9).is_none());
     }
 }

@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use protap_plugin::contract::pending;
+
 use super::{Pairing, PairingFlow, Span};
 use crate::packet::{Endpoint, Transport};
 use crate::plugin::content::{Context, Message, MessagePart};
-use crate::record::{Content, FlowEnds, Kind, Outlet, Output, PluginIdentity, Record, Spares};
+use crate::reassembly::Heard;
+use crate::record::{Content, FlowEnds, Kind, Outlet, Output, PluginIdentity, Record, RecordKind, Spares};
 
 fn flow(plugin: &Arc<PluginIdentity>) -> PairingFlow<'_> {
     let end = |port| Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port };
@@ -28,6 +31,7 @@ pub(super) fn message(kind: Kind, id: Option<u64>) -> Message {
         next_id: None,
         part: MessagePart::Whole,
         is_cancel: false,
+        heard: Heard::ALL,
     }
 }
 
@@ -36,6 +40,26 @@ fn of(outputs: impl Iterator<Item = Output>) -> impl Iterator<Item = Record> {
         Output::Record(record) => *record,
         Output::Fact(..) => panic!("a fact"),
     })
+}
+
+#[test]
+fn a_response_without_an_id_answers_nothing_that_its_sender_had_not_heard() {
+    let (plugin, mut pairing, mut made, mut spares) =
+        (crate::emit::samples::kafka(), Pairing::default(), Vec::new(), Spares::default());
+    let flow = flow(&plugin);
+    let mut records = Outlet { out: &mut made, spares: &mut spares };
+    let request = Message { start: 10, ..message(Kind::Request, None) };
+    pairing.request(&flow, false, request, 1, &mut records);
+    let span = Span { first: 2, last: 2 };
+    for before in [10, 11] {
+        let heard = Heard::before(before);
+        pairing.set_heard(heard);
+        assert_eq!(pairing.context(false, pending::FRONT, 0).is_some(), before > 10);
+        let response = Message { heard, ..message(Kind::Response, None) };
+        pairing.response(&flow, true, response, span, &mut records);
+    }
+    let kinds: Vec<_> = of(made.drain(..)).map(|record| record.kind).collect();
+    assert_eq!(kinds, [RecordKind::Response, RecordKind::Session]);
 }
 
 #[test]

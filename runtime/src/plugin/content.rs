@@ -8,6 +8,7 @@ use protap_plugin::contract::{self, Attribute, Str, completeness, kind, message,
 pub use crate::plugin::context::Context;
 use crate::plugin::instance::CallError;
 use crate::plugin::words::Words;
+use crate::reassembly::Heard;
 use crate::record::{Completeness, Content, Kind, PluginIdentity, SmolStr, Spares, Status, Text, Value};
 
 /// One message of an answer.
@@ -35,6 +36,8 @@ pub struct Message {
     pub part: MessagePart,
     /// It is no message: it withdraws the request with its id.
     pub is_cancel: bool,
+    /// What its sender had of the opposite stream when it began; looked up for responses without an id.
+    pub heard: Heard,
 }
 
 /// Whether a message came at once or over several calls.
@@ -143,6 +146,7 @@ impl<'a> ContentReader<'a> {
             next_id: is(message::HAS_NEXT_ID).then_some(message.next_id),
             part: part_of(message.flags, message.handle)?,
             is_cancel: is(message::CANCEL),
+            heard: Heard::ALL,
         })
     }
 

@@ -69,7 +69,8 @@ impl FlowAssembler {
         if !bytes.is_empty() {
             let offset = stream.offset(stream.next());
             stream.advance(bytes.len() as u64);
-            sink(StreamEvent::Data { direction, offset, bytes, at: arrival.at, packet: arrival.packet });
+            let heard = self.streams.get(direction.opposite()).heard(arrival.ack);
+            sink(StreamEvent::Data { direction, offset, bytes, at: arrival.at, packet: arrival.packet, heard });
         }
         piece.skip(bytes.len() as u64);
         if piece.bytes.is_empty() && piece.len > 0 {
@@ -115,8 +116,9 @@ impl FlowAssembler {
         let Some((_, direction)) = earliest else { return false };
         let stream = self.streams.get_mut(direction);
         match stream.take_head() {
-            Some(Delivery::Bytes { offset, bytes, arrival: Arrival { at, packet, .. } }) => {
-                sink(StreamEvent::Data { direction, offset, bytes: &bytes, at, packet });
+            Some(Delivery::Bytes { offset, bytes, arrival: Arrival { at, packet, ack, .. } }) => {
+                let heard = self.streams.get(direction.opposite()).heard(ack);
+                sink(StreamEvent::Data { direction, offset, bytes: &bytes, at, packet, heard });
             }
             Some(Delivery::Gap { offset, len, at }) => self.emit_gap(direction, offset, len, at, sink),
             Some(Delivery::End { arrival }) => sink(close(direction, CloseReason::Fin, arrival.at, arrival.packet)),

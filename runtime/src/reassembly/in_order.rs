@@ -21,6 +21,7 @@ impl FlowAssembler {
         if !(is_plain && is_whole && is_in_turn && stream.is_next(tcp.seq)) {
             return false;
         }
+        let heard = opposite.heard(tcp.ack);
         self.clock.advance(segment.at, segment.packet);
         let stream = self.streams.get_mut(direction);
         stream.is_stray_run(false);
@@ -33,6 +34,7 @@ impl FlowAssembler {
                 bytes: segment.payload,
                 at: segment.at,
                 packet: segment.packet,
+                heard,
             });
         }
         true

@@ -8,7 +8,7 @@ mod order;
 mod shuffled;
 mod traffic;
 
-use super::{CloseReason, Direction, FlowAssembler, Observed, ReassemblyCounters, StreamEvent};
+use super::{CloseReason, Direction, FlowAssembler, Heard, Observed, ReassemblyCounters, StreamEvent};
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -37,6 +37,20 @@ fn down(seq: u32, ack: u32, bytes: &[u8]) -> Sent {
 }
 
 impl Sent {
+    fn segment(&self, now: Timestamp, packet: u64) -> Segment<'_> {
+        let any = Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1 };
+        Segment {
+            transport: Transport::Tcp,
+            source: any,
+            destination: any,
+            tcp: self.tcp,
+            payload: &self.bytes,
+            payload_len: self.len,
+            at: self.at.unwrap_or(now),
+            packet,
+        }
+    }
+
     fn syn(mut self) -> Self {
         self.tcp.syn = true;
         self
@@ -121,17 +135,7 @@ impl Tap {
     fn observe(&mut self, sent: &Sent) -> (Observed, Vec<Event>) {
         self.packet += 1;
         self.now += 1000;
-        let any = Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1 };
-        let segment = Segment {
-            transport: Transport::Tcp,
-            source: any,
-            destination: any,
-            tcp: sent.tcp,
-            payload: &sent.bytes,
-            payload_len: sent.len,
-            at: sent.at.unwrap_or(self.now),
-            packet: self.packet,
-        };
+        let segment = sent.segment(self.now, self.packet);
         self.collect(|flow, sink| flow.observe(sent.direction, &segment, &mut |event| sink.push(event.into())))
     }
 
@@ -181,20 +185,25 @@ fn in_order_segments_hold_and_count_nothing() {
 }
 
 #[test]
+fn bytes_say_what_their_sender_had_heard() {
+    let mut tap = Tap::open();
+    let mut heard = Vec::new();
+    // An answer to what was not seen, one to `ask`, one whose tool wrote no ACK number.
+    for sent in [up(100, 500, b"ask"), down(500, 100, b"old"), down(503, 103, b"answer"), down(509, 0, b"x")] {
+        let _ = tap.flow.observe(sent.direction, &sent.segment(77, 9), &mut |event| {
+            if let StreamEvent::Data { direction: Direction::ToClient, heard: what, .. } = event {
+                heard.push(what);
+            }
+        });
+    }
+    assert_eq!(heard, [Heard::before(0), Heard::before(3), Heard::ALL]);
+}
+
+#[test]
 fn in_order_bytes_are_the_packets_own() {
     let mut tap = Tap::open();
-    let payload = b"not copied".to_vec();
-    let any = Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1 };
-    let segment = Segment {
-        transport: Transport::Tcp,
-        source: any,
-        destination: any,
-        tcp: up(100, 500, b"").tcp,
-        payload: &payload,
-        payload_len: 10,
-        at: 77,
-        packet: 9,
-    };
+    let sent = up(100, 500, b"not copied");
+    let segment = sent.segment(77, 9);
     let mut seen = None;
     let observed = tap.flow.observe(Direction::ToServer, &segment, &mut |event| {
         if let StreamEvent::Data { bytes, at, packet, .. } = event {
@@ -202,5 +211,5 @@ fn in_order_bytes_are_the_packets_own() {
         }
     });
     assert_eq!(observed, Observed::Taken);
-    assert_eq!(seen, Some((payload.as_ptr(), 77, 9)));
+    assert_eq!(seen, Some((sent.bytes.as_ptr(), 77, 9)));
 }

@@ -50,6 +50,9 @@ impl Session {
             now: cx.now,
         };
         let piece_at = stream.piece_at;
+        if let Some(pairing) = &mut self.pairing {
+            pairing.set_heard(stream.marks.heard(offset));
+        }
         let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now, piece_at, flow };
         let mut answer = cx.plugins.parse(round.plugin, kind, &arguments, (&mut self.pairing, cx.spares))?;
         check(kind, round, &answer)?;

@@ -43,13 +43,16 @@ impl Session {
         messages: &mut Vec<Message>,
         cx: &mut SessionContext<'_>,
     ) {
-        for message in messages.drain(..) {
+        for mut message in messages.drain(..) {
             self.fruitless_resyncs = 0;
             let Some(streams) = &mut self.streams else { return };
             let lane = streams.lane_mut(direction);
             lane.has_message = true;
             lane.floor = lane.floor.max(message.end);
             let first = lane.stream.marks.at(message.start).unwrap_or(cx.now);
+            if message.kind == Kind::Response && message.content.id.is_none() {
+                message.heard = lane.stream.marks.heard(message.start);
+            }
             if message.is_cancel {
                 self.cancel(direction, &message, first, cx);
             } else if let Some((message, first)) = self.assemble(direction, message, first, cx) {

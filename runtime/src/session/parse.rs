@@ -9,7 +9,7 @@ use crate::infer::Piece;
 use crate::packet::Transport;
 use crate::plugin::instance::CallError;
 use crate::quarantine::Scene;
-use crate::reassembly::Direction;
+use crate::reassembly::{Direction, Heard};
 use crate::running::{CallKind, Handle, Standing};
 use crate::stream::{Mode, Tail};
 
@@ -294,7 +294,7 @@ impl Session {
             }
             let (base, rest) = (stream.base(), stream.window(usize::MAX));
             if let (false, Some(head)) = (rest.is_empty(), &mut self.head) {
-                let piece = Piece { direction: side, bytes: rest, missing: 0, at: cx.now };
+                let piece = Piece { direction: side, bytes: rest, missing: 0, at: cx.now, heard: Heard::ALL };
                 head.push(&piece, base);
             }
         }

@@ -80,7 +80,7 @@ impl Session {
             }
             kind => {
                 if let (Kind::Response, Some(pairing)) = (kind, &mut self.pairing) {
-                    pairing.response_begins(!is_from_server, message.content.id);
+                    pairing.response_begins(!is_from_server, message.content.id, message.heard);
                 }
                 Open::Message(Box::new(message), first)
             }

@@ -435,6 +435,18 @@ def replication():
     replica.ask(("REPLICAOF", "NO", "ONE")), replica.close()
 
 
+def pipelined():
+    """A client that does not wait. Of every request and its answer, the lengths are its own."""
+    c = Plain()
+
+    def write():
+        for length in range(1, 121):
+            c.send(("ECHO", "x" * length)), time.sleep(0.0003)
+
+    writer = threading.Thread(target=write)
+    writer.start(), time.sleep(0.001), c.expect(120), writer.join(), c.close()
+
+
 def midstream(start):
     """Recording begins when connections are open, and one is in the middle of a value."""
     r2, r3, c, sub = client(2, db=3), client(3), Plain(), Plain()
@@ -464,6 +476,7 @@ SCENARIOS = {
     "oddities": lambda _: oddities(),
     "errors": lambda _: errors(),
     "replication": lambda _: replication(),
+    "pipelined": lambda _: pipelined(),
     "clients_midstream": midstream,
 }
 

@@ -3,6 +3,7 @@
 
 use super::record::{AppRecord, Info, MAX_ATTRIBUTES, Merge, RequestInfo, ResponseInfo};
 use crate::plugin::content::{Context, Message, MessagePart};
+use crate::reassembly::Heard;
 use crate::record::{Content, Extra, Kind, SmolStr, Text, Value};
 
 /// The payload that a record was made of.
@@ -34,6 +35,7 @@ impl AppRecord {
             next_id: None,
             part,
             is_cancel: false,
+            heard: Heard::ALL,
         }
     }
 
