@@ -128,8 +128,6 @@ int on_enter(struct entry *entry)
 		bpf_probe_read_kernel(&arguments.fourth, sizeof(arguments.fourth), &entry->arguments[3]);
 	if (arguments.has_name)
 		bpf_probe_read_kernel(&arguments.fifth, sizeof(arguments.fifth), &entry->arguments[4]);
-	if (!socket_of(arguments.fd))
-		return 0;
 	thread = begin_thread();
 	if (!thread) {
 		count(COUNTER_TASK_STORAGE, 1);
