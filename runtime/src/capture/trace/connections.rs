@@ -246,14 +246,14 @@ impl Connections {
             self.concurrent_bytes += u64::from(len) + u64::from(event.missing);
             return Turn::Never;
         }
-        if has_tls {
-            return Turn::At(event.at.saturating_add(connection.delay(event)));
-        }
-        let turn = connection.turn(event, len, is_low);
+        let turn = match has_tls {
+            true => Turn::At(event.at.saturating_add(connection.delay(event))),
+            false => connection.turn(event, len, is_low),
+        };
         if turn == Turn::Now {
             connection.segments(event, payload.len(), at, into);
         }
-        turn
+        connection.in_order(event, turn, is_low)
     }
 
     /// The turn of an event that waited.

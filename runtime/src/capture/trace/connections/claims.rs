@@ -5,7 +5,7 @@
 //!
 //! The first wrong claim leaves a hole before it, and so waits to be told; the one that overlaps mostly comes meanwhile.
 
-use super::FAR;
+use super::{FAR, Turn};
 
 /// One direction of a stream at one end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,11 +14,13 @@ pub(super) struct Claims {
     end: Option<u32>,
     /// Claims below this are void.
     void: Option<u32>,
+    /// The last turn of one that waits.
+    turn: u64,
 }
 
 impl Claims {
     pub(super) fn at(seq: u32) -> Self {
-        Self { end: Some(seq), void: None }
+        Self { end: Some(seq), void: None, turn: 0 }
     }
 
     /// A call claims these bytes; false if another one did.
@@ -35,6 +37,19 @@ impl Claims {
         false
     }
 
+    /// Bytes are told in their order, though one of two calls began sooner and moved its bytes later.
+    pub(super) fn in_order(&mut self, turn: Turn) -> Turn {
+        let mut behind = |at: u64| {
+            self.turn = self.turn.max(at);
+            self.turn
+        };
+        match turn {
+            Turn::At(at) => Turn::At(behind(at)),
+            Turn::SpareAt(at) => Turn::SpareAt(behind(at)),
+            Turn::Now | Turn::Never => turn,
+        }
+    }
+
     /// Whether a claim that waited has been found wrong since, or may be.
     pub(super) fn is_void(&self, seq: u32) -> bool {
         self.void.is_some_and(|void| seq.wrapping_sub(void).cast_signed() < 0)
@@ -43,7 +58,7 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claims, FAR};
+    use super::{Claims, FAR, Turn};
 
     #[test]
     fn calls_one_after_another_claim_each_its_own() {
@@ -63,6 +78,15 @@ mod tests {
             assert!(claims.is_void(first.0));
             assert!(claims.claim(150, 160) && !claims.is_void(150), "what comes after them is");
         }
+    }
+
+    #[test]
+    fn turns_are_in_the_order_of_bytes() {
+        let mut claims = Claims::at(0);
+        assert_eq!(claims.in_order(Turn::At(6)), Turn::At(6));
+        assert_eq!(claims.in_order(Turn::At(5)), Turn::At(6), "its call began sooner");
+        assert_eq!(claims.in_order(Turn::SpareAt(7)), Turn::SpareAt(7));
+        assert_eq!(claims.in_order(Turn::Now), Turn::Now);
     }
 
     #[test]

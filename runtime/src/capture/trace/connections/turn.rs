@@ -131,6 +131,12 @@ impl Connection {
         is_own
     }
 
+    /// Its turn, not before that of the bytes before it.
+    pub(super) fn in_order(&mut self, event: &Event, turn: Turn, is_low: bool) -> Turn {
+        let is_claim = event.is_data() && !event.has(layout::EVENT_TLS);
+        if is_claim { self.end_mut(is_low).claims(event.kind).in_order(turn) } else { turn }
+    }
+
     /// Its bytes may be another call's, as showed while it waited.
     pub(super) fn is_void(&mut self, event: &Event, is_low: bool) -> bool {
         let is_claim = event.is_data() && !event.has(layout::EVENT_TLS);
