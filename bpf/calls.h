@@ -52,13 +52,35 @@ static __always_inline bool classify(long nr, struct arguments *arguments)
 	return 0;
 }
 
-/* Whether a stream moved by so many bytes since a call's entry; if not, another caller came between. */
-static __always_inline bool has_moved(__u32 kind, __u32 from, __u32 to, __u64 bytes)
+static __always_inline __u64 flags_of(const struct arguments *arguments)
 {
-	__u32 moved = to - from;
+	if (!arguments->flags_at)
+		return 0;
+	return arguments->flags_at == 3 ? arguments->third : arguments->fourth;
+}
 
-	/* A FIN that was read with the bytes counts one. */
-	return moved == (__u32)bytes || (kind == EVENT_RECEIVED && moved == (__u32)bytes + 1);
+/* Where what was sent ends, in this state: a FIN counts one. */
+static __always_inline __u32 end_of_sent(__u32 write_seq, int state)
+{
+	switch (state) {
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSING:
+	case TCP_LAST_ACK: return write_seq - 1;
+	}
+	return write_seq;
+}
+
+/* Where what was read ends: a FIN counts one once all before it was read. */
+static __always_inline __u32 end_of_received(__u32 copied_seq, __u32 rcv_nxt, bool has_fin)
+{
+	return copied_seq - (has_fin && copied_seq == rcv_nxt);
+}
+
+/* Whether the byte of that number has left, so that the peer may know of it. */
+static __always_inline bool has_left(__u32 snd_nxt, __u32 seq)
+{
+	return (__s32)(snd_nxt - seq) > 0;
 }
 
 /* What a change of state says of the stream; 0 if nothing. */

@@ -36,7 +36,7 @@ enum event_flag {
 
 /* Followed by `len` bytes of payload. */
 struct event {
-	/* CLOCK_MONOTONIC: when the call began (sent), when it returned (received). */
+	/* CLOCK_MONOTONIC: when the bytes left or the call began (sent), when it returned (received). */
 	__u64 at;
 	/* The socket's address in the kernel: a name, good until EVENT_GONE. */
 	__u64 socket;
@@ -45,8 +45,8 @@ struct event {
 	/* TCP sequence number of the first byte, or of the FIN. */
 	__u32 seq;
 	/*
-	 * Sequence number up to which this end had come in the opposite direction: when a call to send began, when one to
-	 * receive ended. What led to these bytes is before it.
+	 * Sequence number up to which this end had come in the opposite direction when the call ended. What led to these bytes
+	 * is before it.
 	 */
 	__u32 ack;
 	/* Payload bytes that follow. */
@@ -90,7 +90,7 @@ enum counter {
 	COUNTER_CAP_BYTES = 2,
 	/* The memory could not be read. */
 	COUNTER_FAULT_BYTES = 3,
-	/* Two callers at once: where the bytes belong is not known. */
+	/* Sockets with an upper layer (the kernel's TLS): where the bytes belong is not known. */
 	COUNTER_CONCURRENT_BYTES = 4,
 	/* Calls on muted sockets, not followed. */
 	COUNTER_MUTED_CALLS = 5,

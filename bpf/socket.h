@@ -97,25 +97,72 @@ static __always_inline bool find_ends(struct sock *sk, struct ends *ends)
 	return ends->remote_port && is_wanted_port(ends->local_port, ends->remote_port);
 }
 
-/* Fills in all that a socket tells; the rest of an event is that of the call. */
+/* Fills in whose event it is; the rest is that of the call. */
 static __always_inline void describe(struct sock *sk, const struct ends *ends, struct event *event)
 {
-	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-
 	event->socket = (__u64)sk;
 	event->family = ends->family;
 	event->flags = ends->is_datagram ? EVENT_DATAGRAM : 0;
 	event->local_port = ends->local_port;
 	event->remote_port = ends->remote_port;
+	event->missing = 0;
 	if (ends->family == AF_INET) {
+		__builtin_memset(event->local, 0, sizeof(event->local) + sizeof(event->remote));
 		*(__u32 *)event->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
 		*(__u32 *)event->remote = GET(struct sock, sk, __sk_common.skc_daddr);
 	} else {
 		bpf_probe_read_kernel(event->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
 		bpf_probe_read_kernel(event->remote, 16, &sk->__sk_common.skc_v6_daddr);
 	}
-	event->seq = ends->is_datagram ? 0 : GET(struct tcp_sock, tcp, write_seq);
-	event->ack = ends->is_datagram ? 0 : GET(struct tcp_sock, tcp, copied_seq);
+}
+
+static __always_inline bool has_fin(struct sock *sk)
+{
+	return GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE);
+}
+
+/* Says which bytes of the stream a call moved that has just ended: the last ones before the socket's position. */
+static __always_inline void place(struct sock *sk, struct event *event, __u64 bytes)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	/* Before the number that it counts in. */
+	bool is_over = has_fin(sk);
+	__u32 received = end_of_received(GET(struct tcp_sock, tcp, copied_seq), GET(struct tcp_sock, tcp, rcv_nxt), is_over);
+	__u32 sent = end_of_sent(GET(struct tcp_sock, tcp, write_seq), GET(struct sock, sk, __sk_common.skc_state));
+
+	if (event->kind == EVENT_SENT) {
+		event->seq = sent - bytes;
+		event->ack = received;
+	} else {
+		event->seq = received - bytes;
+		event->ack = sent;
+	}
+}
+
+/* The kernel's TLS and the like: what a call moves is not what TCP counts. */
+static __always_inline bool has_upper_layer(struct sock *sk)
+{
+	return GET(struct inet_connection_sock, (struct inet_connection_sock *)sk, icsk_ulp_ops);
+}
+
+/*
+ * When it was: what was received, by now. What was sent by TCP, when its last packet left, as TCP has noted, since that was
+ * before anybody could answer it; of what has not left at all, nobody knows yet. `began` is better, where it is known.
+ */
+static __always_inline __u64 time_of(struct sock *sk, const struct event *event, __u64 began)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	__u64 left, noted;
+
+	if (event->kind == EVENT_SENT && began)
+		return began;
+	if (event->kind != EVENT_SENT || (event->flags & EVENT_DATAGRAM) ||
+	    !has_left(GET(struct tcp_sock, tcp, snd_nxt), event->seq))
+		return bpf_ktime_get_ns();
+	/* Where packets are paced, the next one's time is noted, which may have yet to come. */
+	left = GET(struct tcp_sock, tcp, tcp_wstamp_ns);
+	noted = GET(struct tcp_sock, tcp, tcp_clock_cache);
+	return left < noted ? left : noted;
 }
 
 static __always_inline bool is_muted(__u64 socket)

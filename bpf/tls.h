@@ -49,9 +49,9 @@ static __always_inline bool is_reading(__u32 function)
 }
 
 /* The thread is in a TLS library; a call that never returned (longjmp) is not taken for one. */
-static __always_inline bool is_within_tls(const struct call *call)
+static __always_inline bool is_within_tls(const struct task *task)
 {
-	return call->tls.function && user_stack() <= call->tls.stack;
+	return task->tls.function && user_stack() <= task->tls.stack;
 }
 
 /* Makes `from` the socket of a stream, unless it is already. */
@@ -123,54 +123,62 @@ static __always_inline bool is_of_another(const struct tls_key *owner, const str
  * At the exit of a system call: true if what it moved is ciphertext, whose plaintext the library's calls tell. Within a
  * library's call, its callbacks may use other sockets, so a record's beginning must be seen before the two are tied.
  */
-static __always_inline bool is_ciphertext(struct call *call, const struct event *event, long ret)
+static __always_inline bool is_ciphertext(const struct call *call, const struct event *event, __u64 bytes)
 {
-	struct tls_key key = { call->tls.ssl, event->tgid }, *owner;
+	struct task *task = begin_task();
+	struct tls_key key = {}, *owner;
 	bool is_record, is_own;
 
-	if ((event->flags & EVENT_DATAGRAM) || ret <= 0)
+	if (!task) {
+		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
+	}
+	task->event = *event;
+	if (event->flags & EVENT_DATAGRAM)
+		return 0;
+	key.ssl = task->tls.ssl;
+	key.tgid = event->tgid;
 	owner = bpf_map_lookup_elem(&tls_sockets, &event->socket);
 	is_own = owner && owner->ssl == key.ssl && owner->tgid == key.tgid;
 	is_record = is_own || begins_with_record(call);
-	if (is_within_tls(call) && is_record && !is_of_another(owner, &key, event->socket))
-		tie(&key, event, call->tls.began, 0);
+	if (is_within_tls(task) && is_record && !is_of_another(owner, &key, event->socket))
+		tie(&key, &task->event, task->tls.began, 0);
 	else if (!owner) {
-		call->last = is_record ? event->kind : 0;
+		task->last = is_record ? event->kind : 0;
 		return 0;
 	}
-	call->last = event->kind;
-	count(COUNTER_CIPHERTEXT_BYTES, ret);
+	task->last = event->kind;
+	count(COUNTER_CIPHERTEXT_BYTES, bytes);
 	return 1;
 }
 
-/* At the entry of a call on a socket that is not looked at: it is not what the next SSL_read is about. */
+/* After a call on a socket that is not looked at: it is not what the next SSL_read is about. */
 static __always_inline void forget_last(void)
 {
-	struct call *call = find_call();
+	struct task *task = find_task();
 
-	if (call)
-		call->last = LAST_UNWANTED;
+	if (task)
+		task->last = LAST_UNWANTED;
 }
 
 /*
  * An SSL that makes no call itself is about what the thread received last, if those were TLS records that no other SSL
  * has asked for. So when it begins to read; an SSL_write says nothing, since its records are sent after it.
  */
-static __always_inline void tie_likely(struct call *call, const struct tls_key *key)
+static __always_inline void tie_likely(struct task *task, const struct tls_key *key)
 {
 	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key);
 	struct tls_key *owner;
 
-	if (call->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
+	if (task->last != EVENT_RECEIVED || (stream && !(stream->event.flags & EVENT_LIKELY)))
 		return;
-	if (stream && stream->socket == call->event.socket)
+	if (stream && stream->socket == task->event.socket)
 		return;
-	owner = bpf_map_lookup_elem(&tls_sockets, &call->event.socket);
-	if (is_of_another(owner, key, call->event.socket))
+	owner = bpf_map_lookup_elem(&tls_sockets, &task->event.socket);
+	if (is_of_another(owner, key, task->event.socket))
 		return;
-	tie(key, &call->event, call->tls.began, EVENT_LIKELY);
-	call->last = 0;
+	tie(key, &task->event, task->tls.began, EVENT_LIKELY);
+	task->last = 0;
 }
 
 SEC("uprobe")
@@ -179,7 +187,7 @@ int on_tls_enter(struct pt_regs *regs)
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs);
 	struct tls_call *tls;
 	struct tls_key key;
-	struct call *call;
+	struct task *task;
 
 	if (!is_wanted_process(id >> 32))
 		return 0;
@@ -194,17 +202,17 @@ int on_tls_enter(struct pt_regs *regs)
 		}
 		return 0;
 	}
-	call = begin_call();
-	if (!call) {
+	task = begin_task();
+	if (!task) {
 		count(COUNTER_TASK_STORAGE, 1);
 		return 0;
 	}
-	tls = &call->tls;
+	tls = &task->tls;
 	if (tls->function && PT_REGS_SP(regs) < tls->stack) {
 		/* The outer one counts: TLS within TLS, a read that does the handshake first, or one that is for another. */
 		if (tls->ssl != key.ssl || function == TLS_HANDSHAKE || is_reading(function) == is_reading(tls->function))
 			return 0;
-		tls = &call->inner_tls;
+		tls = &task->inner_tls;
 	}
 	tls->ssl = key.ssl;
 	tls->buffer = PT_REGS_PARM2(regs);
@@ -212,8 +220,8 @@ int on_tls_enter(struct pt_regs *regs)
 	tls->stack = PT_REGS_SP(regs);
 	tls->began = bpf_ktime_get_ns();
 	tls->function = function;
-	if (tls == &call->tls && is_reading(function))
-		tie_likely(call, &key);
+	if (tls == &task->tls && is_reading(function))
+		tie_likely(task, &key);
 	return 0;
 }
 
@@ -254,7 +262,7 @@ static __always_inline __u64 bytes_moved(const struct tls_call *tls, long return
 }
 
 /* Fills in which bytes of the stream an event is about, and counts them. */
-static __always_inline void place(struct tls_copy *copy, struct tls_stream *stream, __u32 function, __u64 bytes)
+static __always_inline void place_plaintext(struct tls_copy *copy, struct tls_stream *stream, __u32 function, __u64 bytes)
 {
 	copy->event = stream->event;
 	if (is_reading(function)) {
@@ -278,15 +286,15 @@ SEC("uretprobe")
 int on_tls_exit(struct pt_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid(), function = bpf_get_attach_cookie(regs), bytes;
-	struct call *call = find_call();
+	struct task *task = find_task();
 	struct tls_call tls, *returning;
 	struct tls_stream *stream;
 	struct tls_copy copy = {};
 	struct tls_key key;
 
-	if (!call)
+	if (!task)
 		return 0;
-	returning = returns(&call->inner_tls, function, PT_REGS_SP(regs)) ? &call->inner_tls : &call->tls;
+	returning = returns(&task->inner_tls, function, PT_REGS_SP(regs)) ? &task->inner_tls : &task->tls;
 	if (!returns(returning, function, PT_REGS_SP(regs)))
 		return 0;
 	tls = *returning;
@@ -300,11 +308,11 @@ int on_tls_exit(struct pt_regs *regs)
 		return 0;
 	stream = bpf_map_lookup_elem(&tls_streams, &key);
 	if (!stream) {
-		if (call->last != LAST_UNWANTED)
+		if (task->last != LAST_UNWANTED)
 			count(COUNTER_UNPLACED_BYTES, bytes);
 		return 0;
 	}
-	place(&copy, stream, function, bytes);
+	place_plaintext(&copy, stream, function, bytes);
 	/* Its bytes are in a file: what follows shows how many they were. */
 	if (function == TLS_SENDFILE)
 		return 0;

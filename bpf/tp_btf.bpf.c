@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The front end for kernels with type information (BTF): two programs see all system calls and pick theirs by number. A call
- * is kept in its task's own storage, and pointers of the kernel are followed without a helper call where that is possible.
+ * The front end for kernels with type information (BTF): one program sees all system calls end and picks its own by
+ * number; the arguments are still in the task's registers. Nothing is done when a call begins, and nothing kept between.
+ * Pointers of the kernel are followed without a helper call where that is possible.
  */
 #include "kernel.h"
 #include "event.h"
@@ -28,22 +29,22 @@ struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct call);
-} calls SEC(".maps");
+	__type(value, struct task);
+} tasks SEC(".maps");
 
 static __always_inline struct files_struct *own_files(void)
 {
 	return bpf_get_current_task_btf()->files;
 }
 
-static __always_inline struct call *begin_call(void)
+static __always_inline struct task *begin_task(void)
 {
-	return bpf_task_storage_get(&calls, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	return bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-static __always_inline struct call *find_call(void)
+static __always_inline struct task *find_task(void)
 {
-	return bpf_task_storage_get(&calls, bpf_get_current_task_btf(), 0, 0);
+	return bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
 }
 
 static __always_inline __u64 user_stack(void)
@@ -89,29 +90,6 @@ static __always_inline bool is_compat(void)
 #endif
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
-{
-	struct arguments arguments = {};
-	__u64 id;
-
-	if (!classify(nr, &arguments))
-		return 0;
-	id = bpf_get_current_pid_tgid();
-	if (!is_wanted_process(id >> 32))
-		return 0;
-	if (is_compat()) {
-		count(COUNTER_COMPAT_CALLS, 1);
-		return 0;
-	}
-	arguments.fd = PT_REGS_PARM1_SYSCALL(regs);
-	arguments.second = PT_REGS_PARM2_SYSCALL(regs);
-	arguments.third = PT_REGS_PARM3_SYSCALL(regs);
-	arguments.fourth = PT_REGS_PARM4_SYSCALL(regs);
-	arguments.fifth = PT_REGS_PARM5_SYSCALL(regs);
-	return on_entry(&arguments, id);
-}
-
 /* The number of the call that ends. */
 static __always_inline long ending_call(const struct pt_regs *regs)
 {
@@ -125,12 +103,25 @@ static __always_inline long ending_call(const struct pt_regs *regs)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 {
-	struct arguments unused = {};
+	struct arguments arguments = {};
+	__u64 id;
 
-	/* Most calls end here: they need not be looked up. */
-	if (!classify(ending_call(regs), &unused))
+	/* Most calls end here. */
+	if (ret <= 0 || !classify(ending_call(regs), &arguments))
 		return 0;
-	return on_return(ret);
+	id = bpf_get_current_pid_tgid();
+	if (!is_wanted_process(id >> 32))
+		return 0;
+	if (is_compat()) {
+		count(COUNTER_COMPAT_CALLS, 1);
+		return 0;
+	}
+	arguments.fd = PT_REGS_PARM1_SYSCALL(regs);
+	arguments.second = PT_REGS_PARM2_SYSCALL(regs);
+	arguments.third = PT_REGS_PARM3_SYSCALL(regs);
+	arguments.fourth = PT_REGS_PARM4_SYSCALL(regs);
+	arguments.fifth = PT_REGS_PARM5_SYSCALL(regs);
+	return on_return(&arguments, id, 0, ret);
 }
 
 SEC("tp_btf/inet_sock_set_state")

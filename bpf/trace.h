@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Socket bytes as programs read and write them. At a call's entry the descriptor is resolved to its socket and the
- * stream's position is noted; at its exit the bytes that the call did move are copied into the ring. Which bytes those
- * are, copy.h knows; what they mean, nobody here does. No descriptor table is kept, so connections that are older than
- * the trace, duplicated and inherited descriptors are no special cases.
+ * Socket bytes as programs read and write them. All is done when a system call ends: its arguments are still known then, so
+ * the descriptor is resolved to its socket, and the bytes that the call did move are copied into the ring. They are the last
+ * ones before the stream's position, which TCP keeps. Which bytes those are in memory, copy.h knows; what they mean, nobody
+ * here does. No descriptor table is kept, so connections that are older than the trace, duplicated and inherited descriptors
+ * are no special cases.
+ *
+ * Two callers on one socket at once are not seen here, but by user space: what the later one of them claims begins before
+ * the end of what was claimed by then.
  *
  * This is the core of both front ends, tp_btf.bpf.c and tracepoint.bpf.c, which are compiled by themselves. Besides the
- * hooks, each says how a kernel pointer is followed (GET), where a task's descriptors are (own_files) and where its call is
- * kept between entry and exit (begin_call, find_call).
+ * hooks, each says how a kernel pointer is followed (GET), where a task's descriptors are (own_files) and where what is known
+ * of a task is kept (begin_task, find_task).
  */
 #ifndef PROTAP_TRACE_H
 #define PROTAP_TRACE_H
@@ -27,23 +31,12 @@ struct tls_call {
 	__u32 unused;
 };
 
-/* A call between its entry and its exit. */
-struct call {
-	__u64 buffer;
-	/* Bytes at `buffer`, if they are plain. */
-	__u64 size;
-	/* iovecs or messages at `buffer`; 0 for plain bytes. */
-	__u64 vecs;
-	/* The address of a datagram's peer, if the call has one. */
-	__u64 name;
-	/* Bytes of all messages that the call moved. */
-	__u64 moved;
-	__u32 is_messages;
-	__u32 is_muted;
-	/* It has not ended. */
-	__u32 is_open;
+/* What a task did last, as far as TLS needs to know. */
+struct task {
 	/* Kind of the last call, if it moved TLS records that the thread itself handed to the kernel or took from it. */
 	__u32 last;
+	__u32 unused;
+	/* What that call was about. */
 	struct event event;
 	struct tls_call tls;
 	/* One that a callback of the library made within it, on the same SSL and in the other direction. */
@@ -53,8 +46,29 @@ struct call {
 #include "calls.h"
 #include "copy.h"
 
+/* Where a call's bytes are in user memory. */
+struct call {
+	__u64 buffer;
+	/* Bytes at `buffer`, if they are plain. */
+	__u64 size;
+	/* iovecs at `buffer`; 0 for plain bytes and for messages. */
+	__u64 vecs;
+	/* The address of a datagram's peer, if the call has one. */
+	__u64 name;
+	__u64 is_messages;
+};
+
+/*
+ * A call that is being told. Not on the stack, which has not that much room; and what was summed up there, the verifier would
+ * follow message by message.
+ */
 struct work {
+	struct call call;
+	struct user_msghdr header;
+	/* Bytes of all its messages. */
+	__u64 moved;
 	struct walk walk;
+	/* Its event is that of the call. */
 	struct chunk chunk;
 };
 
@@ -62,10 +76,10 @@ struct work {
 
 /* Of the task that makes the call. */
 static struct files_struct *own_files(void);
-/* Room for a call of this task; null if there is none. */
-static struct call *begin_call(void);
-/* What this task's last call left there, if it ever made one. */
-static struct call *find_call(void);
+/* Room for what is known of this task; null if there is none. */
+static struct task *begin_task(void);
+/* What is known of it, if anything is. */
+static struct task *find_task(void);
 /* The task's stack pointer in user space; 0 if that is not known. */
 static __u64 user_stack(void);
 /* Its name. */
@@ -116,74 +130,6 @@ static void put_chunk(struct chunk *chunk, __u32 payload)
 
 #include "tls.h"
 
-/* A call begins. */
-static __always_inline int on_entry(struct arguments *arguments, __u64 id)
-{
-	__u64 flags = 0;
-	struct event *event;
-	struct call *call;
-	struct sock *sk;
-	struct ends ends;
-	bool muted;
-
-	if (arguments->flags_at)
-		flags = arguments->flags_at == 3 ? arguments->third : arguments->fourth;
-	sk = socket_of(arguments->fd);
-	if (!sk)
-		return 0;
-	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))
-		return 0;
-	if (!find_ends(sk, &ends)) {
-		if (settings.has_tls)
-			forget_last();
-		return 0;
-	}
-	muted = is_muted((__u64)sk);
-	if (muted && !settings.has_tls) {
-		count(COUNTER_MUTED_CALLS, 1);
-		return 0;
-	}
-	call = begin_call();
-	if (!call) {
-		count(COUNTER_TASK_STORAGE, 1);
-		return 0;
-	}
-	event = &call->event;
-	describe(sk, &ends, event);
-	event->kind = arguments->kind;
-	event->tgid = id >> 32;
-	event->tid = id;
-	if (arguments->kind == EVENT_RECEIVED)
-		event->seq = event->ack;
-	else
-		event->at = bpf_ktime_get_ns();
-	call->is_open = 1;
-	call->is_muted = muted;
-	call->buffer = arguments->second;
-	call->size = arguments->third;
-	call->name = arguments->has_name ? arguments->fifth : 0;
-	call->vecs = 0;
-	call->is_messages = arguments->is_messages;
-	if (arguments->is_vector)
-		call->vecs = arguments->third;
-	if (arguments->is_header) {
-		struct user_msghdr header;
-
-		if (bpf_probe_read_user(&header, sizeof(header), (void *)call->buffer)) {
-			/* Read again at exit, when the call has faulted it in. */
-			call->is_messages = 2;
-		} else {
-			call->buffer = header.iov;
-			call->vecs = header.iovlen;
-			call->name = header.name;
-		}
-	}
-	/* Discarded by the kernel: the bytes are read, but go nowhere. */
-	if ((flags & MSG_TRUNC) && !(event->flags & EVENT_DATAGRAM))
-		call->buffer = 0;
-	return 0;
-}
-
 static int copy_next(__u32 index, void *context)
 {
 	__u32 zero = 0;
@@ -194,36 +140,28 @@ static int copy_next(__u32 index, void *context)
 	return copy_step(&work->walk, &work->chunk);
 }
 
-/* Sums what recvmmsg and sendmmsg moved; they return a number of messages. */
-struct sum {
-	/* The sum is there: if it lay here, the verifier would follow it message by message. */
-	struct call *call;
-};
-
 static int sum_next(__u32 index, void *context)
 {
-	struct call *call = ((struct sum *)context)->call;
+	__u32 zero = 0;
+	struct work *work = bpf_map_lookup_elem(&works, &zero);
 	struct mmsghdr msg;
 
-	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)(call->buffer + index * sizeof(msg))))
+	if (!work)
 		return 1;
-	call->moved += msg.len;
+	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)(work->call.buffer + index * sizeof(msg)))) {
+		work->moved = 0;
+		return 1;
+	}
+	work->moved += msg.len;
 	return 0;
 }
 
-/*
- * Whether the position noted at entry is that of these bytes; if another caller came between, it cannot be known. What was
- * received may answer all that was sent by now.
- */
-static __always_inline bool is_certain(struct event *event, __u64 bytes)
+/* What recvmmsg and sendmmsg moved, who return a number of messages; 0 if that cannot be known. */
+static __always_inline __u64 sum_of_messages(struct work *work, __u64 messages)
 {
-	struct tcp_sock *tcp = (struct tcp_sock *)event->socket;
-	__u32 sent = GET(struct tcp_sock, tcp, write_seq);
-
-	if (event->kind == EVENT_SENT)
-		return has_moved(EVENT_SENT, event->seq, sent, bytes);
-	event->ack = sent;
-	return has_moved(EVENT_RECEIVED, event->seq, GET(struct tcp_sock, tcp, copied_seq), bytes);
+	work->moved = 0;
+	bpf_loop(messages > 1024 ? 1024 : messages, sum_next, 0, 0);
+	return work->moved;
 }
 
 /* The number of the first of these datagrams; counts them. */
@@ -243,7 +181,7 @@ static __always_inline __u32 number_datagrams(const struct event *event, __u32 m
 static __always_inline void begin_datagrams(struct walk *walk, struct call *call, struct event *event, __u64 ret)
 {
 	walk->is_datagrams = 1;
-	walk->has_datagram = call->is_messages != 1;
+	walk->has_datagram = !call->is_messages;
 	walk->budget = EVENT_CHUNK;
 	walk->number = number_datagrams(event, walk->has_datagram ? 1 : ret);
 	if (walk->has_datagram)
@@ -257,34 +195,27 @@ static __always_inline void begin_walk(struct walk *walk, struct call *call, __u
 {
 	__builtin_memset(walk, 0, sizeof(*walk));
 	walk->budget = settings.call_cap;
-	if (call->is_messages == 1) {
+	if (call->is_messages) {
 		walk->msgs = call->buffer;
 		walk->msg_count = ret;
-	} else if (call->is_messages == 2) {
-		struct user_msghdr header = {};
-
-		bpf_probe_read_user(&header, sizeof(header), (void *)call->buffer);
-		walk->left = bytes;
-		walk->vec = header.iov;
-		walk->vecs = header.iovlen;
-		call->name = header.name;
-	} else if (call->vecs) {
-		walk->left = bytes;
+		return;
+	}
+	walk->left = bytes;
+	if (call->vecs) {
 		walk->vec = call->buffer;
 		walk->vecs = call->vecs;
 	} else {
-		walk->left = bytes;
 		walk->base = call->buffer;
 		walk->piece = bytes;
 	}
 }
 
 /* Most calls: one buffer of a stream, that one event has room for. False if it is another one. */
-static __always_inline bool put_whole(struct call *call, __u64 bytes)
+static __always_inline bool put_whole(const struct call *call, const struct event *event, __u64 bytes)
 {
 	__u64 from = call->buffer;
 
-	if (call->is_messages || call->vecs > 1 || (call->event.flags & EVENT_DATAGRAM))
+	if (call->is_messages || call->vecs > 1 || (event->flags & EVENT_DATAGRAM))
 		return 0;
 	if (bytes > EVENT_CHUNK || bytes > settings.call_cap)
 		return 0;
@@ -295,22 +226,16 @@ static __always_inline bool put_whole(struct call *call, __u64 bytes)
 			return 0;
 		from = vec.base;
 	}
-	put(&call->event, call->event.seq, from, bytes, 0);
+	put(event, event->seq, from, bytes, 0);
 	return 1;
 }
 
 /* The others, piece by piece. */
-static __always_inline void put_pieces(struct call *call, __u64 bytes, __u64 ret)
+static __always_inline void put_pieces(struct work *work, __u64 bytes, __u64 ret)
 {
-	__u32 zero = 0;
-	struct work *work = bpf_map_lookup_elem(&works, &zero);
-
-	if (!work)
-		return;
-	work->chunk.event = call->event;
-	begin_walk(&work->walk, call, bytes, ret);
-	if (call->event.flags & EVENT_DATAGRAM)
-		begin_datagrams(&work->walk, call, &work->chunk.event, ret);
+	begin_walk(&work->walk, &work->call, bytes, ret);
+	if (work->chunk.event.flags & EVENT_DATAGRAM)
+		begin_datagrams(&work->walk, &work->call, &work->chunk.event, ret);
 	/* One buffer that fits in one chunk takes two steps; only what does not needs the loop. */
 	if (!copy_step(&work->walk, &work->chunk) && !copy_step(&work->walk, &work->chunk))
 		bpf_loop(1 << 17, copy_next, 0, 0);
@@ -320,41 +245,84 @@ static __always_inline void put_pieces(struct call *call, __u64 bytes, __u64 ret
 		count(COUNTER_FAULT_BYTES, work->walk.faulted);
 }
 
-/* A call ends. */
-static __always_inline int on_return(long ret)
+/* False if it is not known where its bytes are. */
+static __always_inline bool find_bytes(const struct arguments *arguments, struct work *work)
 {
-	struct call *call = find_call();
-	struct event *event;
-	__u64 bytes = ret;
+	struct call *call = &work->call;
 
-	if (!call || !call->is_open)
+	call->buffer = arguments->second;
+	call->size = arguments->third;
+	call->vecs = arguments->is_vector ? arguments->third : 0;
+	call->name = arguments->has_name ? arguments->fifth : 0;
+	call->is_messages = arguments->is_messages;
+	if (arguments->is_header) {
+		if (bpf_probe_read_user(&work->header, sizeof(work->header), (void *)call->buffer))
+			return 0;
+		call->buffer = work->header.iov;
+		call->vecs = work->header.iovlen;
+		call->name = work->header.name;
+	}
+	/* Discarded by the kernel: the bytes are read, but go nowhere. */
+	if ((flags_of(arguments) & MSG_TRUNC) && !(work->chunk.event.flags & EVENT_DATAGRAM))
+		call->buffer = 0;
+	return 1;
+}
+
+/* A call has ended. `began` is when it began, if that is known. */
+static __always_inline int on_return(const struct arguments *arguments, __u64 id, __u64 began, long ret)
+{
+	struct sock *sk = socket_of(arguments->fd);
+	__u64 bytes = ret;
+	struct event *event;
+	struct work *work;
+	struct ends ends;
+	__u32 zero = 0;
+	bool muted;
+
+	if (!sk || (flags_of(arguments) & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
 		return 0;
-	call->is_open = 0;
-	event = &call->event;
-	if (settings.has_tls && is_ciphertext(call, event, ret))
+	if (!find_ends(sk, &ends)) {
+		if (settings.has_tls)
+			forget_last();
 		return 0;
-	if (ret <= 0)
-		return 0;
-	if (call->is_muted) {
+	}
+	muted = is_muted((__u64)sk);
+	if (muted && !settings.has_tls) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
 	}
-	if (call->is_messages == 1) {
-		struct sum sum = { call };
-
-		call->moved = 0;
-		bpf_loop(ret > 1024 ? 1024 : ret, sum_next, &sum, 0);
-		bytes = call->moved;
+	work = bpf_map_lookup_elem(&works, &zero);
+	if (!work)
+		return 0;
+	event = &work->chunk.event;
+	describe(sk, &ends, event);
+	event->kind = arguments->kind;
+	event->tgid = id >> 32;
+	event->tid = id;
+	if (!find_bytes(arguments, work)) {
+		count(COUNTER_FAULT_BYTES, bytes);
+		return 0;
 	}
-	if (!(event->flags & EVENT_DATAGRAM) && !is_certain(event, bytes)) {
+	if (arguments->is_messages)
+		bytes = sum_of_messages(work, ret);
+	if (!bytes)
+		return 0;
+	if (!ends.is_datagram)
+		place(sk, event, bytes);
+	if (settings.has_tls && is_ciphertext(&work->call, event, bytes))
+		return 0;
+	if (muted) {
+		count(COUNTER_MUTED_CALLS, 1);
+		return 0;
+	}
+	if (!ends.is_datagram && has_upper_layer(sk)) {
 		count(COUNTER_CONCURRENT_BYTES, bytes);
 		return 0;
 	}
-	if (event->kind == EVENT_RECEIVED)
-		event->at = bpf_ktime_get_ns();
+	event->at = time_of(sk, event, began);
 	own_comm(event);
-	if (!put_whole(call, bytes))
-		put_pieces(call, bytes, ret);
+	if (!put_whole(&work->call, event, bytes))
+		put_pieces(work, bytes, ret);
 	return 0;
 }
 
@@ -366,7 +334,7 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	__u64 socket = (__u64)sk;
 	struct event event;
 	struct ends ends;
-	bool has_fin;
+	bool is_over;
 
 	if (new == TCP_CLOSE || new == TCP_ESTABLISHED) {
 		bpf_map_delete_elem(&muted, &socket);
@@ -379,13 +347,15 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 		return 0;
 	__builtin_memset(&event, 0, sizeof(event));
 	describe(sk, &ends, &event);
-	has_fin = GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE);
-	kind = kind_of_end(kind, new, has_fin, GET(struct sock, sk, sk_err));
+	is_over = has_fin(sk);
+	kind = kind_of_end(kind, new, is_over, GET(struct sock, sk, sk_err));
 	event.kind = kind;
 	event.at = bpf_ktime_get_ns();
+	event.seq = GET(struct tcp_sock, tcp, write_seq);
+	event.ack = GET(struct tcp_sock, tcp, copied_seq);
 	if (kind == EVENT_FIN_RECEIVED) {
 		event.ack = event.seq;
-		event.seq = GET(struct tcp_sock, tcp, rcv_nxt) - has_fin;
+		event.seq = GET(struct tcp_sock, tcp, rcv_nxt) - is_over;
 	}
 	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);

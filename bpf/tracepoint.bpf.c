@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * The front end for kernels without type information (BTF), or that refuse tp_btf: one program at the entry tracepoints of
- * the system calls that count and one at their exits; others are not slowed down by it. Nothing here or in the core asks the
+ * the system calls that count keeps their arguments, and one at their exits has them then; others are not slowed down by it. Nothing here or in the core asks the
  * running kernel for its types; where fields lie in it, user space must know from elsewhere. 32-bit calls are not seen.
  */
 #include "kernel.h"
@@ -20,13 +20,23 @@
 
 #include "trace.h"
 
-/* Calls by the task that makes them. A task's room is used again for its next call, and given back when it ends. */
+/* A task, and its call between entry and exit. */
+struct thread {
+	/* What the call was handed. */
+	struct arguments arguments;
+	__u64 began;
+	__u32 is_open;
+	__u32 unused;
+	struct task task;
+};
+
+/* A task's room is used again for its next call, and given back when it ends. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, __u64);
-	__type(value, struct call);
-} calls SEC(".maps");
+	__type(value, struct thread);
+} threads SEC(".maps");
 
 /* What the tracepoints of syscalls/ hand over, as their `format` files tell. */
 struct entry {
@@ -48,24 +58,39 @@ static __always_inline struct files_struct *own_files(void)
 	return GET(struct task_struct, (struct task_struct *)bpf_get_current_task(), files);
 }
 
-static __always_inline struct call *find_call(void)
+static __always_inline struct thread *find_thread(void)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
-	return bpf_map_lookup_elem(&calls, &id);
+	return bpf_map_lookup_elem(&threads, &id);
 }
 
-static __always_inline struct call *begin_call(void)
+/* Not inlined: of what lies on the stack, all programs together have 512 bytes. */
+static __noinline struct thread *begin_thread(void)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	struct call *call = bpf_map_lookup_elem(&calls, &id);
-	struct call none;
+	struct thread *thread = bpf_map_lookup_elem(&threads, &id);
+	struct thread none;
 
-	if (call)
-		return call;
+	if (thread)
+		return thread;
 	__builtin_memset(&none, 0, sizeof(none));
-	bpf_map_update_elem(&calls, &id, &none, 0);
-	return bpf_map_lookup_elem(&calls, &id);
+	bpf_map_update_elem(&threads, &id, &none, 0);
+	return bpf_map_lookup_elem(&threads, &id);
+}
+
+static __always_inline struct task *find_task(void)
+{
+	struct thread *thread = find_thread();
+
+	return thread ? &thread->task : 0;
+}
+
+static __always_inline struct task *begin_task(void)
+{
+	struct thread *thread = begin_thread();
+
+	return thread ? &thread->task : 0;
 }
 
 static __always_inline void own_comm(struct event *event)
@@ -91,12 +116,9 @@ SEC("tracepoint")
 int on_enter(struct entry *entry)
 {
 	struct arguments arguments = {};
-	__u64 id;
+	struct thread *thread;
 
-	if (!classify(entry->nr, &arguments))
-		return 0;
-	id = bpf_get_current_pid_tgid();
-	if (!is_wanted_process(id >> 32))
+	if (!classify(entry->nr, &arguments) || !is_wanted_process(bpf_get_current_pid_tgid() >> 32))
 		return 0;
 	arguments.fd = entry->arguments[0];
 	arguments.second = entry->arguments[1];
@@ -106,13 +128,28 @@ int on_enter(struct entry *entry)
 		bpf_probe_read_kernel(&arguments.fourth, sizeof(arguments.fourth), &entry->arguments[3]);
 	if (arguments.has_name)
 		bpf_probe_read_kernel(&arguments.fifth, sizeof(arguments.fifth), &entry->arguments[4]);
-	return on_entry(&arguments, id);
+	thread = begin_thread();
+	if (!thread) {
+		count(COUNTER_TASK_STORAGE, 1);
+		return 0;
+	}
+	thread->arguments = arguments;
+	thread->began = arguments.kind == EVENT_SENT ? bpf_ktime_get_ns() : 0;
+	thread->is_open = 1;
+	return 0;
 }
 
 SEC("tracepoint")
 int on_exit(struct exit *exit)
 {
-	return on_return(exit->ret);
+	struct thread *thread = find_thread();
+
+	if (!thread || !thread->is_open)
+		return 0;
+	thread->is_open = 0;
+	if (exit->ret <= 0)
+		return 0;
+	return on_return(&thread->arguments, bpf_get_current_pid_tgid(), thread->began, exit->ret);
 }
 
 SEC("raw_tracepoint/inet_sock_set_state")
@@ -126,6 +163,6 @@ int on_task_end(void *context)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
-	bpf_map_delete_elem(&calls, &id);
+	bpf_map_delete_elem(&threads, &id);
 	return 0;
 }

@@ -58,18 +58,25 @@ static void test_calls(void)
 		check(is.is_messages == calls[i].is_messages && is.is_vector == calls[i].is_vector &&
 			      is.is_header == calls[i].is_header, "its buffer's form", calls[i].nr);
 		check(is.flags_at == calls[i].flags_at, "where its flags are", calls[i].nr);
+		is.third = 3;
+		is.fourth = 4;
+		check(flags_of(&is) == calls[i].flags_at, "its flags", calls[i].nr);
 	}
 }
 
 static void test_positions(void)
 {
-	check(has_moved(EVENT_SENT, 10, 110, 100), "all of it was sent", 100);
-	check(!has_moved(EVENT_SENT, 10, 111, 100), "another one sent too", 101);
-	check(!has_moved(EVENT_SENT, 10, 60, 100), "less than was asked", 50);
-	check(has_moved(EVENT_RECEIVED, 10, 111, 100), "with the FIN", 101);
-	check(!has_moved(EVENT_RECEIVED, 10, 112, 100), "another one read too", 102);
-	check(has_moved(EVENT_SENT, 0xfffffff0, 0x54, 100), "numbers wrap", 100);
-	check(has_moved(EVENT_SENT, 7, 7, 1ull << 32), "and so do lengths", 0);
+	check(end_of_sent(110, TCP_ESTABLISHED) == 110 && end_of_sent(110, TCP_CLOSE_WAIT) == 110, "all of it are bytes", 110);
+	check(end_of_sent(110, TCP_CLOSE) == 110, "a reset is no byte", 110);
+	for (int state = TCP_FIN_WAIT1; state <= TCP_CLOSING; state++)
+		if (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_LAST_ACK || state == TCP_CLOSING)
+			check(end_of_sent(0, state) == 0xffffffff, "a FIN was sent behind them", state);
+	check(end_of_received(110, 110, 0) == 110, "all of it was read", 110);
+	check(end_of_received(110, 200, 0) == 110, "more is there", 110);
+	check(end_of_received(110, 111, 1) == 110, "the FIN came, and is not read yet", 110);
+	check(end_of_received(111, 111, 1) == 110, "it is", 111);
+	check(has_left(11, 10) && !has_left(10, 10) && !has_left(9, 10), "the first byte left", 10);
+	check(has_left(5, 0xfffffff0) && !has_left(0xfffffff0, 5), "numbers wrap", 5);
 }
 
 static void test_states(void)

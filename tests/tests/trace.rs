@@ -87,6 +87,32 @@ fn trace_sees_a_thousand_short_connections() {
 }
 
 #[test]
+fn threads_that_send_at_once_on_one_socket_are_told_by_the_server() {
+    for outcome in run("threads", &[]) {
+        let answered = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();
+        assert_eq!(answered, 2000, "{}: {}", outcome.front_end, outcome.stats["losses"]);
+        // On a busy machine, tcpdump may miss some.
+        if outcome.captured.len() == 2000 {
+            assert!(told(&outcome.traced) == told(&outcome.captured), "{}: not the same", outcome.front_end);
+        }
+        assert_eq!(lost(&outcome, "conflicting_bytes"), 0, "bytes were told in a wrong place");
+        println!("{}: {} bytes of callers at once", outcome.front_end, lost(&outcome, "concurrent_bytes"));
+    }
+}
+
+#[test]
+fn threads_that_send_at_once_on_one_socket_leave_gaps_where_nobody_else_can_tell() {
+    for outcome in run("threads", &["--comm", "python3"]) {
+        assert_eq!(lost(&outcome, "gap_bytes"), lost(&outcome, "concurrent_bytes"), "{}", outcome.stats["losses"]);
+        let asked = |records: &[serde_json::Value]| {
+            records.iter().filter_map(|record| record["request"]["bytes"].as_u64()).sum::<u64>()
+        };
+        let (seen, whole) = (asked(&outcome.traced), asked(&outcome.captured));
+        println!("{}: {seen} of {whole} bytes, {}", outcome.front_end, outcome.stats["losses"]);
+    }
+}
+
+#[test]
 fn bytes_sent_from_a_file_are_a_gap_where_only_the_sender_is_traced() {
     for outcome in run("sendfile", &["--comm", "python3"]) {
         assert_eq!(lost(&outcome, "gap_bytes"), 3 * 32, "three commands of 32 bytes");

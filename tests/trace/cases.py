@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 
 
@@ -148,6 +149,20 @@ def recvmmsg(sock, port):
         halves = [ctypes.create_string_buffer(size) for size in (3, 4)]
         assert libc.recvmmsg(sock.fileno(), messages(halves), 2, 0, None) == 2
         assert b"".join(half.raw for half in halves) == b"+PONG\r\n"
+
+
+def threads(sock, port):
+    """Several threads send at once, each call a command of another length."""
+    def ask(name):
+        for i in range(500):
+            word = command("ECHO", name * (1 + (i * 7) % 90))
+            assert sock.send(word) == len(word)
+    names = "abcd"
+    asking = [threading.Thread(target=ask, args=name) for name in names]
+    [thread.start() for thread in asking]
+    lengths = [1 + (i * 7) % 90 for i in range(500)]
+    receive(sock, len(names) * sum(len(b"$%d\r\n%s\r\n" % (length, b"x" * length)) for length in lengths))
+    [thread.join() for thread in asking]
 
 
 def killed(sock, port):

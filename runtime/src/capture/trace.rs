@@ -38,7 +38,7 @@ use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent
 use crate::packet::{Endpoint, Segment, Timestamp};
 
 /// How long the ring is left alone while it is empty.
-const NAP: Duration = Duration::from_millis(2);
+const NAP: Duration = Duration::from_millis(4);
 /// How long an event that is out of order waits for those that happened before it, in nanoseconds.
 const HOLD: u64 = 10_000_000;
 /// How often what waits is looked at.
@@ -264,9 +264,7 @@ impl CaptureSource for TraceSource {
 
     fn stats(&mut self) -> CaptureStats {
         self.stats.sockets = self.kernel.losses();
-        let (ciphertext, datagrams) = self.arrivals.borrow().connections.counts();
-        self.stats.sockets.ciphertext_bytes += ciphertext;
-        self.stats.sockets.datagrams = datagrams;
+        self.arrivals.borrow().connections.count(&mut self.stats.sockets);
         self.stats
     }
 

@@ -4,14 +4,15 @@
 //! **Which end counts.** Where both are traced, the client's tells, so that times are the client's; the server's bytes are there
 //! when the client's were lost. See [`turn`].
 //!
-//! **What is missing for good.** Calls on one socket follow one another (where they do not, the kernel side gives the bytes
-//! up), so a call that begins behind the end of the last one tells of bytes that were not seen: sent from a file, moved
+//! **What is missing for good.** Calls on one socket follow one another (where they do not, the bytes are given up, see
+//! [`claims`]), so a call that begins behind the end of the last one tells of bytes that were not seen: sent from a file, moved
 //! by io_uring, or lost with a full ring. Where the other end is not traced, nobody can fill that hole, and a segment
 //! without bytes says so at once. No ACK numbers are given: the order of events is the order of things.
 //!
 //! A connection's beginning is told when its first bytes are: those of other programs, which the kernel side cannot tell
 //! apart, leave nothing but an entry here.
 
+mod claims;
 mod plaintext;
 mod sealed;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
+use self::claims::Claims;
 use self::plaintext::Plaintext;
 use self::sealed::{Seal, Sealed};
 use self::turn::Progress;
@@ -30,6 +32,7 @@ pub(super) use self::turn::Turn;
 use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
 use super::process_names::ProcessNames;
+use crate::capture::SocketLoss;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
 use crate::record::{Process, ProcessPair};
 
@@ -61,10 +64,20 @@ struct End {
     /// Up to where it sent and received, as far as that was seen.
     sent: Option<u32>,
     received: Option<u32>,
+    /// What its calls claimed as they came.
+    claims_sent: Claims,
+    claims_received: Claims,
     /// Its calls are seen.
     is_traced: bool,
-    /// Whose it is.
+    /// Whose it is, and as the kernel names it.
     process: Option<Arc<Process>>,
+    name: (u32, [u8; 16], u8),
+}
+
+impl End {
+    fn claims(&mut self, kind: Kind) -> &mut Claims {
+        if kind == Kind::Sent { &mut self.claims_sent } else { &mut self.claims_received }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -169,6 +182,8 @@ pub(super) struct Connections {
     datagrams: Datagrams,
     processes: ProcessNames,
     ciphertext_bytes: u64,
+    /// Of callers on one socket at once.
+    concurrent_bytes: u64,
     /// TLS libraries are traced.
     has_tls: bool,
 }
@@ -177,7 +192,7 @@ impl Default for Connections {
     fn default() -> Self {
         let table = LruCache::new(CONNECTIONS);
         let (datagrams, processes) = (Datagrams::default(), ProcessNames::default());
-        Self { table, datagrams, processes, ciphertext_bytes: 0, has_tls: false }
+        Self { table, datagrams, processes, ciphertext_bytes: 0, concurrent_bytes: 0, has_tls: false }
     }
 }
 
@@ -226,14 +241,19 @@ impl Connections {
             let Some(connection) = self.table.get_mut(&key) else { return Turn::At(event.at) };
             connection
         };
-        if has_tls {
-            return Turn::At(event.at.saturating_add(connection.delay(event)));
+        let (len, is_low) = (u32::try_from(payload.len()).unwrap_or(u32::MAX), event.local == key.0);
+        if !connection.claim(event, len, is_low) {
+            self.concurrent_bytes += u64::from(len) + u64::from(event.missing);
+            return Turn::Never;
         }
-        let turn = connection.turn(event, u32::try_from(payload.len()).unwrap_or(u32::MAX), event.local == key.0);
+        let turn = match has_tls {
+            true => Turn::At(event.at.saturating_add(connection.delay(event))),
+            false => connection.turn(event, len, is_low),
+        };
         if turn == Turn::Now {
             connection.segments(event, payload.len(), at, into);
         }
-        turn
+        connection.in_order(event, turn, is_low)
     }
 
     /// The turn of an event that waited.
@@ -244,6 +264,10 @@ impl Connections {
                 Turn::SpareAt(_) if !connection.needs(event, len, is_low(event)) => return,
                 Turn::SpareAt(_) => {}
                 _ => connection.progress.leave(),
+            }
+            if connection.is_void(event, is_low(event)) {
+                self.concurrent_bytes += u64::from(len) + u64::from(event.missing);
+                return;
             }
         }
         self.segments(event, payload, at, into);
@@ -261,8 +285,9 @@ impl Connections {
         }
         let end = connection.end_mut(is_low);
         (end.socket, end.is_traced) = (Some(event.socket), true);
-        if !end.process.as_ref().is_some_and(|process| event.is_of(process)) {
-            end.process = Some(self.processes.of(event));
+        let name = (event.tgid, event.comm, event.flags);
+        if end.process.is_none() || end.name != name {
+            (end.process, end.name) = (Some(self.processes.of(event)), name);
         }
         connection
     }
@@ -320,9 +345,11 @@ impl Connections {
         connection.map(|connection| [connection.low.socket, connection.high.socket]).into_iter().flatten().flatten()
     }
 
-    /// Bytes of ciphertext that came here, and datagrams that did not.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.ciphertext_bytes, self.datagrams.lost())
+    /// Adds what was lost or not told here.
+    pub(super) fn count(&self, losses: &mut SocketLoss) {
+        losses.ciphertext_bytes += self.ciphertext_bytes;
+        losses.concurrent_bytes += self.concurrent_bytes;
+        losses.datagrams = self.datagrams.lost();
     }
 
     /// Both ends tell of the opening; a different one is that of another connection with the same ports.
@@ -339,6 +366,9 @@ impl Connections {
         let Opening { client, client_seq, server_seq, .. } = opening;
         let (low, high) = if client == key.0 { (client_seq, server_seq) } else { (server_seq, client_seq) };
         connection.progress.begin(low, high);
+        for (end, own, other) in [(&mut connection.low, low, high), (&mut connection.high, high, low)] {
+            (end.claims_sent, end.claims_received) = (Claims::at(own), Claims::at(other));
+        }
     }
 }
 

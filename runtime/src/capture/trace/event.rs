@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::packet::Endpoint;
-use crate::record::{Process, Via};
+use crate::record::Via;
 
 /// What `bpf/event.h` says.
 #[allow(dead_code)]
@@ -64,26 +64,28 @@ impl Event {
     /// The event and its payload.
     pub(super) fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         use layout as l;
-        let [family] = field(bytes, l::EVENT_FIELD_FAMILY)?;
-        let [flags] = field(bytes, l::EVENT_FIELD_FLAGS)?;
+        // Its length is known to the compiler, which so checks it once.
+        let head: &[u8; l::EVENT_SIZE] = bytes.first_chunk()?;
+        let [family] = field(head, l::EVENT_FIELD_FAMILY)?;
+        let [flags] = field(head, l::EVENT_FIELD_FLAGS)?;
         let end = |address, port| {
-            let ip = address_of(family, field(bytes, address)?)?;
-            Some(Endpoint { ip, port: u16::from_ne_bytes(field(bytes, port)?) })
+            let ip = address_of(family, field(head, address)?)?;
+            Some(Endpoint { ip, port: u16::from_ne_bytes(field(head, port)?) })
         };
         let event = Self {
-            at: u64::from_ne_bytes(field(bytes, l::EVENT_FIELD_AT)?),
-            socket: u64::from_ne_bytes(field(bytes, l::EVENT_FIELD_SOCKET)?),
-            tgid: u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_TGID)?),
-            comm: field(bytes, l::EVENT_FIELD_COMM)?,
-            seq: u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_SEQ)?),
-            ack: u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_ACK)?),
-            missing: u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_MISSING)?),
-            kind: kind_of(u16::from_ne_bytes(field(bytes, l::EVENT_FIELD_KIND)?))?,
+            at: u64::from_ne_bytes(field(head, l::EVENT_FIELD_AT)?),
+            socket: u64::from_ne_bytes(field(head, l::EVENT_FIELD_SOCKET)?),
+            tgid: u32::from_ne_bytes(field(head, l::EVENT_FIELD_TGID)?),
+            comm: field(head, l::EVENT_FIELD_COMM)?,
+            seq: u32::from_ne_bytes(field(head, l::EVENT_FIELD_SEQ)?),
+            ack: u32::from_ne_bytes(field(head, l::EVENT_FIELD_ACK)?),
+            missing: u32::from_ne_bytes(field(head, l::EVENT_FIELD_MISSING)?),
+            kind: kind_of(u16::from_ne_bytes(field(head, l::EVENT_FIELD_KIND)?))?,
             flags,
             local: end(l::EVENT_FIELD_LOCAL, l::EVENT_FIELD_LOCAL_PORT)?,
             remote: end(l::EVENT_FIELD_REMOTE, l::EVENT_FIELD_REMOTE_PORT)?,
         };
-        let len = u32::from_ne_bytes(field(bytes, l::EVENT_FIELD_LEN)?) as usize;
+        let len = u32::from_ne_bytes(field(head, l::EVENT_FIELD_LEN)?) as usize;
         Some((event, bytes.get(l::EVENT_SIZE..)?.get(..len)?))
     }
 
@@ -104,12 +106,8 @@ impl Event {
 
     /// Name of the process.
     pub(super) fn comm(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.comm_bytes())
-    }
-
-    fn comm_bytes(&self) -> &[u8] {
         let end = self.comm.iter().position(|byte| *byte == 0).unwrap_or(self.comm.len());
-        self.comm.get(..end).unwrap_or_default()
+        String::from_utf8_lossy(self.comm.get(..end).unwrap_or_default())
     }
 
     /// Where its bytes were seen.
@@ -119,11 +117,6 @@ impl Event {
             (true, false) => Via::Tls,
             (true, true) => Via::LikelyTls,
         }
-    }
-
-    /// It is of that process; if its name is no UTF-8, that is not seen here.
-    pub(super) fn is_of(&self, process: &Process) -> bool {
-        process.pid == self.tgid && process.via == self.via() && process.comm.as_bytes() == self.comm_bytes()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events whose turn has yet to come in, in the order of their turns out. An event enters the ring when its system call
-//! returns; that of a sender may come behind that of the receiver, which was woken first. Sorted by when a call to send
-//! began and a call to receive ended, bytes are sent before they are received, and requests come before responses. What
+//! returns; that of a sender may come behind that of the receiver, which was woken first. Sorted by when what was
+//! sent left and a call to receive ended, bytes are sent before they are received, and requests come before responses. What
 //! is sorted is small; events and payloads stay in slots that are used again.
 
 use std::cmp::Reverse;

@@ -141,16 +141,25 @@ fn bytes_that_were_not_copied_count_for_the_segment() {
 }
 
 #[test]
-fn numbers_that_wrap_and_calls_that_are_told_late_leave_no_gap() {
+fn numbers_that_wrap_leave_no_gap() {
     let begin = u32::MAX - 4;
-    let made = told(&[
-        (at_client(Kind::Sent, begin), 10),
-        (at_client(Kind::Sent, begin.wrapping_add(20)), 10),
-        (at_client(Kind::Sent, begin.wrapping_add(10)), 10),
-        (at_client(Kind::Sent, begin.wrapping_add(30)), 10),
-    ]);
-    let expected = ["40000 4294967291+10", "40000 5+10 gap", "40000 15+10", "40000 5+10", "40000 25+10"];
-    assert_eq!(brief(&made), expected);
+    let sent = |after: u32| (at_client(Kind::Sent, begin.wrapping_add(after)), 10);
+    let made = told(&[sent(0), sent(10), sent(30)]);
+    assert_eq!(brief(&made), ["40000 4294967291+10", "40000 5+10", "40000 15+10 gap", "40000 25+10"]);
+}
+
+/// Bytes 0 to 99 were sent, then 50 more by another thread before the first one's call had ended.
+#[test]
+fn of_two_callers_at_once_neither_tells_and_their_bytes_are_a_gap() {
+    let claims = [(opened(), 0), (at_client(Kind::Sent, CLIENT + 50), 100), (at_client(Kind::Sent, CLIENT + 100), 50)];
+    let later = (at_client(Kind::Sent, CLIENT + 150), 10);
+    assert_eq!(brief(&told(&[&claims[..], &[later]].concat()))[2..], ["40000 1000+150 gap", "40000 1150+10"]);
+    // If the server is traced, too, it tells.
+    let read = [(at_server(Kind::Received, CLIENT), 50), (at_server(Kind::Received, CLIENT + 50), 100)];
+    let both = told(&[&claims[..], &read, &[later]].concat());
+    assert_eq!(brief(&both)[2..], ["40000 1000+50", "40000 1050+100", "40000 1150+10"]);
+    let both = told(&[&claims[..2], &read, &claims[2..], &[later]].concat());
+    assert_eq!(brief(&both)[2..], ["40000 1000+50", "40000 1050+100", "40000 1150+10"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use super::{Connection, End, FAR};
 use crate::capture::trace::HOLD;
-use crate::capture::trace::event::{Event, Kind};
+use crate::capture::trace::event::{Event, Kind, layout};
 
 /// How much longer what the server sent waits for the client's receipt, in nanoseconds.
 pub(super) const SERVER_DELAY: u64 = 10_000_000;
@@ -95,6 +95,11 @@ impl Progress {
         run.get_or_insert(Run::at(seq)).add(seq, end);
     }
 
+    /// What came of a direction may not be what it was said to be: the other end's bytes are wanted.
+    fn forget(&mut self, is_from_low: bool) {
+        *(if is_from_low { &mut self.low } else { &mut self.high }) = None;
+    }
+
     fn covers(&self, is_from_low: bool, seq: u32, end: u32) -> bool {
         let run = if is_from_low { self.low } else { self.high };
         run.is_some_and(|run| run.covers(seq, end))
@@ -114,6 +119,30 @@ impl Progress {
 }
 
 impl Connection {
+    /// Whether an event's bytes are its own, as far as that is known when it comes; see [`super::claims`].
+    pub(super) fn claim(&mut self, event: &Event, len: u32, is_low: bool) -> bool {
+        if !event.is_data() || event.has(layout::EVENT_TLS) {
+            return true;
+        }
+        let is_own = self.end_mut(is_low).claims(event.kind).claim(event.seq, event.end(len));
+        if !is_own {
+            self.progress.forget(is_low != event.kind.is_inbound());
+        }
+        is_own
+    }
+
+    /// Its turn, not before that of the bytes before it.
+    pub(super) fn in_order(&mut self, event: &Event, turn: Turn, is_low: bool) -> Turn {
+        let is_claim = event.is_data() && !event.has(layout::EVENT_TLS);
+        if is_claim { self.end_mut(is_low).claims(event.kind).in_order(turn) } else { turn }
+    }
+
+    /// Its bytes may be another call's, as showed while it waited.
+    pub(super) fn is_void(&mut self, event: &Event, is_low: bool) -> bool {
+        let is_claim = event.is_data() && !event.has(layout::EVENT_TLS);
+        is_claim && self.end_mut(is_low).claims(event.kind).is_void(event.seq)
+    }
+
     /// The turn of an event that just came from the ring, with so many bytes.
     pub(super) fn turn(&mut self, event: &Event, len: u32, is_low: bool) -> Turn {
         let turn = event.at.saturating_add(self.delay(event));
@@ -126,7 +155,7 @@ impl Connection {
             let (low, high) = if is_from_low { (event.seq, event.ack) } else { (event.ack, event.seq) };
             self.progress.begin(low, high);
         }
-        if self.is_both_traced() && self.progress.covers(is_from_low, event.seq, end) {
+        if self.is_both_traced() && !self.progress.is_waiting() && self.progress.covers(is_from_low, event.seq, end) {
             let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
             return Turn::Never;
         }
