@@ -91,6 +91,17 @@ pub enum Value {
     List(Vec<Text>),
 }
 
+impl Value {
+    /// The strings, or references to them.
+    fn texts(&self) -> &[Text] {
+        match self {
+            Self::Str(text) => std::slice::from_ref(text),
+            Self::List(texts) => texts,
+            Self::I64(_) | Self::F64(_) | Self::Bool(_) => &[],
+        }
+    }
+}
+
 /// The decoded content of a message, as the plugin gave it, checked. Strings of up to 23 bytes have no allocation of their
 /// own.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -153,6 +164,15 @@ impl Content {
         let mut attributes = std::mem::take(&mut self.attributes);
         attributes.clear();
         *self = Self { attributes, ..Self::default() };
+    }
+
+    fn has_references(&self) -> bool {
+        let is_reference = |text: &Text| matches!(text, Text::Ref(..));
+        let refers = |(_, value): &(u16, Value)| value.texts().iter().any(is_reference);
+        let of_extra = |(_, value): &(String, Value)| value.texts().iter().any(is_reference);
+        [&self.resource, &self.endpoint].into_iter().flatten().any(is_reference)
+            || self.attributes.iter().any(refers)
+            || self.extra.as_ref().is_some_and(|extra| extra.attributes.iter().any(of_extra))
     }
 
     /// What a further part of the message sets replaces what was there.
@@ -312,6 +332,11 @@ impl Record {
             latency_ns: None,
             duration_ns: None,
         }
+    }
+
+    /// Whether any of its strings is the key of a fact.
+    pub(crate) fn has_references(&self) -> bool {
+        [&self.request, &self.response].into_iter().flatten().any(|part| part.content.has_references())
     }
 
     /// Forgets all that it says but for whose it is.
