@@ -22,8 +22,13 @@ pub use pcapng_writer::PcapngWriter;
 #[cfg(target_os = "linux")]
 pub use trace::{FrontEnd, TraceCheck, TraceOptions, TraceSource, check_trace};
 
+use std::sync::Arc;
+
 use crate::packet::{RawPacket, Segment, Timestamp};
 use crate::record::ProcessPair;
+
+/// Bytes of a capture in which packets lie.
+pub type Block = Arc<[u8]>;
 
 /// What a capture source has next.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +37,8 @@ pub enum CaptureEvent<'a> {
     Packet(RawPacket<'a>),
     /// Bytes that a process sent or received, or a mark of its connection, as the segment that would carry them.
     Socket(SocketEvent<'a>),
+    /// The packets that follow lie in this block, if any (see [`CaptureSource::share`]).
+    Block(&'a Block),
     /// All that has happened so far was told: a good moment to write what it completed.
     Settled,
     /// Nothing more for now, but something is under way that may belong before it: a moment to hand on what was batched.
@@ -60,6 +67,9 @@ pub trait CaptureSource {
 
     /// The counters as of now.
     fn stats(&mut self) -> CaptureStats;
+
+    /// Packets will be looked at by several threads, for a while: if they lie in blocks that can be kept, tell of them.
+    fn share(&mut self) {}
 
     /// Whether what was captured before a stop comes still, up to an `End`.
     fn drains(&self) -> bool {

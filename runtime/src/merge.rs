@@ -1,17 +1,23 @@
 //! What the shards give out, brought into one order and to the sink. Records come in the order of their completion
 //! (capture time, then packet). What a RST, a gap or a time-out completes is noticed late, at a tick: so a record is held
 //! until a tick has passed behind it, however many packets that takes, unless too many wait. Facts are learned as they
-//! come, so that a record's references see all that the capture taught before it.
+//! come, so that a record's references see all that the capture taught before it. Most records come as their lines already.
+
+mod lines;
+mod pages;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
+use std::sync::Arc;
 
-use crate::emit::{FactTable, Sink};
+pub use self::lines::{Lines, Page};
+use self::pages::{Pages, Place};
+use crate::emit::{FactTable, Form, Sink};
 use crate::packet::Timestamp;
+use crate::plugin::content::Fact;
 use crate::reassembly::REORDER_PACKETS;
-use crate::record::{Output, Record, Spares};
-use crate::summary::RecordSummary;
+use crate::record::{PluginIdentity, Record, Spares};
 
 /// Records that are held back at most; the oldest is written when there are more. Some 4 MB.
 const MAX_HELD: usize = 4096;
@@ -25,8 +31,29 @@ pub struct Emitted {
     pub is_of_segment: bool,
     /// The shard.
     pub shard: usize,
-    /// The record or fact; `None` after a tick, when all shards have noticed what became due before the packet.
-    pub output: Option<Output>,
+    /// What it is.
+    pub item: Item,
+}
+
+/// What can be given out.
+#[derive(Debug)]
+pub enum Item {
+    /// A record as its line.
+    Line(Line),
+    /// A record that refers to facts.
+    Record(Box<Record>),
+    /// A fact of that plugin.
+    Fact(Arc<PluginIdentity>, Fact),
+    /// All shards have noticed what became due before the packet.
+    EndOfTick,
+}
+
+/// A record as it will be written.
+#[derive(Debug)]
+pub struct Line {
+    ts: Timestamp,
+    completed: Timestamp,
+    place: Place,
 }
 
 /// Orders records and hands them to a sink.
@@ -35,27 +62,33 @@ pub struct Merge<'a> {
     facts: FactTable,
     waiting: BinaryHeap<Reverse<Waiting>>,
     sequence: u64,
+    pages: Pages,
     /// What the records that were written were made of.
     pub spares: Spares,
-    /// What the records say.
-    pub records: RecordSummary,
-    /// Records written.
-    pub written: u64,
 }
 
 impl std::fmt::Debug for Merge<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Merge").field("written", &self.written).finish_non_exhaustive()
+        f.debug_struct("Merge").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
 }
 
+/// A record that waits for its turn. Of several at once, as at the end of a capture, the oldest request comes first: their
+/// shards are of no meaning. What a single segment completed is in its flow's order.
 #[derive(Debug)]
 struct Waiting {
     completed: Timestamp,
     packet: u64,
     is_of_segment: bool,
+    ts: Timestamp,
     sequence: u64,
-    record: Box<Record>,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Line(Place),
+    Record(Box<Record>),
 }
 
 impl<'a> Merge<'a> {
@@ -66,28 +99,68 @@ impl<'a> Merge<'a> {
             facts: FactTable::default(),
             waiting: BinaryHeap::new(),
             sequence: 0,
+            pages: Pages::default(),
             spares: Spares::default(),
-            records: RecordSummary::default(),
-            written: 0,
         }
     }
 
-    /// Takes the next output, in the order of packets and shards.
-    pub fn push(&mut self, emitted: Emitted) -> io::Result<()> {
-        let Emitted { packet, is_of_segment, output, .. } = emitted;
-        match output {
-            None => self.write_until(packet)?,
-            Some(Output::Fact(plugin, fact)) => self.facts.learn(&plugin, fact.namespace, fact.key(), fact.value()),
-            Some(Output::Record(record)) => {
-                self.sequence += 1;
-                let (completed, sequence) = (record.completed, self.sequence);
-                self.waiting.push(Reverse(Waiting { completed, packet, is_of_segment, sequence, record }));
-                if self.waiting.len() > MAX_HELD {
-                    self.write_next()?;
-                }
+    /// What makes the lines that it takes.
+    #[must_use]
+    pub fn form(&self) -> Box<dyn Form> {
+        self.sink.form()
+    }
+
+    /// Takes over the text of a page, and leaves room for another one. What was given out is to be pushed afterwards.
+    pub fn add(&mut self, page: &mut Page) {
+        let mut lines = 0;
+        let number = self.pages.next();
+        for emitted in &mut page.emitted {
+            if let Item::Line(line) = &mut emitted.item {
+                line.place.page = number;
+                lines += 1;
             }
         }
+        let spare = self.pages.spare();
+        self.pages.add(std::mem::replace(&mut page.text, spare), lines);
+    }
+
+    /// Takes what was given out, in the order of packets and shards.
+    pub fn take(&mut self, emitted: &mut Vec<Emitted>) -> io::Result<()> {
+        emitted.drain(..).try_for_each(|emitted| self.push(emitted))?;
+        if self.pages.is_wasteful() {
+            let mut waiting = std::mem::take(&mut self.waiting).into_vec();
+            self.pages.compact(waiting.iter_mut().filter_map(|Reverse(waiting)| match &mut waiting.held {
+                Held::Line(place) => Some(place),
+                Held::Record(_) => None,
+            }));
+            self.waiting = waiting.into();
+        }
         Ok(())
+    }
+
+    fn push(&mut self, emitted: Emitted) -> io::Result<()> {
+        let at = (emitted.packet, emitted.is_of_segment);
+        match emitted.item {
+            Item::EndOfTick => self.write_until(emitted.packet),
+            Item::Fact(plugin, fact) => {
+                self.facts.learn(&plugin, fact.namespace, fact.key(), fact.value());
+                Ok(())
+            }
+            Item::Line(Line { ts, completed, place }) => self.hold(at, (completed, ts), Held::Line(place)),
+            Item::Record(record) => self.hold(at, (record.completed, record.ts), Held::Record(record)),
+        }
+    }
+
+    fn hold(
+        &mut self,
+        (packet, is_of_segment): (u64, bool),
+        (completed, ts): (Timestamp, Timestamp),
+        held: Held,
+    ) -> io::Result<()> {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        self.waiting.push(Reverse(Waiting { completed, packet, is_of_segment, ts, sequence, held }));
+        if self.waiting.len() > MAX_HELD { self.write_next() } else { Ok(()) }
     }
 
     /// Writes all that waits, and flushes the sink.
@@ -115,19 +188,24 @@ impl<'a> Merge<'a> {
 
     fn write_next(&mut self) -> io::Result<()> {
         let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
-        self.records.observe(&next.record);
-        self.written += 1;
-        let result = self.sink.record(&next.record, &mut self.facts);
-        self.spares.keep(next.record);
-        result
+        match next.held {
+            Held::Line(place) => {
+                let result = self.sink.line(next.ts, self.pages.line(&place));
+                self.pages.done(&place);
+                result
+            }
+            Held::Record(record) => {
+                let result = self.sink.record(&record, &mut self.facts);
+                self.spares.keep(record);
+                result
+            }
+        }
     }
 }
 
 impl Waiting {
-    /// Of several at once, as at the end of a capture, the oldest request first: their shards are of no meaning. What a
-    /// single segment completed is in its flow's order.
     fn key(&self) -> (Timestamp, u64, bool, Timestamp, u64) {
-        let ts = if self.is_of_segment { 0 } else { self.record.ts };
+        let ts = if self.is_of_segment { 0 } else { self.ts };
         (self.completed, self.packet, self.is_of_segment, ts, self.sequence)
     }
 }

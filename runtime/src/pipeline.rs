@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use self::report::RunReport;
 use self::workers::{Inline, Threads};
-use crate::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats};
+use crate::capture::{Block, CaptureError, CaptureEvent, CaptureSource, CaptureStats};
 use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
@@ -73,6 +73,10 @@ pub trait Observer {
 trait Workers {
     /// A segment; of one told by a socket, the processes at its source and destination as far as known.
     fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()>;
+    /// The segments that follow may lie in this block.
+    fn block(&mut self, _block: &Block) -> io::Result<()> {
+        Ok(())
+    }
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
     /// Other plugins from here on.
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
@@ -109,8 +113,9 @@ pub fn run(
         let mut inline = Inline::new(plugins, &flows, &mut merge);
         let counted = drive(source, options, &mut inline, observer).map_err(RunError::Output)?;
         let shards = inline.finish(counted.last).map_err(RunError::Output)?;
-        return Ok(RunReport::new(source.stats(), counted, plugins, shards, &mut merge));
+        return Ok(RunReport::new(source.stats(), counted, plugins, shards, &merge));
     }
+    source.share();
     let is_live = source.is_live();
     let (counted, shards) = std::thread::scope(|scope| {
         let mut threads = Threads::start(scope, (plugins, &flows), (options.workers, is_live), &mut merge)
@@ -120,7 +125,7 @@ pub fn run(
         let shards = threads.finish(last).map_err(RunError::Output)?;
         Ok((counted.map_err(RunError::Output)?, shards))
     })?;
-    Ok(RunReport::new(source.stats(), counted, plugins, shards, &mut merge))
+    Ok(RunReport::new(source.stats(), counted, plugins, shards, &merge))
 }
 
 fn drive(
@@ -159,6 +164,7 @@ fn drive(
                 }
                 workers.segment(&event.segment, Some(event.processes))?;
             }
+            Ok(CaptureEvent::Block(block)) => workers.block(block)?,
             Ok(CaptureEvent::Settled) => workers.settle()?,
             Ok(CaptureEvent::Pause) => {
                 workers.tick(report.last, packets, false)?;

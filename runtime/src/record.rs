@@ -192,6 +192,11 @@ impl Record {
         }
     }
 
+    /// Whether any of its strings is the key of a fact.
+    pub(crate) fn has_references(&self) -> bool {
+        [&self.request, &self.response].into_iter().flatten().any(|part| part.content.has_references())
+    }
+
     /// Forgets all that it says but for whose it is.
     fn clear(&mut self) {
         (self.process, self.request, self.response) = (None, None, None);

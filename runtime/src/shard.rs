@@ -23,7 +23,7 @@ use crate::reassembly::ReassemblyCounters;
 use crate::record::{Output, ProcessPair, Spares};
 use crate::running::RunningPlugins;
 use crate::session::SessionCounters;
-use crate::summary::Unclaimed;
+use crate::summary::{RecordSummary, Unclaimed};
 
 /// Number of shards: no more workers than this can be busy.
 pub const SHARDS: usize = 16;
@@ -92,6 +92,8 @@ pub struct ShardReport {
     pub sessions: SessionCounters,
     /// Flows that nobody claimed.
     pub unclaimed: HashMap<Unclaimed, u64>,
+    /// What the records say that were handed out.
+    pub records: RecordSummary,
 }
 
 impl Shard {
@@ -239,20 +241,24 @@ impl Shard {
         self.core.spares.take_from(spares, records);
     }
 
-    /// Whether anything came out since the last call of [`Self::drain`].
-    #[must_use]
-    pub fn has_output(&self) -> bool {
-        !self.core.out.is_empty()
-    }
-
-    /// What came out since the last call.
-    pub fn drain(&mut self) -> std::vec::Drain<'_, Output> {
-        self.core.out.drain(..)
+    /// Hands out what came out since the last call, each with what takes back what it is made of.
+    #[inline]
+    pub fn hand_out(&mut self, mut take: impl FnMut(Output, &mut Spares)) {
+        if self.core.out.is_empty() {
+            return;
+        }
+        let core = &mut self.core;
+        for output in core.out.drain(..) {
+            if let Output::Record(record) = &output {
+                core.report.records.observe(record);
+            }
+            take(output, &mut core.spares);
+        }
     }
 
     /// The shard's counters and its plugins.
-    pub fn report(&mut self) -> (&ShardReport, &mut RunningPlugins) {
-        (&self.core.report, &mut self.core.plugins)
+    pub fn report(&mut self) -> (&mut ShardReport, &mut RunningPlugins) {
+        (&mut self.core.report, &mut self.core.plugins)
     }
 
     /// Evicts the least recently used flows until the limits hold.

@@ -125,6 +125,12 @@ pub struct RecordSummary {
 }
 
 impl RecordSummary {
+    /// For the records of one shard.
+    #[must_use]
+    pub fn of_shard() -> Self {
+        Self { operations: OperationStats::new(operations::SHARD_LIMIT), ..Self::default() }
+    }
+
     /// Counts one record.
     pub fn observe(&mut self, record: &Record) {
         let protocol = outcome::protocol(record);
@@ -140,6 +146,19 @@ impl RecordSummary {
             self.by_plugin.entry(record.plugin.name.clone()).or_default().observe(record);
         }
         self.operations.observe(record);
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (protocol, kinds) in &other.by_protocol {
+            self.by_protocol.entry(protocol.clone()).or_default().add(*kinds);
+        }
+        for (plugin, records) in &other.by_plugin {
+            let mine = self.by_plugin.entry(plugin.clone()).or_default();
+            mine.kinds.add(records.kinds);
+            mine.coverage.add(&records.coverage);
+        }
+        self.operations.merge(&other.operations);
     }
 
     /// How much of the messages was decoded, over all plugins.
@@ -188,6 +207,13 @@ impl KindCounts {
             RecordKind::Response => &mut self.response,
             RecordKind::OneWay => &mut self.oneway,
         } += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.session += other.session;
+        self.request += other.request;
+        self.response += other.response;
+        self.oneway += other.oneway;
     }
 
     /// In the order of the fields, with their names in the output.

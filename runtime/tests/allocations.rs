@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protap::packet::{Endpoint, Segment, TcpFields, Transport};
 use protap::plugin::native::NativeFactory;
 use protap::plugin::{Plugin, PluginSet};
-use protap::record::{Output, Spares};
+use protap::record::Output;
 use protap::shard::{FlowOptions, Shard};
 
 /// The messages of the benches.
@@ -62,7 +62,6 @@ struct Connection {
     shard: Shard,
     next: [u32; 2],
     packet: u64,
-    spares: Spares,
     /// Records that came out.
     out: usize,
 }
@@ -72,7 +71,7 @@ impl Connection {
         let mut set = PluginSet::default();
         set.add(Plugin::native(NativeFactory::of::<kafka::Plugin>()).unwrap());
         let shard = Shard::new(Arc::new(set), Arc::new(FlowOptions::default()));
-        let mut connection = Self { shard, next: [0, 0], packet: 0, spares: Spares::default(), out: 0 };
+        let mut connection = Self { shard, next: [0, 0], packet: 0, out: 0 };
         connection.send(From::Client, true, &[]);
         connection.send(From::Server, true, &[]);
         connection
@@ -103,14 +102,13 @@ impl Connection {
         let [of_client, of_server] = &mut self.next;
         *(if from == From::Client { of_client } else { of_server }) += sent;
         let mut records = 0;
-        for output in self.shard.drain() {
-            // As the merge does once a record is written.
+        self.shard.hand_out(|output, spares| {
+            // As is done once its line is made.
             if let Output::Record(record) = output {
-                self.spares.keep(record);
+                spares.keep(record);
                 records += 1;
             }
-        }
-        self.shard.take_spares(&mut self.spares, records);
+        });
         self.out += records;
     }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -169,6 +169,40 @@ impl CaptureSource for Swapping {
     }
 }
 
+/// Runs a capture that is told to stop behind the packet with that number.
+#[must_use]
+pub fn read_stopped(plugins: &Arc<PluginSet>, capture: Vec<u8>, after: u64, workers: usize) -> Outcome {
+    let stop = Arc::new(AtomicBool::new(false));
+    let source = FileSource::from_reader("the capture", io::Cursor::new(capture));
+    let mut source = Stopping { source, after, stop: stop.clone() };
+    outcome(&mut source, plugins, &RunOptions { workers, stop, ..options() })
+}
+
+/// A source that has the run stopped on its way.
+struct Stopping {
+    source: FileSource,
+    after: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl CaptureSource for Stopping {
+    fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
+        let event = self.source.next();
+        if matches!(&event, Ok(CaptureEvent::Packet(packet)) if packet.number == self.after) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        event
+    }
+
+    fn share(&mut self) {
+        self.source.share();
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        self.source.stats()
+    }
+}
+
 fn read_any(
     plugins: &Arc<PluginSet>,
     source: &mut dyn CaptureSource,
@@ -176,9 +210,12 @@ fn read_any(
     flows: FlowOptions,
     swaps: Option<Receiver<Arc<PluginSet>>>,
 ) -> Outcome {
+    outcome(source, plugins, &RunOptions { workers, flows, plugins: swaps, ..options() })
+}
+
+fn outcome(source: &mut dyn CaptureSource, plugins: &Arc<PluginSet>, options: &RunOptions) -> Outcome {
     let mut out = Vec::new();
-    let options = RunOptions { workers, flows, plugins: swaps, ..options() };
-    let report = run(source, plugins, &options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
+    let report = run(source, plugins, options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
     let report = report.expect("a vector takes all records");
     Outcome {
         records: Records::new(String::from_utf8(out).expect("JSON is UTF-8")),

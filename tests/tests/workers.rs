@@ -1,10 +1,13 @@
 //! The output does not depend on the number of workers: byte-identical, for every capture and for a mix of them.
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use protap::capture::FileSource;
 use protap_e2e::artifacts::{fixture, fixtures};
-use protap_e2e::engine::{read_source, read_with, shipped_plugins};
+use protap_e2e::engine::{Outcome, read_source, read_stopped, read_with, shipped_plugins};
+use protap_e2e::pcap::Capture;
+use protap_e2e::repeat::corpus;
 
 const WORKERS: [usize; 4] = [2, 3, 8, 16];
 
@@ -49,5 +52,80 @@ fn a_mix_of_captures_gives_the_same_bytes_with_any_number_of_workers() {
     assert!(one.records.len() > 500, "only {} records", one.records.len());
     for workers in WORKERS {
         assert!(run(workers).records == one.records, "other output with {workers} workers");
+    }
+}
+
+/// Many times as long as what a source reads at a time: all that there is of two protocols, and a fragment now and then.
+fn long() -> Vec<u8> {
+    let mut all = Capture::parse(&corpus("kafka")).expect("a pcap file");
+    all.packets.extend(Capture::parse(&corpus("mongodb")).expect("a pcap file").packets);
+    let fragments: Vec<_> = (50..all.packets.len()).step_by(100).rev().collect();
+    for at in fragments {
+        let mut fragment = all.packets[at].clone();
+        // The flag that says more fragments follow, behind an Ethernet header.
+        fragment.data[20] |= 0x20;
+        all.packets.insert(at, fragment);
+    }
+    all.to_bytes()
+}
+
+/// The same bytes, and the same counters but for times.
+#[track_caller]
+fn assert_same(one: &Outcome, other: &Outcome, what: &str) {
+    assert!(other.records == one.records, "other output: {what}");
+    assert_eq!(other.errors, one.errors, "{what}");
+    for part in ["capture", "flows", "records", "losses"] {
+        assert!(one.summary[part] == other.summary[part], "other {part} in the summary: {what}");
+    }
+}
+
+#[test]
+fn a_long_capture_gives_the_same_bytes_and_counters_with_any_number_of_workers() {
+    let capture = long();
+    assert!(capture.len() > 3 << 20, "only {} bytes", capture.len());
+    let one = read_with(shipped_plugins(), capture.clone(), 1);
+    assert!(
+        one.summary["capture"]["ignored"]["fragment"].as_u64().is_some_and(|count| count > 100),
+        "{}",
+        one.summary["capture"]
+    );
+    for workers in WORKERS {
+        assert_same(&one, &read_with(shipped_plugins(), capture.clone(), workers), &format!("{workers} workers"));
+    }
+}
+
+#[test]
+fn a_capture_that_was_cut_off_or_stopped_gives_the_same_with_any_number_of_workers() {
+    let mut capture = long();
+    let stopped = read_stopped(shipped_plugins(), capture.clone(), 5_000, 1);
+    assert_eq!(stopped.summary["capture"]["packets"], 5_000);
+    capture.truncate(capture.len() * 2 / 3 + 5);
+    let cut = read_with(shipped_plugins(), capture.clone(), 1);
+    assert!(cut.errors.len() == 1 && cut.errors[0].contains("cut off"), "{:?}", cut.errors);
+    for workers in WORKERS {
+        let what = format!("{workers} workers");
+        assert_same(&stopped, &read_stopped(shipped_plugins(), capture.clone(), 5_000, workers), &what);
+        assert_same(&cut, &read_with(shipped_plugins(), capture.clone(), workers), &what);
+    }
+}
+
+/// A pipe gives a little at a time, and what it gave is not kept but copied.
+struct Pipe(io::Cursor<Vec<u8>>);
+
+impl Read for Pipe {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = into.len().min(4096);
+        self.0.read(&mut into[..len])
+    }
+}
+
+#[test]
+fn a_pipe_gives_what_a_file_gives() {
+    let capture = long();
+    let file = read_with(shipped_plugins(), capture.clone(), 1);
+    for workers in [1, 2, 16] {
+        let pipe = Pipe(io::Cursor::new(capture.clone()));
+        let piped = read_source(shipped_plugins(), &mut FileSource::from_reader("the capture", pipe), workers);
+        assert_same(&file, &piped, &format!("{workers} workers"));
     }
 }

@@ -23,6 +23,9 @@ pub struct FileSource {
     inputs: VecDeque<Input>,
     current: Option<CaptureFile>,
     stats: CaptureStats,
+    is_shared: bool,
+    /// What comes after a block was told of.
+    found: Option<FoundPacket>,
 }
 
 enum Input {
@@ -42,7 +45,7 @@ impl FileSource {
     }
 
     fn from_inputs(inputs: VecDeque<Input>) -> Self {
-        Self { inputs, current: None, stats: CaptureStats::default() }
+        Self { inputs, current: None, stats: CaptureStats::default(), is_shared: false, found: None }
     }
 
     /// Goes on to the next packet, in whichever file that is.
@@ -74,8 +77,16 @@ impl FileSource {
 
 impl CaptureSource for FileSource {
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
-        let Some(found) = self.advance()? else { return Ok(CaptureEvent::End) };
-        let Some(file) = &self.current else { return Ok(CaptureEvent::End) };
+        let found = if self.is_shared { self.found.take() } else { None };
+        let is_told = found.is_some();
+        let Some(found) = found.map_or_else(|| self.advance(), |found| Ok(Some(found)))? else {
+            return Ok(CaptureEvent::End);
+        };
+        let Some(file) = &mut self.current else { return Ok(CaptureEvent::End) };
+        if self.is_shared && !is_told && file.input.is_in_new_block() {
+            self.found = Some(found);
+            return Ok(CaptureEvent::Block(file.input.block()));
+        }
         let packet = RawPacket {
             number: self.stats.packets + 1,
             at: found.at,
@@ -86,6 +97,10 @@ impl CaptureSource for FileSource {
         };
         self.stats.count(&packet);
         Ok(CaptureEvent::Packet(packet))
+    }
+
+    fn share(&mut self) {
+        self.is_shared = true;
     }
 
     fn stats(&mut self) -> CaptureStats {

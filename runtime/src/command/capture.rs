@@ -122,9 +122,9 @@ struct CommonArguments {
     /// Stop after so many packets
     #[arg(short, long, value_name = "N")]
     count: Option<u64>,
-    /// Threads that parse; the output is the same for any number
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=SHARDS as i64))]
-    workers: u16,
+    /// Threads that parse; the output is the same for any number [default: to read, as many as cores, at most 4; else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=SHARDS as i64))]
+    workers: Option<u16>,
     /// Also write the packets to a pcapng file
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -175,10 +175,18 @@ pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     let plugins = Arc::new(common.plugins.load(Deadline::Fuel)?);
     let mut source = FileSource::new(arguments.files.iter().cloned());
     let size = arguments.files.iter().map(|file| std::fs::metadata(file).ok().map(|meta| meta.len())).sum();
-    let (stop, options) = common.run_options(&plugins, None)?;
+    let (stop, mut options) = common.run_options(&plugins, None)?;
+    options.workers = common.workers.map_or_else(cores, usize::from);
     stop_on_signal(&stop)?;
     let progress = (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(size);
     common.run(&mut source, "pcap", plugins, &options, common.told(progress)?)
+}
+
+/// Workers for a file, unless told otherwise, at most: one thread reads for all of them.
+const WORKERS: usize = 4;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS)
 }
 
 pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Failure> {
@@ -306,7 +314,7 @@ impl CommonArguments {
         let decode_as = self.decode_as.iter().map(|order| parse_decode_as(order, plugins));
         let stop = Arc::new(AtomicBool::new(false));
         let options = RunOptions {
-            workers: self.workers.into(),
+            workers: self.workers.map_or(1, usize::from),
             flows: FlowOptions {
                 limits: Limits { flows: self.max_flows, ..Limits::default() },
                 decode_as: decode_as.collect::<Result<_, _>>()?,

@@ -18,8 +18,8 @@ use crate::emit::json::names::{KnownNames, Names};
 use crate::emit::json::object::{Object, key};
 use crate::emit::json::scalar::{put_digits, put_float, put_signed, put_string};
 use crate::emit::time::Clock;
-use crate::emit::{FactTable, Sink, outcome};
-use crate::packet::{Endpoint, Transport};
+use crate::emit::{FactTable, Form, Sink, outcome};
+use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::record::{Completeness, Content, Part, PluginIdentity, Record, Text, Value, Via};
 
 /// Version of the output's schema; counts up when a key changes its meaning or goes away.
@@ -28,24 +28,34 @@ const SCHEMA: &[u8] = b"\"schema\":0,";
 /// Writes records as JSON Lines.
 pub struct JsonSink<W> {
     out: LineBuffer<W>,
+    form: JsonForm,
+}
+
+/// Records as JSON objects.
+struct JsonForm {
     merge: AttributeMerge,
     names: KnownNames,
     clock: Clock,
     capture: &'static str,
 }
 
-impl<W: Write> JsonSink<W> {
-    /// A sink that writes to `out` and says that the records come from `capture` (`pcap`, `ebpf`).
-    pub fn new(out: W, capture: &'static str) -> Self {
-        let (merge, names, clock) = (AttributeMerge::default(), KnownNames::default(), Clock::default());
-        Self { out: LineBuffer::new(out), merge, names, clock, capture }
+impl JsonForm {
+    fn new(capture: &'static str) -> Self {
+        Self { merge: AttributeMerge::default(), names: KnownNames::default(), clock: Clock::default(), capture }
     }
 }
 
-impl<W: Write> Sink for JsonSink<W> {
-    fn record(&mut self, record: &Record, facts: &mut FactTable) -> io::Result<()> {
-        let Some(names) = self.names.of(&record.plugin) else { return Ok(()) };
-        let mut line = Object::open(&mut self.out.bytes);
+impl<W: Write> JsonSink<W> {
+    /// A sink that writes to `out` and says that the records come from `capture` (`pcap`, `ebpf`).
+    pub fn new(out: W, capture: &'static str) -> Self {
+        Self { out: LineBuffer::new(out), form: JsonForm::new(capture) }
+    }
+}
+
+impl Form for JsonForm {
+    fn put(&mut self, out: &mut Vec<u8>, record: &Record, facts: &mut FactTable) {
+        let Some(names) = self.names.of(&record.plugin) else { return };
+        let mut line = Object::open(out);
         put_head(&mut line, record, names, &mut self.clock);
         put_request(&mut line, record, facts);
         put_response(&mut line, record, facts);
@@ -55,6 +65,21 @@ impl<W: Write> Sink for JsonSink<W> {
         put_process(&mut line, record);
         line.word(key!("capture"), self.capture);
         line.close();
+    }
+}
+
+impl<W: Write> Sink for JsonSink<W> {
+    fn record(&mut self, record: &Record, facts: &mut FactTable) -> io::Result<()> {
+        self.form.put(&mut self.out.bytes, record, facts);
+        self.out.end_line()
+    }
+
+    fn form(&self) -> Box<dyn Form> {
+        Box::new(JsonForm::new(self.form.capture))
+    }
+
+    fn line(&mut self, _: Timestamp, line: &[u8]) -> io::Result<()> {
+        self.out.bytes.extend_from_slice(line);
         self.out.end_line()
     }
 

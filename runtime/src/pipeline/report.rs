@@ -12,7 +12,7 @@ use crate::reassembly::ReassemblyCounters;
 use crate::running::PluginStats;
 use crate::session::SessionCounters;
 use crate::shard::Shard;
-use crate::summary::{CaptureSummary, FlowSummary, Loss, PluginSummary, Summary, Unclaimed};
+use crate::summary::{CaptureSummary, FlowSummary, Loss, PluginSummary, RecordSummary, Summary, Unclaimed};
 
 /// What a run amounts to.
 #[derive(Debug)]
@@ -33,13 +33,16 @@ pub(super) struct ShardTotals {
     sessions: SessionCounters,
     unclaimed: HashMap<Unclaimed, u64>,
     plugins: Vec<PluginStats>,
+    /// What the records of each shard say.
+    records: Vec<(usize, RecordSummary)>,
     /// What did not get to the shards.
     pub(super) shed: ShedCounters,
 }
 
 impl ShardTotals {
-    pub(super) fn add(&mut self, shard: &mut Shard) {
+    pub(super) fn add(&mut self, index: usize, shard: &mut Shard) {
         let (report, plugins) = shard.report();
+        self.records.push((index, std::mem::take(&mut report.records)));
         self.flows += report.flows;
         self.evicted_flows += report.evicted_flows;
         self.evicted_for_memory += report.evicted_for_memory;
@@ -60,6 +63,7 @@ impl ShardTotals {
         self.evicted_for_memory += other.evicted_for_memory;
         self.reassembly.add(&other.reassembly);
         self.sessions.add(&other.sessions);
+        self.records.extend(other.records);
         for (unclaimed, flows) in other.unclaimed {
             *self.unclaimed.entry(unclaimed).or_default() += flows;
         }
@@ -126,7 +130,7 @@ impl RunReport {
         counted: LoopReport,
         plugins: &Arc<PluginSet>,
         totals: ShardTotals,
-        merge: &mut Merge<'_>,
+        merge: &Merge<'_>,
     ) -> Self {
         let losses = totals.losses(&capture, merge.facts_lost());
         let plugins = counted.plugins.as_ref().unwrap_or(plugins);
@@ -151,12 +155,20 @@ impl RunReport {
                 kernel_drops: capture.kernel_drops,
             },
             flows,
-            records: std::mem::take(&mut merge.records),
+            records: records(totals.records),
             losses,
             plugins,
         };
         Self { summary, errors: counted.errors }
     }
+}
+
+/// In the order of the shards: where not all can be told apart, it is the same ones for any number of workers.
+fn records(mut of_shards: Vec<(usize, RecordSummary)>) -> RecordSummary {
+    of_shards.sort_unstable_by_key(|(index, _)| *index);
+    let mut sum = RecordSummary::default();
+    of_shards.iter().for_each(|(_, records)| sum.merge(records));
+    sum
 }
 
 fn plugin_summaries(plugins: &PluginSet, stats: Vec<PluginStats>) -> Vec<PluginSummary> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Workers;
 use super::report::ShardTotals;
-use crate::merge::{Emitted, Merge};
+use crate::merge::{Emitted, Item, Lines, Merge, Page};
 use crate::packet::{Segment, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
@@ -20,9 +20,14 @@ use crate::shard::{FlowKey, FlowOptions, SHARDS, Shard};
 pub(super) use shed::ShedCounters;
 pub(super) use threads::Threads;
 
+/// Bytes of lines that are handed to the merge at a time: few enough to stay in the processor's cache.
+const PAGE: usize = 64 << 10;
+
 /// The shards, served by the thread that reads.
 pub(super) struct Inline<'m, 's> {
     shards: Vec<Shard>,
+    lines: Lines,
+    page: Page,
     merge: &'m mut Merge<'s>,
     packet: u64,
 }
@@ -30,7 +35,7 @@ pub(super) struct Inline<'m, 's> {
 impl<'m, 's> Inline<'m, 's> {
     pub(super) fn new(plugins: &Arc<PluginSet>, options: &Arc<FlowOptions>, merge: &'m mut Merge<'s>) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::new(plugins.clone(), options.clone())).collect();
-        Self { shards, merge, packet: 0 }
+        Self { shards, lines: Lines::new(merge.form()), page: Page::default(), merge, packet: 0 }
     }
 
     pub(super) fn finish(mut self, last: Timestamp) -> io::Result<ShardTotals> {
@@ -38,11 +43,19 @@ impl<'m, 's> Inline<'m, 's> {
         let packet = self.packet.saturating_add(1);
         for (index, shard) in self.shards.iter_mut().enumerate() {
             end(shard, last, packet);
-            hand_out(shard, index, (packet, false), self.merge)?;
-            totals.add(shard);
+            hand_out((index, shard), (packet, false), (&mut self.lines, &mut self.page), self.merge);
+            totals.add(index, shard);
         }
-        self.merge.flush()?;
+        self.flush()?;
         Ok(totals)
+    }
+}
+
+impl Inline<'_, '_> {
+    /// Hands the merge what was given out.
+    fn turn_page(&mut self) -> io::Result<()> {
+        self.merge.add(&mut self.page);
+        self.merge.take(&mut self.page.emitted)
     }
 }
 
@@ -53,56 +66,53 @@ impl Workers for Inline<'_, '_> {
         let index = key.shard();
         let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
         shard.take(key, segment, processes);
-        hand_out(shard, index, (segment.packet, true), self.merge)
+        hand_out((index, shard), (segment.packet, true), (&mut self.lines, &mut self.page), self.merge);
+        if self.page.text.len() >= PAGE { self.turn_page() } else { Ok(()) }
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
         self.packet = packet;
         for (index, shard) in self.shards.iter_mut().enumerate() {
             shard.tick(now, packet, is_quiet);
-            hand_out(shard, index, (packet, false), self.merge)?;
+            hand_out((index, shard), (packet, false), (&mut self.lines, &mut self.page), self.merge);
         }
-        self.merge.push(end_of_tick(packet))
+        self.page.emitted.push(end_of_tick(packet));
+        self.turn_page()
     }
 
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
         for (index, shard) in self.shards.iter_mut().enumerate() {
             shard.replace_plugins(set);
-            hand_out(shard, index, (self.packet, true), self.merge)?;
+            hand_out((index, shard), (self.packet, true), (&mut self.lines, &mut self.page), self.merge);
         }
         Ok(())
     }
 
     fn settle(&mut self) -> io::Result<()> {
-        self.merge.flush()
+        self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.turn_page()?;
         self.merge.flush()
     }
 }
 
-fn hand_out(shard: &mut Shard, index: usize, at: (u64, bool), merge: &mut Merge<'_>) -> io::Result<()> {
-    if !shard.has_output() {
-        return Ok(());
+fn hand_out(
+    (index, shard): (usize, &mut Shard),
+    at: (u64, bool),
+    (lines, page): (&mut Lines, &mut Page),
+    merge: &mut Merge<'_>,
+) {
+    let records = lines.take(page, (index, shard), at);
+    if records > 0 {
+        shard.take_spares(&mut merge.spares, records);
     }
-    let mut count = 0;
-    for emitted in emitted(shard, index, at) {
-        merge.push(emitted)?;
-        count += 1;
-    }
-    shard.take_spares(&mut merge.spares, count);
-    Ok(())
-}
-
-/// What a shard gave out at a packet: at the segment itself, or at a tick before it.
-fn emitted(shard: &mut Shard, index: usize, (packet, is_of_segment): (u64, bool)) -> impl Iterator<Item = Emitted> {
-    shard.drain().map(move |output| Emitted { packet, is_of_segment, shard: index, output: Some(output) })
 }
 
 /// Comes after what the shards gave out at a tick.
 fn end_of_tick(packet: u64) -> Emitted {
-    Emitted { packet, is_of_segment: false, shard: SHARDS, output: None }
+    Emitted { packet, is_of_segment: false, shard: SHARDS, item: Item::EndOfTick }
 }
 
 /// The capture ends here: what waits gets its last tick at the capture's time, and is given up.

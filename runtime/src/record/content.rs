@@ -219,6 +219,16 @@ impl Content {
         }
     }
 
+    /// Whether some string is the key of a fact.
+    #[must_use]
+    pub fn has_references(&self) -> bool {
+        let refers = |text: &Text| matches!(text, Text::Ref(..));
+        let extra = self.extra.iter().flat_map(|extra| &extra.attributes).map(|(_, value)| value);
+        let mut values = self.attributes.iter().map(|(_, value)| value).chain(extra);
+        [&self.resource, &self.endpoint].into_iter().flatten().chain(&self.lists).any(refers)
+            || values.any(|value| matches!(value, Value::Str(Text::Ref(..))))
+    }
+
     /// What a further part of the message sets replaces what was there. All is copied, so that what was replaced is gone.
     pub fn amend(&mut self, mut part: Self) {
         let mut old = std::mem::take(self);

@@ -1,5 +1,5 @@
-//! What records were made of, kept so that the next ones need not allocate: records go out to the sink, and come back from
-//! it to the shards.
+//! What records were made of, kept so that the next ones need not allocate: they come back to the shard as soon as their
+//! lines are made, or from the merge once they are written.
 
 use std::sync::Arc;
 

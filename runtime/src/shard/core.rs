@@ -15,7 +15,7 @@ use crate::reassembly::{Direction, Observed};
 use crate::record::{Output, Spares};
 use crate::running::RunningPlugins;
 use crate::session::SessionContext;
-use crate::summary::Unclaimed;
+use crate::summary::{RecordSummary, Unclaimed};
 
 /// A shard without its flow table, so that both can be worked on at once.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Core {
             retires_at: None,
             out: Vec::new(),
             spares: Spares::default(),
-            report: ShardReport::default(),
+            report: ShardReport { records: RecordSummary::of_shard(), ..ShardReport::default() },
         }
     }
 

@@ -12,6 +12,8 @@ use crate::summary::tally::clip_name;
 
 /// Operations told apart unless told otherwise: some hundreds exist in the protocols we know; 16 MB at the very most.
 const DEFAULT_LIMIT: usize = 1_024;
+/// Operations told apart by each shard: more than any protocol has.
+pub(super) const SHARD_LIMIT: usize = 256;
 
 /// Versions of an operation told apart: more than any API has. Versions come from plugins, which may make them up.
 const MAX_VERSIONS: usize = 32;
@@ -85,9 +87,43 @@ impl Operation {
         self.observe_version(record);
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.records += other.records;
+        self.ok += other.ok;
+        self.client_errors += other.client_errors;
+        self.server_errors += other.server_errors;
+        self.timeouts += other.timeouts;
+        self.unknown += other.unknown;
+        self.latency.merge(&other.latency);
+        self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        for theirs in &other.versions {
+            let Some(row) = self.version(&theirs.version) else { continue };
+            row.records += theirs.records;
+            row.full += theirs.full;
+            row.partial += theirs.partial;
+            row.header += theirs.header;
+        }
+        // By length first: numbers in their order.
+        self.versions.sort_by(|a, b| (a.version.len(), &a.version).cmp(&(b.version.len(), &b.version)));
+    }
+
     fn observe_version(&mut self, record: &Record) {
         let version = outcome::contents(record).find_map(|content| content.said(content.version));
         let version = clip_name(version.unwrap_or_default());
+        let Some(row) = self.version(version) else { return };
+        row.records += 1;
+        match outcome::completeness(record).0 {
+            Completeness::Full => row.full += 1,
+            Completeness::Partial => row.partial += 1,
+            Completeness::Header => row.header += 1,
+        }
+    }
+}
+
+impl Operation {
+    /// The row of that version, if there is room for it.
+    fn version(&mut self, version: &str) -> Option<&mut VersionCoverage> {
         let place = self.versions.iter().position(|row| row.version == version).or_else(|| {
             let has_room = self.versions.len() < MAX_VERSIONS;
             has_room.then(|| {
@@ -95,13 +131,7 @@ impl Operation {
                 self.versions.len() - 1
             })
         });
-        let Some(row) = place.and_then(|place| self.versions.get_mut(place)) else { return };
-        row.records += 1;
-        match outcome::completeness(record).0 {
-            Completeness::Full => row.full += 1,
-            Completeness::Partial => row.partial += 1,
-            Completeness::Header => row.header += 1,
-        }
+        place.and_then(|place| self.versions.get_mut(place))
     }
 }
 
@@ -148,6 +178,23 @@ impl OperationStats {
         } else {
             self.other.observe(record);
         }
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        let mut keys: Vec<_> = other.operations.iter().collect();
+        // If there is no room for all of them, it is the same ones in every run.
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        for (key, theirs) in keys {
+            if let Some(operation) = self.operations.get_mut(key) {
+                operation.merge(theirs);
+            } else if self.operations.len() < self.limit {
+                self.operations.insert(key.clone(), theirs.clone());
+            } else {
+                self.other.merge(theirs);
+            }
+        }
+        self.other.merge(&other.other);
     }
 
     /// The operations, the most frequent first, then by name.

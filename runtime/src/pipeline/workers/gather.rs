@@ -74,9 +74,10 @@ pub(super) fn gather(
             worker.owed += usize::from(round.workers >> index & 1 == 1);
             while let Some(mut outcome) = worker.next(!is_live || round.is_last)? {
                 let mut returned = Returned::default();
-                returned.spares.take_from(&mut merge.spares, outcome.emitted.len());
-                emitted.append(&mut outcome.emitted);
-                returned.emitted = outcome.emitted;
+                returned.spares.take_from(&mut merge.spares, outcome.page.emitted.len());
+                merge.add(&mut outcome.page);
+                emitted.append(&mut outcome.page.emitted);
+                returned.page = outcome.page;
                 // If there is no room for it, the worker makes others.
                 let _ = worker.returns.try_send(returned);
                 if let Some(of_worker) = outcome.totals {
@@ -86,7 +87,7 @@ pub(super) fn gather(
         }
         // A worker's outputs are in order already; the sort is stable.
         emitted.sort_by_key(|emitted: &crate::merge::Emitted| (emitted.packet, emitted.is_of_segment, emitted.shard));
-        emitted.drain(..).try_for_each(|emitted| merge.push(emitted))?;
+        merge.take(&mut emitted)?;
         if round.flush {
             merge.flush()?;
         }

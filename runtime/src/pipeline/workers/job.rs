@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::{emitted, end, end_of_tick};
-use crate::merge::Emitted;
+use super::{end, end_of_tick};
+use crate::capture::Block;
+use crate::merge::{Lines, Page};
 use crate::packet::{Segment, Timestamp};
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
@@ -40,25 +41,54 @@ pub(super) enum Job {
     },
 }
 
-/// A segment whose payload lies in its batch.
+/// A segment whose payload lies elsewhere.
 pub(super) struct OwnedSegment {
     header: Segment<'static>,
-    payload: Range<usize>,
+    /// Index of the block that the payload lies in; none if it was copied.
+    block: Option<u32>,
+    payload: Range<u32>,
 }
 
 /// Jobs on their way to a worker.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) jobs: Vec<Job>,
+    /// Blocks of the capture that payloads lie in.
+    blocks: Vec<Block>,
+    /// Payloads that lie in none.
     bytes: Vec<u8>,
 }
 
 impl Batch {
-    /// Copies a segment's payload into the batch.
-    pub(super) fn own(&mut self, segment: &Segment<'_>) -> OwnedSegment {
+    /// Keeps a segment's payload: the block that it lies in, or else a copy.
+    pub(super) fn own(&mut self, segment: &Segment<'_>, block: Option<&Block>) -> OwnedSegment {
+        let header = Segment { payload: &[], ..*segment };
+        let place = |(block, start): (Option<u32>, usize)| {
+            let end = start.checked_add(segment.payload.len())?;
+            Some((block, u32::try_from(start).ok()?..u32::try_from(end).ok()?))
+        };
+        let shared = block.and_then(|block| {
+            let start = offset_in(block, segment.payload)?;
+            if self.blocks.last().is_none_or(|last| !Arc::ptr_eq(last, block)) {
+                self.blocks.push(block.clone());
+            }
+            place((u32::try_from(self.blocks.len() - 1).ok(), start))
+        });
+        let (block, payload) = shared.or_else(|| place((None, self.copy(segment.payload)))).unwrap_or((None, 0..0));
+        OwnedSegment { header, block, payload }
+    }
+
+    fn copy(&mut self, payload: &[u8]) -> usize {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(segment.payload);
-        OwnedSegment { header: Segment { payload: &[], ..*segment }, payload: start..self.bytes.len() }
+        self.bytes.extend_from_slice(payload);
+        start
+    }
+
+    /// What the worker has done with.
+    fn clear(&mut self) {
+        self.jobs.clear();
+        self.blocks.clear();
+        self.bytes.clear();
     }
 
     /// A tick takes the place of the one before it, if nothing happened in between.
@@ -74,22 +104,37 @@ impl Batch {
     }
 }
 
+impl OwnedSegment {
+    /// The segment, out of its batch.
+    fn with<'a>(&self, blocks: &'a [Block], bytes: &'a [u8]) -> Segment<'a> {
+        let block = self.block.map(|index| blocks.get(index as usize).map_or(&[][..], |block| block));
+        let payload = block.unwrap_or(bytes).get(self.payload.start as usize..self.payload.end as usize);
+        Segment { payload: payload.unwrap_or_default(), ..self.header }
+    }
+}
+
+/// Where a part of the block begins in it.
+fn offset_in(block: &Block, part: &[u8]) -> Option<usize> {
+    let start = part.as_ptr().addr().checked_sub(block.as_ptr().addr())?;
+    (start.checked_add(part.len())? <= block.len()).then_some(start)
+}
+
 /// What a batch came to in one worker.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) emitted: Vec<Emitted>,
+    pub(super) page: Page,
     pub(super) totals: Option<ShardTotals>,
 }
 
 /// What comes back to a worker once its outputs have been written: room for others.
 #[derive(Default)]
 pub(super) struct Returned {
-    pub(super) emitted: Vec<Emitted>,
+    pub(super) page: Page,
     pub(super) spares: Spares,
 }
 
 /// Where a worker's batches come from and go to.
-pub(super) struct Lines {
+pub(super) struct Channels {
     pub(super) batches: Receiver<Batch>,
     /// Batches that are done with.
     pub(super) emptied: Sender<Batch>,
@@ -105,24 +150,30 @@ pub(super) struct Place {
 }
 
 /// A worker: its share of the shards, batch after batch.
-pub(super) fn work(place: Place, (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>), lines: &Lines) {
+pub(super) fn work(
+    place: Place,
+    (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>),
+    mut lines: Lines,
+    channels: &Channels,
+) {
     let is_mine = |shard: &usize| shard % place.workers == place.worker;
     let mut shards: Vec<(usize, Shard)> =
         (0..SHARDS).filter(is_mine).map(|index| (index, Shard::new(plugins.clone(), options.clone()))).collect();
     let mut spares = Spares::default();
-    for mut batch in &lines.batches {
+    for mut batch in &channels.batches {
         let mut outcome = Outcome::default();
-        for mut returned in lines.returned.try_iter() {
+        // One comes back for each that went out.
+        if let Ok(mut returned) = channels.returned.try_recv() {
             spares.take_from(&mut returned.spares, usize::MAX);
-            outcome.emitted = returned.emitted;
+            outcome.page = returned.page;
         }
         for job in batch.jobs.drain(..) {
-            job.run(&batch.bytes, place.workers, &mut shards, (&mut outcome, &mut spares));
+            job.run((&batch.blocks, &batch.bytes), place.workers, &mut shards, (&mut outcome, &mut spares, &mut lines));
         }
-        batch.bytes.clear();
+        batch.clear();
         // If there is no room for it, another one is made.
-        let _ = lines.emptied.try_send(batch);
-        if lines.results.send(outcome).is_err() {
+        let _ = channels.emptied.try_send(batch);
+        if channels.results.send(outcome).is_err() {
             return;
         }
     }
@@ -131,51 +182,50 @@ pub(super) fn work(place: Place, (plugins, options): (&Arc<PluginSet>, &Arc<Flow
 impl Job {
     fn run(
         self,
-        bytes: &[u8],
+        (blocks, bytes): (&[Block], &[u8]),
         workers: usize,
         shards: &mut [(usize, Shard)],
-        (outcome, spares): (&mut Outcome, &mut Spares),
+        (outcome, spares, lines): (&mut Outcome, &mut Spares, &mut Lines),
     ) {
-        let mut take = |at: (u64, bool), index: usize, shard: &mut Shard, out: &mut Vec<Emitted>| {
-            if shard.has_output() {
-                let before = out.len();
-                out.extend(emitted(shard, index, at));
-                shard.take_spares(spares, out.len() - before);
+        let mut take = |at: (u64, bool), index: usize, shard: &mut Shard, page: &mut Page| {
+            let records = lines.take(page, (index, shard), at);
+            if records > 0 {
+                shard.take_spares(spares, records);
             }
         };
         match self {
             Self::Segment { shard, segment, processes } => {
                 let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
-                let payload = bytes.get(segment.payload).unwrap_or_default();
-                shard.segment(&Segment { payload, ..segment.header }, processes.as_deref());
-                take((segment.header.packet, true), *index, shard, &mut outcome.emitted);
+                let segment = segment.with(blocks, bytes);
+                shard.segment(&segment, processes.as_deref());
+                take((segment.packet, true), *index, shard, &mut outcome.page);
             }
             Self::Shed { shard, header } => {
                 let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
                 shard.shed(&header);
-                take((header.packet, true), *index, shard, &mut outcome.emitted);
+                take((header.packet, true), *index, shard, &mut outcome.page);
             }
             Self::Tick { now, packet, is_quiet } => {
                 let is_first = shards.first().is_some_and(|(index, _)| *index == 0);
                 for (index, shard) in shards {
                     shard.tick(now, packet, is_quiet);
-                    take((packet, false), *index, shard, &mut outcome.emitted);
+                    take((packet, false), *index, shard, &mut outcome.page);
                 }
                 // One worker says it for all: what the others gave out at this tick is sorted before it.
-                outcome.emitted.extend(is_first.then(|| end_of_tick(packet)));
+                outcome.page.emitted.extend(is_first.then(|| end_of_tick(packet)));
             }
             Self::Plugins { set, packet } => {
                 for (index, shard) in shards {
                     shard.replace_plugins(&set);
-                    take((packet, true), *index, shard, &mut outcome.emitted);
+                    take((packet, true), *index, shard, &mut outcome.page);
                 }
             }
             Self::End { last, packet } => {
                 let mut totals = ShardTotals::default();
                 for (index, shard) in shards {
                     end(shard, last, packet);
-                    take((packet, false), *index, shard, &mut outcome.emitted);
-                    totals.add(shard);
+                    take((packet, false), *index, shard, &mut outcome.page);
+                    totals.add(*index, shard);
                 }
                 outcome.totals = Some(totals);
             }

@@ -8,9 +8,10 @@ use std::thread::{Scope, ScopedJoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::gather::{Round, Source, gather};
-use super::job::{Batch, Job, Lines, Place, work};
+use super::job::{Batch, Channels, Job, Place, work};
 use super::shed::{Fate, ShedCounters, Shedding};
-use crate::merge::Merge;
+use crate::capture::Block;
+use crate::merge::{Lines, Merge};
 use crate::packet::{Segment, Timestamp};
 use crate::pipeline::Workers;
 use crate::pipeline::report::ShardTotals;
@@ -18,10 +19,12 @@ use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
 use crate::shard::{FlowOptions, SHARDS, shard_of};
 
-/// Segments in a batch, over all workers.
-const BATCH_SEGMENTS: usize = 512;
+/// Segments in a batch, as a mean over the workers.
+const BATCH_SEGMENTS: usize = 256;
 /// Payload bytes in a batch, over all workers.
 const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of the capture that a batch keeps, with all that lies between its payloads.
+const BATCH_BLOCKS: usize = 2 << 20;
 /// Batches on their way to a worker.
 const QUEUE: usize = 4;
 
@@ -40,6 +43,9 @@ pub(in crate::pipeline) struct Threads<'scope> {
     is_live: bool,
     segments: usize,
     bytes: usize,
+    /// The block of the capture that is being read, if it can be kept.
+    block: Option<Block>,
+    kept: usize,
     packet: u64,
     shed: ShedCounters,
     rounds: Sender<Round>,
@@ -61,13 +67,13 @@ impl<'scope> Threads<'scope> {
             let (results, outcomes) = bounded(QUEUE);
             let (empties, emptied) = bounded(QUEUE);
             let (returns, returned) = bounded(QUEUE);
-            let lines = Lines { batches, emptied: empties, results, returned };
-            let (plugins, options) = (plugins.clone(), options.clone());
+            let channels = Channels { batches, emptied: empties, results, returned };
+            let (plugins, options, lines) = (plugins.clone(), options.clone(), Lines::new(merge.form()));
             let work = move || {
                 // It runs what others wrote, and needs nothing.
                 #[cfg(target_os = "linux")]
                 let _ = crate::privilege::drop_all();
-                work(Place { worker, workers }, (&plugins, &options), &lines)
+                work(Place { worker, workers }, (&plugins, &options), lines, &channels)
             };
             std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(scope, work)?;
             lanes.push(Lane { queue, emptied, batch: Batch::default(), shedding: Shedding::default() });
@@ -81,7 +87,7 @@ impl<'scope> Threads<'scope> {
         };
         let merger = std::thread::Builder::new().name("merge".to_owned()).spawn_scoped(scope, gather)?;
         let shed = ShedCounters::default();
-        Ok(Self { lanes, is_live, segments: 0, bytes: 0, packet: 0, shed, rounds, merger })
+        Ok(Self { lanes, is_live, segments: 0, bytes: 0, block: None, kept: 0, packet: 0, shed, rounds, merger })
     }
 
     pub(in crate::pipeline) fn finish(mut self, last: Timestamp) -> io::Result<ShardTotals> {
@@ -105,7 +111,7 @@ impl<'scope> Threads<'scope> {
         let mut workers = u32::MAX;
         if self.is_live && self.rounds.is_full() {
             self.lanes.iter_mut().for_each(|lane| lane.shedding.is_behind = true);
-            (self.segments, self.bytes) = (0, 0);
+            (self.segments, self.bytes, self.kept) = (0, 0, 0);
             return Ok(());
         }
         if self.is_live {
@@ -131,7 +137,7 @@ impl<'scope> Threads<'scope> {
                     .map_err(|_| gone())?;
             }
         }
-        (self.segments, self.bytes) = (0, 0);
+        (self.segments, self.bytes, self.kept) = (0, 0, 0);
         Ok(())
     }
 }
@@ -145,7 +151,7 @@ impl Workers for Threads<'_> {
         let fate = if self.is_live { lane.shedding.judge(segment, &lane.batch, &mut self.shed) } else { Fate::Taken };
         match fate {
             Fate::Taken => {
-                let segment = lane.batch.own(segment);
+                let segment = lane.batch.own(segment, self.block.as_ref());
                 let processes = processes.map(|processes| Box::new(processes.clone()));
                 lane.batch.jobs.push(Job::Segment { shard, segment, processes });
             }
@@ -157,10 +163,16 @@ impl Workers for Threads<'_> {
         }
         self.segments += 1;
         self.bytes += segment.payload.len();
-        if self.segments >= BATCH_SEGMENTS || self.bytes >= BATCH_BYTES {
+        if self.segments >= BATCH_SEGMENTS * self.lanes.len() || self.bytes >= BATCH_BYTES {
             self.hand_out(false)?;
         }
         Ok(())
+    }
+
+    fn block(&mut self, block: &Block) -> io::Result<()> {
+        self.kept += block.len();
+        self.block = Some(block.clone());
+        if self.kept >= BATCH_BLOCKS { self.hand_out(false) } else { Ok(()) }
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
