@@ -24,8 +24,6 @@ pub struct FileSource {
     current: Option<CaptureFile>,
     stats: CaptureStats,
     is_shared: bool,
-    /// What comes after a block was told of.
-    found: Option<FoundPacket>,
 }
 
 enum Input {
@@ -45,7 +43,7 @@ impl FileSource {
     }
 
     fn from_inputs(inputs: VecDeque<Input>) -> Self {
-        Self { inputs, current: None, stats: CaptureStats::default(), is_shared: false, found: None }
+        Self { inputs, current: None, stats: CaptureStats::default(), is_shared: false }
     }
 
     /// Goes on to the next packet, in whichever file that is.
@@ -77,14 +75,10 @@ impl FileSource {
 
 impl CaptureSource for FileSource {
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
-        let found = if self.is_shared { self.found.take() } else { None };
-        let is_told = found.is_some();
-        let Some(found) = found.map_or_else(|| self.advance(), |found| Ok(Some(found)))? else {
-            return Ok(CaptureEvent::End);
-        };
+        let Some(found) = self.advance()? else { return Ok(CaptureEvent::End) };
         let Some(file) = &mut self.current else { return Ok(CaptureEvent::End) };
-        if self.is_shared && !is_told && file.input.is_in_new_block() {
-            self.found = Some(found);
+        if self.is_shared && file.input.is_in_new_block() {
+            file.put_back();
             return Ok(CaptureEvent::Block(file.input.block()));
         }
         let packet = RawPacket {
@@ -163,6 +157,12 @@ impl CaptureFile {
             self.packets += 1;
         }
         Ok(found)
+    }
+
+    /// The packet that was found last will be found again.
+    fn put_back(&mut self) {
+        self.delivered = 0;
+        self.packets -= 1;
     }
 
     fn drops(&self) -> Drops {
