@@ -103,7 +103,7 @@
 //! ```
 //!
 //!   Where messages are many and short, the same code can be compiled a second time, without its waits, for messages that
-//!   are there as a whole, as nearly all are: it takes half the time (see [`at_once`]).
+//!   are there as a whole, as nearly all are (see [`at_once`]).
 //!
 //! * [`Raw`]: the contract's verbs. For protocols whose messages are built over several calls, or that answer
 //!   [`Opaque`](Progress::Opaque) (encrypted from here on) and [`Handover`](Progress::Handover) (another protocol begins):
@@ -193,8 +193,8 @@ pub use self::sequential::{
     read_head,
 };
 /// Compiles reading code a second time, for messages that are there as a whole: each `async fn read` also as `read_now`,
-/// in which `x(..).await` is `x_now(..)`. In the sandbox that takes half the instructions: code that may wait is resumed
-/// in the middle of its loops, where Wasm cannot jump to.
+/// in which `x(..).await` is `x_now(..)`. In the sandbox that is faster: code that may wait is resumed in
+/// the middle of its loops, where Wasm cannot jump to.
 ///
 /// It stands before an `async fn`, or before an `impl` block, of which it takes each. The code reads from a
 /// [`Stream`] of any [`Source`]; all that it awaits is the stream, other such code, or one of both inside of [`rare`]. Who
