@@ -198,7 +198,8 @@ pub use self::sequential::{
 ///
 /// It stands before an `async fn`, or before an `impl` block, of which it takes each. The code reads from a
 /// [`Stream`] of any [`Source`]; all that it awaits is the stream, other such code, or one of both inside of [`rare`]. Who
-/// knows the frame's end asks [`Stream::whole`] which of the two is to run:
+/// knows the frame's end asks [`Stream::whole`] which of the two is to run, and where a message shows its end only when it is
+/// read, [`Stream::at_hand`] tries whether it can be read at once:
 ///
 /// ```
 /// # use std::rc::Rc;

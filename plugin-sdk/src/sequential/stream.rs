@@ -197,6 +197,12 @@ impl Stream {
 }
 
 impl State {
+    /// Stream offset behind the window.
+    #[inline]
+    fn there(&self) -> u64 {
+        self.base.get().saturating_add(self.len.get() as u64)
+    }
+
     /// Bytes of the window that were not read.
     #[inline]
     fn left(&self) -> usize {

@@ -46,7 +46,7 @@ pub trait Bytes {
 #[derive(Clone, Debug)]
 pub struct Arriving(pub(super) Rc<State>);
 
-/// All of a frame, or of what was found in one: code never waits.
+/// All of a frame, or of what was found in one, or what is there of a message of unknown length: code never waits.
 pub struct Whole<'a> {
     rest: Cell<&'a [u8]>,
     /// Stream offset behind them.
@@ -100,6 +100,10 @@ impl Bytes for Whole<'_> {
     #[cold]
     #[inline(never)]
     fn lacks(&self, len: u64) -> Stop {
+        if self.frame_end == NO_END {
+            self.gave_up.set(true);
+            return Stop::Lost;
+        }
         let is_beyond = self.frame_end.saturating_sub(self.offset()) < len;
         if is_beyond { Stop::Malformed(BEYOND_FRAME) } else { Stop::Lost }
     }
@@ -222,22 +226,36 @@ impl Stream {
     pub fn whole<T>(&self, read: impl FnOnce(&Stream<Whole<'_>>) -> T) -> Option<T> {
         let state = &*self.0.0;
         let frame_end = state.frame_end.get();
-        let there = state.base.get().saturating_add(state.len.get() as u64);
-        if frame_end == NO_END || frame_end > there {
+        if frame_end == NO_END || frame_end > state.there() {
             return None;
         }
+        self.at_once(frame_end, read)
+    }
+
+    /// The same for a protocol whose messages do not say how long they are: reads a message if it ends within the bytes that
+    /// are there, as nearly all do. Code that asks for more is given up: it must not do anything but read.
+    #[inline]
+    pub fn at_hand<T>(&self, read: impl FnOnce(&Stream<Whole<'_>>) -> T) -> Option<T> {
+        let state = &*self.0.0;
+        if state.frame_end.get() == NO_END { self.at_once(state.there(), read) } else { self.whole(read) }
+    }
+
+    /// Runs the code over what is there, up to the stream offset `end`.
+    #[inline]
+    fn at_once<T>(&self, end: u64, read: impl FnOnce(&Stream<Whole<'_>>) -> T) -> Option<T> {
+        let state = &*self.0.0;
         let (texts, is_cut) = (state.texts.borrow().len(), state.is_cut.get());
         let window = state.window.borrow();
-        let frame = window.get(state.cursor.get()..state.reach.get()).unwrap_or_default();
-        let whole = Whole { rest: Cell::new(frame), end: frame_end, frame_end, state, gave_up: Cell::new(false) };
-        let stream = Stream(whole);
+        let rest = window.get(state.cursor.get()..state.reach.get()).unwrap_or_default();
+        let frame_end = state.frame_end.get();
+        let stream = Stream(Whole { rest: Cell::new(rest), end, frame_end, state, gave_up: Cell::new(false) });
         let done = read(&stream);
         if stream.0.gave_up.get() {
             state.texts.borrow_mut().truncate(texts);
             state.is_cut.set(is_cut);
             return None;
         }
-        self.0.advance(frame.len() - stream.0.ready());
+        self.0.advance(rest.len() - stream.0.ready());
         Some(done)
     }
 }
