@@ -1,6 +1,6 @@
 //! What a request means for those that follow it: which of them are answered, and which database they are about.
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Stop, Stream, rare};
 
 use crate::command::Verb;
 use crate::emit;
@@ -11,7 +11,14 @@ use crate::wire;
 /// Reads a request and emits it.
 pub(crate) async fn read(stream: &Stream, flow: &Asked, wants_keys: bool) -> Result<(), Stop> {
     let mut request = Request::default();
-    let read = request.read(stream, wants_keys).await;
+    // Nearly always all of it is there.
+    let read = match stream.at_hand(|there| request.read_now(there, wants_keys)) {
+        Some(read) => read,
+        None => {
+            request = Request::default();
+            rare(request.read(stream, wants_keys)).await
+        }
+    };
     let is_named = request.count > 0 && request.name.is_some();
     match read {
         Ok(None) => return Ok(()),

@@ -1,8 +1,10 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
+use std::borrow::Cow;
+
 use protap_plugin::{MessageWriter, Status, Stream, Texts};
 
-use crate::command::{MAX_NAME, Name, Verb};
+use crate::command::{Name, Verb};
 use crate::error::{Code, redirection};
 use crate::flow::{Answered, Context, Database};
 use crate::reply::Reply;
@@ -33,16 +35,16 @@ pub(crate) struct Asked {
 /// Emits a request.
 pub(crate) fn request(stream: &Stream, request: &Request, asked: Asked) {
     stream.emit(|out, texts| {
-        let type_name = TypeName::of(request);
+        let type_name = type_name(request);
         let mut writer = match (asked.is_one_way, asked.is_long_poll) {
-            (true, _) => out.one_way(type_name.as_str()),
-            (false, true) => out.request(type_name.as_str()).long_poll(),
-            (false, false) => out.request(type_name.as_str()),
+            (true, _) => out.one_way(&type_name),
+            (false, true) => out.request(&type_name).long_poll(),
+            (false, false) => out.request(&type_name),
         };
         if !asked.is_one_way {
             writer = writer.context(&asked.context.to_bytes());
         }
-        writer = command(database(writer, asked.database), request, texts);
+        writer = command(database(writer, asked.database), &type_name, request, texts);
         if let (Verb::Exec, Some(number)) = (request.verb, asked.context.number) {
             writer = writer.i64(BATCH_SIZE, number);
         }
@@ -53,8 +55,9 @@ pub(crate) fn request(stream: &Stream, request: &Request, asked: Asked) {
 /// Emits a command that a master sends to its replica.
 pub(crate) fn replicated(stream: &Stream, request: &Request, selected: Database, is_whole: bool) {
     stream.emit(|out, texts| {
-        let writer = out.one_way(TypeName::of(request).as_str()).bool(REPLICATED, true);
-        incomplete(command(database(writer, selected.0), request, texts), is_whole).emit();
+        let type_name = type_name(request);
+        let writer = out.one_way(&type_name).bool(REPLICATED, true);
+        incomplete(command(database(writer, selected.0), &type_name, request, texts), is_whole).emit();
     });
 }
 
@@ -167,8 +170,13 @@ impl Outcome {
     }
 }
 
-fn command<'a>(mut writer: MessageWriter<'a>, request: &Request, texts: Texts<'_>) -> MessageWriter<'a> {
-    writer = writer.str(SYSTEM, SYSTEM_NAME).str(OPERATION, TypeName::of(request).as_str());
+fn command<'a>(
+    mut writer: MessageWriter<'a>,
+    type_name: &str,
+    request: &Request,
+    texts: Texts<'_>,
+) -> MessageWriter<'a> {
+    writer = writer.str(SYSTEM, SYSTEM_NAME).str(OPERATION, type_name);
     let arguments = request.count.saturating_sub(1 + u64::from(request.subcommand.is_some()));
     writer = writer.i64(ARGUMENT_COUNT, saturate(arguments));
     let Some((count, are_channels)) = request.key_count(texts).filter(|(count, _)| *count > 0) else { return writer };
@@ -183,6 +191,8 @@ fn command<'a>(mut writer: MessageWriter<'a>, request: &Request, texts: Texts<'_
 fn database(writer: MessageWriter<'_>, database: Option<u32>) -> MessageWriter<'_> {
     match database {
         None => writer,
+        // Where nearly all are.
+        Some(0) => writer.domain("0").str(NAMESPACE, "0"),
         Some(database) => {
             let name = database.to_string();
             writer.domain(&name).str(NAMESPACE, &name)
@@ -216,30 +226,7 @@ fn saturate(count: u64) -> i64 {
 }
 
 /// A command's name, and its subcommand's.
-struct TypeName {
-    bytes: [u8; 2 * MAX_NAME],
-    len: usize,
-}
-
-impl TypeName {
-    fn of(request: &Request) -> Self {
-        let mut name = Self { bytes: [0; 2 * MAX_NAME], len: 0 };
-        name.push(request.name.as_ref().map_or(UNKNOWN, Name::as_str));
-        if let Some(subcommand) = request.subcommand {
-            name.push(" ");
-            name.push(subcommand);
-        }
-        name
-    }
-
-    fn push(&mut self, word: &str) {
-        for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(word.bytes()) {
-            *slot = byte;
-            self.len += 1;
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
-    }
+fn type_name(request: &Request) -> Cow<'_, str> {
+    let name = request.name.as_ref().map_or(UNKNOWN, Name::as_str);
+    request.subcommand.map_or(name.into(), |subcommand| format!("{name} {subcommand}").into())
 }

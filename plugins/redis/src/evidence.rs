@@ -135,9 +135,9 @@ fn request(bytes: &[u8], found: &mut Evidence) -> Frame {
     let Some(name) = rest.get(word.len..word.len.saturating_add(len)) else { return Frame::Cut { points: WEAK } };
     let Some(name) = Name::of(name) else { return Frame::None };
     found.has_array = true;
-    found.has_command |= name.keys().is_some();
+    found.has_command |= name.command().is_some();
     found.is_replica |= name.as_str() == "REPLCONF";
-    let points = match name.keys() {
+    let points = match name.command() {
         Some(_) => STRONG,
         None if is_spoken_by_servers(name.as_str()) => return Frame::None,
         None => UNKNOWN_COMMAND,
@@ -177,7 +177,7 @@ fn line(bytes: &[u8]) -> Frame {
     }
     let len = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let name = Name::of(line.get(..len).unwrap_or_default());
-    let is_known = name.is_some_and(|name| name.keys().is_some());
+    let is_known = name.is_some_and(|name| name.command().is_some());
     let is_http = line.windows(6).any(|word| word == b" HTTP/");
     match end {
         Some(end) if is_known && !is_http => Frame::Whole { len: end + 1, points: INLINE },

@@ -1,7 +1,7 @@
 //! Passing over values of any nesting without keeping them: a counter of the values that are still to come, however
 //! deep they lie. Only streamed aggregates, whose number is not said, need a stack. Errors on the way are counted.
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Source, Stop, Stream, at_once};
 
 use crate::error::Code;
 use crate::wire::{Front, Kind, Size, front};
@@ -85,7 +85,8 @@ impl Pass {
     }
 
     /// Passes over them in the stream.
-    pub(crate) async fn run(&mut self, stream: &Stream) -> Result<(), Stop> {
+    #[at_once]
+    pub(crate) async fn run(&mut self, stream: &Stream<impl Source>) -> Result<(), Stop> {
         loop {
             let (consumed, step) = stream.peek(|bytes| self.advance(bytes, u64::MAX));
             stream.skip(consumed as u64).await?;

@@ -1,11 +1,12 @@
 //! Small steps of reading that requests and replies share.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Source, Stop, Stream, Text, at_once};
 
-use crate::wire::{Front, Head, front};
+use crate::wire::{Front, Head, Kind, Size, front};
 
 /// Reads a value's line, which must not be a long one.
-pub(crate) async fn head(stream: &Stream) -> Result<Head, Stop> {
+#[at_once]
+pub(crate) async fn head(stream: &Stream<impl Source>) -> Result<Head, Stop> {
     loop {
         match stream.peek(front) {
             Front::Head(head) => {
@@ -19,8 +20,27 @@ pub(crate) async fn head(stream: &Stream) -> Result<Head, Stop> {
     }
 }
 
+/// Reads the line of a string; gives the string's length.
+#[at_once]
+pub(crate) async fn string(stream: &Stream<impl Source>) -> Result<u64, Stop> {
+    match head(stream).await? {
+        Head { kind: Kind::BulkString, size: Size::Bytes(len), .. } => Ok(len),
+        _ => Err(Stop::Malformed("an argument that is no string")),
+    }
+}
+
+/// Reads what follows a string.
+#[at_once]
+pub(crate) async fn end_of_string(stream: &Stream<impl Source>) -> Result<(), Stop> {
+    match stream.array().await? {
+        [b'\r', b'\n'] => Ok(()),
+        _ => Err(Stop::Malformed("a string that is not where it ends")),
+    }
+}
+
 /// Reads and keeps that many bytes, which must be fewer than a window has.
-pub(crate) async fn beginning(stream: &Stream, len: u64) -> Result<Text, Stop> {
+#[at_once]
+pub(crate) async fn beginning(stream: &Stream<impl Source>, len: u64) -> Result<Text, Stop> {
     if len == 0 {
         return Ok(Text::default());
     }

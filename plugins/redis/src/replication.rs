@@ -64,7 +64,7 @@ pub(crate) async fn command(stream: &Stream, flow: &Answered) -> Result<(), Stop
 /// Whether the array that nobody asked for is a command to a replica.
 pub(crate) fn is_command(stream: &Stream, reply: &Reply) -> bool {
     let is_known =
-        || stream.with_texts(|texts| Name::of(texts.get(reply.first)).is_some_and(|name| name.keys().is_some()));
+        || stream.with_texts(|texts| Name::of(texts.get(reply.first)).is_some_and(|name| name.command().is_some()));
     reply.kind == Some(Kind::Array) && is_known()
 }
 

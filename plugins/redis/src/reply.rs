@@ -1,7 +1,7 @@
 //! A reply, or a message that a server sends by itself: what it is, how large, and its errors. What it holds is passed
 //! over, but for the first words of those that are about subscriptions.
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Source, Stop, Stream, Text, at_once};
 
 use crate::error::Code;
 use crate::pass::Pass;
@@ -35,22 +35,16 @@ pub(crate) struct Reply {
     pub(crate) first_error: Option<Code>,
 }
 
+#[at_once]
 impl Reply {
     /// Reads a reply to its end.
-    pub(crate) async fn read(&mut self, stream: &Stream) -> Result<(), Stop> {
-        let mut rest = Pass::default();
-        let read = self.value(stream, &mut rest).await;
-        self.bytes = self.bytes.saturating_add(rest.bytes);
-        (self.errors, self.first_error) = (rest.errors, rest.first_error);
-        read
-    }
-
-    async fn value(&mut self, stream: &Stream, rest: &mut Pass) -> Result<(), Stop> {
+    pub(crate) async fn read(&mut self, stream: &Stream<impl Source>) -> Result<(), Stop> {
         loop {
             let head = match stream.peek(front) {
                 Front::Head(head) => head,
                 Front::LongLine(kind) => {
                     self.text_line(stream, kind, LOOKED_AT).await?;
+                    let mut rest = Pass::default();
                     rest.line();
                     return rest.run(stream).await;
                 }
@@ -60,50 +54,58 @@ impl Reply {
                 }
                 Front::Bad(reason) => return Err(Stop::Malformed(reason)),
             };
+            let len = head.len as u64;
             if let (Kind::Attribute, Size::Items(count)) = (head.kind, head.size) {
-                stream.skip(head.len as u64).await?;
+                stream.skip(len).await?;
                 Pass::over(count).run(stream).await?;
                 continue;
             }
             if head.size == Size::Line {
-                let text = (head.len as u64).saturating_sub(3);
-                self.text_line(stream, head.kind, text.min(LOOKED_AT)).await?;
-                rest.line();
-                return rest.run(stream).await;
+                // Without its type and its end.
+                let kept = len.saturating_sub(3).min(LOOKED_AT);
+                let taken = self.text_line(stream, head.kind, kept).await?;
+                return stream.skip(len.saturating_sub(taken)).await;
             }
-            stream.skip(head.len as u64).await?;
+            stream.skip(len).await?;
             self.kind = Some(head.kind);
-            return self.body(stream, head.kind, head.size, rest).await;
+            return self.body(stream, head.kind, head.size).await;
         }
     }
 
-    /// The beginning of a line, with its type.
-    async fn text_line(&mut self, stream: &Stream, kind: Kind, len: u64) -> Result<(), Stop> {
+    /// The beginning of a line, with its type; gives how many bytes that took.
+    async fn text_line(&mut self, stream: &Stream<impl Source>, kind: Kind, len: u64) -> Result<u64, Stop> {
         if matches!(kind, Kind::End | Kind::Chunk) {
             return Err(Stop::Malformed("a piece of no value"));
         }
         stream.skip(1).await?;
-        if matches!(kind, Kind::SimpleString | Kind::Error) {
+        let is_kept = matches!(kind, Kind::SimpleString | Kind::Error);
+        if is_kept {
             self.line = read::beginning(stream, len).await?;
         }
         if kind == Kind::Error {
             self.code = Some(stream.with_texts(|texts| Code::of(texts.get(self.line))));
         }
         self.kind = Some(kind);
-        Ok(())
+        Ok(if is_kept { len + 1 } else { 1 })
     }
 
-    async fn body(&mut self, stream: &Stream, kind: Kind, size: Size, rest: &mut Pass) -> Result<(), Stop> {
+    async fn body(&mut self, stream: &Stream<impl Source>, kind: Kind, size: Size) -> Result<(), Stop> {
+        let mut rest = Pass::default();
         match size {
             Size::Bytes(len) if kind == Kind::BulkError => {
                 let kept = len.min(LOOKED_AT);
                 self.line = read::beginning(stream, kept).await?;
                 self.code = Some(stream.with_texts(|texts| Code::of(texts.get(self.line))));
-                self.bytes = kept;
-                rest.string(len - kept);
+                self.bytes = len;
+                stream.skip(len - kept).await?;
+                return read::end_of_string(stream).await;
             }
             Size::Bytes(_) if kind == Kind::Chunk => return Err(Stop::Malformed("a piece of no string")),
-            Size::Bytes(len) => rest.string(len),
+            Size::Bytes(len) => {
+                self.bytes = len;
+                stream.skip(len).await?;
+                return read::end_of_string(stream).await;
+            }
             Size::Items(count) => {
                 self.items = Some(if kind == Kind::Map { count / 2 } else { count });
                 let left = match kind {
@@ -116,14 +118,24 @@ impl Reply {
             Size::Streamed => drop(rest.streamed()),
             Size::Line => {}
         }
-        rest.run(stream).await
+        self.pass(stream, rest).await
+    }
+
+    /// Passes over values, and takes note of what was seen of them.
+    async fn pass(&mut self, stream: &Stream<impl Source>, mut rest: Pass) -> Result<(), Stop> {
+        let read = rest.run(stream).await;
+        self.bytes = self.bytes.saturating_add(rest.bytes);
+        self.errors = self.errors.saturating_add(rest.errors);
+        self.first_error = self.first_error.or(rest.first_error);
+        read
     }
 
     /// The first elements, as far as they say what the array is; gives how many others there are.
-    async fn first_words(&mut self, stream: &Stream, count: u64) -> Result<u64, Stop> {
+    async fn first_words(&mut self, stream: &Stream<impl Source>, count: u64) -> Result<u64, Stop> {
         let Some(len) = self.word_ahead(stream, count).await? else { return Ok(count) };
         self.first = read::beginning(stream, len).await?;
-        self.end_of_word(stream, len).await?;
+        self.bytes = self.bytes.saturating_add(len);
+        read::end_of_string(stream).await?;
         // In `unsubscribe` of nothing, the second one is null.
         if count == 3 && stream.with_texts(|texts| texts.get(self.first).ends_with(b"unsubscribe")) {
             let head = loop {
@@ -138,7 +150,7 @@ impl Reply {
     }
 
     /// Length of the first element, if it is a short string, whose line is then read.
-    async fn word_ahead(&mut self, stream: &Stream, count: u64) -> Result<Option<u64>, Stop> {
+    async fn word_ahead(&mut self, stream: &Stream<impl Source>, count: u64) -> Result<Option<u64>, Stop> {
         if count == 0 {
             return Ok(None);
         }
@@ -155,14 +167,6 @@ impl Reply {
                 }
                 _ => return Ok(None),
             }
-        }
-    }
-
-    async fn end_of_word(&mut self, stream: &Stream, len: u64) -> Result<(), Stop> {
-        self.bytes = self.bytes.saturating_add(len);
-        match stream.array().await? {
-            [b'\r', b'\n'] => Ok(()),
-            _ => Err(Stop::Malformed("a string that is not where it ends")),
         }
     }
 }

@@ -6,12 +6,12 @@
 //! GET key\r\n                           what people type
 //! ```
 
-use protap_plugin::{Stop, Stream, Text, Texts};
+use protap_plugin::{Source, Stop, Stream, Text, Texts, at_once};
 
-use crate::command::{self, Keys, Name, Verb};
+use crate::command::{self, Command, Keys, Name, Verb};
 use crate::pass::Pass;
 use crate::read;
-use crate::wire::{self, Kind, Size};
+use crate::wire::{self, Size};
 
 /// Arguments that are looked at: enough for the options of XREADGROUP in front of its keys.
 const LOOKED_AT: usize = 12;
@@ -36,9 +36,10 @@ pub(crate) struct Request {
     pub(crate) keys: Vec<Text>,
 }
 
+#[at_once]
 impl Request {
     /// Reads what comes next; `None` if it is nothing, as an empty line.
-    pub(crate) async fn read(&mut self, stream: &Stream, wants_keys: bool) -> Result<Option<()>, Stop> {
+    pub(crate) async fn read(&mut self, stream: &Stream<impl Source>, wants_keys: bool) -> Result<Option<()>, Stop> {
         stream.available(1).await?;
         if stream.peek(|bytes| bytes.first() != Some(&b'*')) {
             return self.line(stream, wants_keys).await;
@@ -55,43 +56,53 @@ impl Request {
         }
     }
 
-    async fn arguments(&mut self, stream: &Stream, wants_keys: bool) -> Result<(), Stop> {
-        for index in 0..self.count {
+    async fn arguments(&mut self, stream: &Stream<impl Source>, wants_keys: bool) -> Result<(), Stop> {
+        let len = read::string(stream).await?;
+        let mut name = None;
+        if let Some(len) = usize::try_from(len).ok().filter(|len| *len <= command::MAX_NAME) {
+            stream.available(len).await?;
+            name = stream.peek(|bytes| bytes.get(..len).and_then(Name::of));
+        }
+        stream.skip(len).await?;
+        read::end_of_string(stream).await?;
+        self.called(name);
+        let has_words = name.and_then(|name| name.command()).is_some_and(Command::has_words);
+        for index in 1..self.count {
             let wants_more = wants_keys && self.keys.len() < MAX_KEYS;
             if index >= LOOKED_AT as u64 && !wants_more {
                 return Pass::over(self.count - index).run(stream).await;
             }
-            let head = read::head(stream).await?;
-            let (Kind::BulkString, Size::Bytes(len)) = (head.kind, head.size) else {
-                return Err(Stop::Malformed("an argument that is no string"));
-            };
-            let is_key = wants_more && index > 0 && stream.with_texts(|texts| self.is_key(index, texts));
+            let len = read::string(stream).await?;
+            let is_key = wants_more && stream.with_texts(|texts| self.is_key(index, texts));
             let kept = match () {
                 () if is_key => len.min(MAX_KEY),
-                () if index == 0 && len <= command::MAX_NAME as u64 => len,
-                () if index < LOOKED_AT as u64 && len <= MAX_WORD => len,
+                () if has_words && index < LOOKED_AT as u64 && len <= MAX_WORD => len,
                 () => 0,
             };
             let text = read::beginning(stream, kept).await?;
-            let mut rest = Pass::default();
-            rest.string(len - kept);
-            rest.run(stream).await?;
-            self.argument(stream, index, text, is_key);
+            stream.skip(len - kept).await?;
+            read::end_of_string(stream).await?;
+            if kept > 0 {
+                self.argument(stream, index, text, is_key);
+            }
         }
         Ok(())
     }
 
-    async fn line(&mut self, stream: &Stream, wants_keys: bool) -> Result<Option<()>, Stop> {
+    async fn line(&mut self, stream: &Stream<impl Source>, wants_keys: bool) -> Result<Option<()>, Stop> {
         let line = stream.text_until(b'\n', MAX_LINE).await?;
         let mut words = stream.with_texts(|texts| words(texts.get(line)))?.into_iter();
         self.count = words.len() as u64;
         for index in 0..self.count {
             let Some((start, end)) = words.next() else { break };
-            let is_key = wants_keys
-                && index > 0
-                && self.keys.len() < MAX_KEYS
-                && stream.with_texts(|texts| self.is_key(index, texts));
-            self.argument(stream, index, line.part(start..end), is_key);
+            let word = line.part(start..end);
+            if index == 0 {
+                self.called(stream.with_texts(|texts| Name::of(texts.get(word))));
+                continue;
+            }
+            let wants_more = wants_keys && self.keys.len() < MAX_KEYS;
+            let is_key = wants_more && stream.with_texts(|texts| self.is_key(index, texts));
+            self.argument(stream, index, word, is_key);
         }
         match (self.count, self.name) {
             (0, _) => Ok(None),
@@ -99,31 +110,32 @@ impl Request {
             _ => Ok(Some(())),
         }
     }
+}
 
-    /// Takes an argument as far as it was kept.
-    fn argument(&mut self, stream: &Stream, index: u64, text: Text, is_key: bool) {
+impl Request {
+    /// Takes the command's name.
+    fn called(&mut self, name: Option<Name>) {
+        let command = name.and_then(|name| name.command());
+        self.verb = command.map_or(Verb::Plain, |command| command.verb);
+        self.spec = command.map(|command| command.keys);
+        self.name = name;
+    }
+
+    /// Takes another argument as far as it was kept.
+    fn argument(&mut self, stream: &Stream<impl Source>, index: u64, text: Text, is_key: bool) {
         if is_key {
             self.keys.push(text);
         }
         if let Some(word) = usize::try_from(index).ok().and_then(|index| self.words.get_mut(index)) {
             *word = text;
         }
-        stream.with_texts(|texts| match (index, &self.name) {
-            (0, _) => {
-                self.name = Name::of(texts.get(text));
-                self.verb = self.name.map_or(Verb::Plain, |name| Verb::of(name.as_str()));
-                self.spec = self.name.and_then(|name| name.keys());
+        if let (1, Some(Name::Known(command))) = (index, &self.name) {
+            let is_said = |known: &&&str| stream.with_texts(|texts| self.says(1, known, texts));
+            self.subcommand = command.subcommands.iter().find(is_said).copied();
+            if let Some(subcommand) = self.subcommand {
+                self.spec = Some(command::subcommand_keys(command.name, subcommand));
             }
-            (1, Some(name)) => {
-                let known = name.subcommands().unwrap_or_default();
-                let said = texts.get(text);
-                self.subcommand = known.iter().find(|known| said.eq_ignore_ascii_case(known.as_bytes())).copied();
-                if let Some(subcommand) = self.subcommand {
-                    self.spec = Some(command::subcommand_keys(name.as_str(), subcommand));
-                }
-            }
-            _ => {}
-        });
+        }
     }
 
     /// The nth argument, if it is short.

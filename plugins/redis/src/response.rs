@@ -2,7 +2,7 @@
 //! nobody asked for. In RESP3 the latter are marked, in RESP2 only their first word tells.
 //! <https://redis.io/docs/latest/develop/pubsub/#format-of-pushed-messages>
 
-use protap_plugin::{Stop, Stream, Text};
+use protap_plugin::{Stop, Stream, Text, rare};
 
 use crate::command::{Scope, Verb};
 use crate::emit;
@@ -34,8 +34,8 @@ enum Word {
 /// Reads what comes next from the server.
 pub(crate) async fn read(stream: &Stream, flow: &Answered) -> Result<(), Stop> {
     match flow.replication.get() {
-        Replication::Snapshot => return replication::snapshot(stream, flow).await,
-        Replication::Commands => return replication::command(stream, flow).await,
+        Replication::Snapshot => return rare(replication::snapshot(stream, flow)).await,
+        Replication::Commands => return rare(replication::command(stream, flow)).await,
         Replication::None => {}
     }
     stream.available(1).await?;
@@ -44,12 +44,19 @@ pub(crate) async fn read(stream: &Stream, flow: &Answered) -> Result<(), Stop> {
         match stream.peek(|bytes| bytes.first().copied()) {
             // The server is alive, and not ready.
             Some(b'\n') => return stream.skip(1).await,
-            Some(b'$') => return replication::answer(stream, flow).await,
+            Some(b'$') => return rare(replication::answer(stream, flow)).await,
             _ => {}
         }
     }
     let mut reply = Reply::default();
-    let read = reply.read(stream).await;
+    // Nearly always all of it is there.
+    let read = match stream.at_hand(|there| reply.read_now(there)) {
+        Some(read) => read,
+        None => {
+            reply = Reply::default();
+            rare(reply.read(stream)).await
+        }
+    };
     if reply.kind.is_none() || matches!(read, Err(Stop::Malformed(_))) {
         return read;
     }

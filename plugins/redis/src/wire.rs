@@ -156,6 +156,9 @@ pub(crate) enum Front {
 
 /// Reads a value's line.
 pub(crate) fn front(bytes: &[u8]) -> Front {
+    if let Some(head) = counted(bytes) {
+        return Front::Head(head);
+    }
     let Some((first, rest)) = bytes.split_first() else { return Front::More(1) };
     let Some(kind) = Kind::of(*first) else { return Front::Bad("no type of RESP") };
     let ended = rest.iter().take(LONG_LINE).position(|byte| *byte == b'\n');
@@ -174,6 +177,28 @@ pub(crate) fn front(bytes: &[u8]) -> Front {
             None => Front::Bad("a length that cannot be"),
         },
     }
+}
+
+/// `$16\r\n` and `*2\r\n`, which nearly all lines are: so few digits that what they say cannot be too much.
+fn counted(bytes: &[u8]) -> Option<Head> {
+    let (first, rest) = bytes.split_first()?;
+    let (mut number, mut digits) = (0_u64, 0);
+    let end = loop {
+        match *rest.get(digits)? {
+            digit @ b'0'..=b'9' if digits < 9 => number = number * 10 + u64::from(digit - b'0'),
+            end => break end,
+        }
+        digits += 1;
+    };
+    if digits == 0 || end != b'\r' || *rest.get(digits + 1)? != b'\n' {
+        return None;
+    }
+    let (kind, size) = match *first {
+        b'$' => (Kind::BulkString, Size::Bytes(number)),
+        b'*' => (Kind::Array, Size::Items(number)),
+        _ => return None,
+    };
+    Some(Head { kind, size, len: digits + 3 })
 }
 
 fn size(kind: Kind, text: &[u8]) -> Option<(Kind, Size)> {

@@ -1,6 +1,6 @@
-//! The commands in alphabetical order, and the subcommands of those that are containers.
+//! The commands in alphabetical order, what some of them are to a flow, and the subcommands of those that are containers.
 
-use super::Keys;
+use super::{Keys, Scope, Verb};
 
 const NONE: Keys = Keys::None;
 const ONE: Keys = Keys::Range(1, 1, 1);
@@ -281,6 +281,39 @@ pub(crate) const COMMANDS: &[(&str, Keys)] = &[
     ("ZSCORE", ONE),
     ("ZUNION", Keys::Counted(1)),
     ("ZUNIONSTORE", Keys::Stored),
+];
+
+pub(crate) const VERBS: &[(&str, Verb)] = &[
+    ("SELECT", Verb::Select),
+    ("RESET", Verb::Reset),
+    ("QUIT", Verb::Quit),
+    ("PING", Verb::Ping),
+    ("MULTI", Verb::Multi),
+    ("EXEC", Verb::Exec),
+    ("DISCARD", Verb::Discard),
+    ("SUBSCRIBE", Verb::Subscribe(Scope::Channels)),
+    ("PSUBSCRIBE", Verb::Subscribe(Scope::Patterns)),
+    ("SSUBSCRIBE", Verb::Subscribe(Scope::Shards)),
+    ("UNSUBSCRIBE", Verb::Unsubscribe(Scope::Channels)),
+    ("PUNSUBSCRIBE", Verb::Unsubscribe(Scope::Patterns)),
+    ("SUNSUBSCRIBE", Verb::Unsubscribe(Scope::Shards)),
+    ("MONITOR", Verb::Monitor),
+    ("SYNC", Verb::Sync),
+    ("PSYNC", Verb::Psync),
+    ("REPLCONF", Verb::Replconf),
+    ("CLIENT", Verb::Client),
+    ("BLMOVE", Verb::Blocking),
+    ("BLMPOP", Verb::Blocking),
+    ("BLPOP", Verb::Blocking),
+    ("BRPOP", Verb::Blocking),
+    ("BRPOPLPUSH", Verb::Blocking),
+    ("BZMPOP", Verb::Blocking),
+    ("BZPOPMAX", Verb::Blocking),
+    ("BZPOPMIN", Verb::Blocking),
+    ("WAIT", Verb::Blocking),
+    ("WAITAOF", Verb::Blocking),
+    ("XREAD", Verb::Read),
+    ("XREADGROUP", Verb::Read),
 ];
 
 pub(crate) const CONTAINERS: &[(&str, &[&str])] = &[
