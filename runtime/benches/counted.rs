@@ -35,17 +35,26 @@ const WARM_UP: usize = 100;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let [what, host] = arguments.as_slice() else {
-        eprintln!("counted: kafka_call|mongodb_call|kafka_small|kafka_bulk|mongodb_small wasm|native");
+        eprintln!(
+            "counted: kafka_call|mongodb_call|redis_call|redis_reply|kafka_small|kafka_bulk|mongodb_small wasm|native"
+        );
         return;
     };
-    let plugins = match host.as_str() {
-        "wasm" => plugins::wasm(Deadline::Fuel),
-        "time" => plugins::wasm(Deadline::CpuTime),
-        _ => plugins::native(),
+    let deadline = match host.as_str() {
+        "wasm" => Some(Deadline::Fuel),
+        "time" => Some(Deadline::CpuTime),
+        _ => None,
+    };
+    let plugins = match deadline {
+        _ if what.starts_with("redis") => plugins::redis(deadline),
+        Some(deadline) => plugins::wasm(deadline),
+        None => plugins::native(),
     };
     match what.as_str() {
-        "kafka_call" => call(&plugins, KAFKA, &produce_request(7, 100)),
-        "mongodb_call" => call(&plugins, MONGODB, &op_msg(7)),
+        "kafka_call" => call(Flow::open(&plugins, KAFKA, &produce_request(7, 100))),
+        "mongodb_call" => call(Flow::open(&plugins, MONGODB, &op_msg(7))),
+        "redis_call" => call(Flow::open(&plugins, 0, b"*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000001\r\n")),
+        "redis_reply" => call(Flow::open(&plugins, 0, b"$5\r\nhello\r\n").to_client()),
         "kafka_small" => replayed(&plugins, repeated("kafka/noida_ck216_basic.pcap", 19_092, 60).bytes),
         "mongodb_small" => replayed(&plugins, repeated("mongodb/secantus_pm420_crud.pcap", 27_017, 80).bytes),
         "kafka_bulk" => replayed(&plugins, bulk(9, 1 << 20).bytes),
@@ -53,8 +62,7 @@ fn main() {
     }
 }
 
-fn call(plugins: &PluginSet, plugin: usize, message: &[u8]) {
-    let mut flow = Flow::open(plugins, plugin, message);
+fn call(mut flow: Flow<'_>) {
     for _ in 0..WARM_UP {
         flow.parse_and_read();
     }

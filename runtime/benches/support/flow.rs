@@ -6,7 +6,7 @@ use protap::plugin::PluginSet;
 use protap::plugin::content::{ContentReader, Message, Replaced};
 use protap::plugin::instance::{Call, Instance};
 use protap::record::{PluginIdentity, Spares};
-use protap_plugin::contract::ParseResult;
+use protap_plugin::contract::{ParseResult, flag};
 
 /// An open flow of which the same message comes again and again.
 pub struct Flow<'a> {
@@ -33,6 +33,12 @@ impl<'a> Flow<'a> {
             spares: Spares::default(),
             messages: Vec::new(),
         }
+    }
+
+    /// It is what the server says.
+    pub fn to_client(mut self) -> Self {
+        self.call.flags = flag::TO_CLIENT;
+        self
     }
 
     pub fn parse(&mut self) -> u32 {

@@ -23,6 +23,15 @@ pub fn wasm(deadline: Deadline) -> Arc<PluginSet> {
     set(files.map(|file| Plugin::load(&engine, &file).unwrap()))
 }
 
+/// The Redis plugin alone, which is in no comparison; in the sandbox if there is a deadline.
+pub fn redis(deadline: Option<Deadline>) -> Arc<PluginSet> {
+    let plugin = match deadline {
+        Some(deadline) => Plugin::load(&WasmEngine::new(deadline).unwrap(), &folder().join("redis.wasm")).unwrap(),
+        None => Plugin::native(NativeFactory::of::<redis::Plugin>()).unwrap(),
+    };
+    set([plugin])
+}
+
 /// Where the modules are.
 pub fn folder() -> PathBuf {
     let usual = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins"));
@@ -35,7 +44,7 @@ pub fn native() -> Arc<PluginSet> {
     set(factories.map(|factory| Plugin::native(factory).unwrap()))
 }
 
-fn set(plugins: [Plugin; 2]) -> Arc<PluginSet> {
+fn set<const N: usize>(plugins: [Plugin; N]) -> Arc<PluginSet> {
     let mut set = PluginSet::default();
     for plugin in plugins {
         set.add(plugin);
