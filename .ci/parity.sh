@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# parity.sh [PROTOCOL...]   Holds `protap trace`, by both front ends, against a packet capture of the same traffic: real servers
+# parity.sh [PROTOCOL...]   Holds `protap trace`, by all front ends, against a packet capture of the same traffic: real servers
 # and real clients in a network namespace, at least 1,000 records of each protocol. Needs root and BPF, and for Kafka and
 # MongoDB either the network or what an earlier run or `make e2e` left in target/live. It says what could not be had.
 set -uo pipefail

@@ -59,6 +59,12 @@ static __always_inline __u64 flags_of(const struct arguments *arguments)
 	return arguments->flags_at == 3 ? arguments->third : arguments->fourth;
 }
 
+/* The bytes are left to another call, or are not the stream's. */
+static __always_inline bool takes_nothing(const struct arguments *arguments)
+{
+	return flags_of(arguments) & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB);
+}
+
 /* Where what was sent ends, in this state: a FIN counts one. */
 static __always_inline __u32 end_of_sent(__u32 write_seq, int state)
 {

@@ -96,8 +96,8 @@ enum counter {
 	COUNTER_MUTED_CALLS = 5,
 	/* 32-bit system calls. */
 	COUNTER_COMPAT_CALLS = 6,
-	/* No memory for a task's state. */
-	COUNTER_TASK_STORAGE = 7,
+	/* Calls not followed: no memory for a task's state, or several messages in one where it is not known which. */
+	COUNTER_UNTRACKED_CALLS = 7,
 	/* What sockets carried whose plaintext is taken from a TLS library. */
 	COUNTER_CIPHERTEXT_BYTES = 8,
 	/* Plaintext of which no socket is known. */

@@ -32,6 +32,9 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 
+/* ENOSYS: what the register of a call's result holds, negative, until there is one. */
+#define NOT_RETURNED 38
+
 enum {
 	BPF_F_NO_PREALLOC = 1,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,

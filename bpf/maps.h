@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The maps that both front ends have: what goes up to user space (events, counters), what is asked for, what is muted. Where what
+ * The maps that all front ends have: what goes up to user space (events, counters), what is asked for, what is muted. Where what
  * is known of a task is kept, each front end says itself.
  */
 #ifndef PROTAP_MAPS_H

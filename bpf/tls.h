@@ -130,7 +130,7 @@ static __always_inline bool is_ciphertext(const struct call *call, const struct 
 	bool is_record, is_own;
 
 	if (!task) {
-		count(COUNTER_TASK_STORAGE, 1);
+		count(COUNTER_UNTRACKED_CALLS, 1);
 		return 0;
 	}
 	task->event = *event;
@@ -204,7 +204,7 @@ int on_tls_enter(struct pt_regs *regs)
 	}
 	task = begin_task();
 	if (!task) {
-		count(COUNTER_TASK_STORAGE, 1);
+		count(COUNTER_UNTRACKED_CALLS, 1);
 		return 0;
 	}
 	tls = &task->tls;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The front end for kernels with type information (BTF): one program sees all system calls end and picks its own by
- * number; the arguments are still in the task's registers. Nothing is done when a call begins, and nothing kept between.
- * Pointers of the kernel are followed without a helper call where that is possible.
+ * The front ends for kernels with type information (BTF). Either one program sees all system calls end and picks its own by
+ * number. Or, since 6.3, two of them see bytes be moved on sockets: then other calls cost nothing, but datagrams, whose
+ * peers are not in user memory yet, are not told. The arguments are still in the task's registers. Nothing is done when a
+ * call begins, and nothing kept between. Pointers of the kernel are followed without a helper call where that is possible.
  */
 #include "kernel.h"
 #include "event.h"
@@ -90,14 +91,34 @@ static __always_inline bool is_compat(void)
 #endif
 }
 
-/* The number of the call that ends. */
-static __always_inline long ending_call(const struct pt_regs *regs)
+/* The number of the call. */
+static __always_inline long call_number(const struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
 	return regs->orig_ax;
 #else
 	return regs->syscallno;
 #endif
+}
+
+/* Whether it is a wanted process's call that moves bytes; and what it was handed. */
+static __always_inline bool is_wanted_call(struct pt_regs *regs, struct arguments *arguments, __u64 *id)
+{
+	if (!classify(call_number(regs), arguments))
+		return 0;
+	*id = bpf_get_current_pid_tgid();
+	if (!is_wanted_process(*id >> 32))
+		return 0;
+	if (is_compat()) {
+		count(COUNTER_COMPAT_CALLS, 1);
+		return 0;
+	}
+	arguments->fd = PT_REGS_PARM1_SYSCALL(regs);
+	arguments->second = PT_REGS_PARM2_SYSCALL(regs);
+	arguments->third = PT_REGS_PARM3_SYSCALL(regs);
+	arguments->fourth = PT_REGS_PARM4_SYSCALL(regs);
+	arguments->fifth = PT_REGS_PARM5_SYSCALL(regs);
+	return 1;
 }
 
 SEC("tp_btf/sys_exit")
@@ -107,21 +128,59 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 	__u64 id;
 
 	/* Most calls end here. */
-	if (ret <= 0 || !classify(ending_call(regs), &arguments))
+	if (ret <= 0 || !is_wanted_call(regs, &arguments, &id))
 		return 0;
-	id = bpf_get_current_pid_tgid();
-	if (!is_wanted_process(id >> 32))
+	return on_return(&arguments, id, 0, ret);
+}
+
+/*
+ * Whether the task is in the system call of which its registers tell. It is not where io_uring's work is done behind a call,
+ * whose result is known then, nor in the kernel's own threads.
+ */
+static __always_inline bool is_in_call(const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return (long)regs->ax == -NOT_RETURNED;
+#else
+	return 0;
+#endif
+}
+
+/* Bytes were moved on a socket, by whomever: told if it was a call on just this socket. */
+static __always_inline int on_length(struct sock *sk, int ret, __u32 kind)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct arguments arguments = {};
+	struct ends ends;
+	__u64 id;
+
+	if (ret <= 0 || !find_ends(sk, &ends) || ends.is_datagram)
 		return 0;
-	if (is_compat()) {
-		count(COUNTER_COMPAT_CALLS, 1);
+	if (!is_in_call(regs) || !is_wanted_call(regs, &arguments, &id) || arguments.kind != kind)
+		return 0;
+	/* The kernel has sockets of its own, and may use them in a call on a file. */
+	if (takes_nothing(&arguments) || socket_of(arguments.fd) != sk)
+		return 0;
+	if (arguments.is_messages && arguments.third > 1) {
+		/* Which of the messages it was is not known. */
+		count(COUNTER_UNTRACKED_CALLS, 1);
 		return 0;
 	}
-	arguments.fd = PT_REGS_PARM1_SYSCALL(regs);
-	arguments.second = PT_REGS_PARM2_SYSCALL(regs);
-	arguments.third = PT_REGS_PARM3_SYSCALL(regs);
-	arguments.fourth = PT_REGS_PARM4_SYSCALL(regs);
-	arguments.fifth = PT_REGS_PARM5_SYSCALL(regs);
-	return on_return(&arguments, id, 0, ret);
+	arguments.is_header |= arguments.is_messages;
+	arguments.is_messages = 0;
+	return on_moved(sk, &ends, &arguments, id, 0, ret);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
+{
+	return on_length(sk, ret, EVENT_SENT);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_receive, struct sock *sk, int ret, int flags)
+{
+	return on_length(sk, ret, EVENT_RECEIVED);
 }
 
 SEC("tp_btf/inet_sock_set_state")

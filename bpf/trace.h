@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Socket bytes as programs read and write them. All is done when a system call ends: its arguments are still known then, so
- * the descriptor is resolved to its socket, and the bytes that the call did move are copied into the ring. They are the last
+ * Socket bytes as programs read and write them. All is done when a system call has moved them: its arguments are still known
+ * then, so the descriptor is resolved to its socket, and the bytes that the call did move are copied into the ring. They are the last
  * ones before the stream's position, which TCP keeps. Which bytes those are in memory, copy.h knows; what they mean, nobody
  * here does. No descriptor table is kept, so connections that are older than the trace, duplicated and inherited descriptors
  * are no special cases.
@@ -9,7 +9,7 @@
  * Two callers on one socket at once are not seen here, but by user space: what the later one of them claims begins before
  * the end of what was claimed by then.
  *
- * This is the core of both front ends, tp_btf.bpf.c and tracepoint.bpf.c, which are compiled by themselves. Besides the
+ * This is the core of all front ends, in tp_btf.bpf.c and tracepoint.bpf.c, which are compiled by themselves. Besides the
  * hooks, each says how a kernel pointer is followed (GET), where a task's descriptors are (own_files) and where what is known
  * of a task is kept (begin_task, find_task).
  */
@@ -268,25 +268,16 @@ static __always_inline bool find_bytes(const struct arguments *arguments, struct
 	return 1;
 }
 
-/* A call has ended. `began` is when it began, if that is known. */
-static __always_inline int on_return(const struct arguments *arguments, __u64 id, __u64 began, long ret)
+/* A call has moved bytes on that socket. `began` is when it began, if that is known. */
+static __always_inline int on_moved(struct sock *sk, const struct ends *ends, const struct arguments *arguments, __u64 id,
+				    __u64 began, long ret)
 {
-	struct sock *sk = socket_of(arguments->fd);
+	bool muted = is_muted((__u64)sk);
 	__u64 bytes = ret;
 	struct event *event;
 	struct work *work;
-	struct ends ends;
 	__u32 zero = 0;
-	bool muted;
 
-	if (!sk || (flags_of(arguments) & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
-		return 0;
-	if (!find_ends(sk, &ends)) {
-		if (settings.has_tls)
-			forget_last();
-		return 0;
-	}
-	muted = is_muted((__u64)sk);
 	if (muted && !settings.has_tls) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
@@ -295,7 +286,7 @@ static __always_inline int on_return(const struct arguments *arguments, __u64 id
 	if (!work)
 		return 0;
 	event = &work->chunk.event;
-	describe(sk, &ends, event);
+	describe(sk, ends, event);
 	event->kind = arguments->kind;
 	event->tgid = id >> 32;
 	event->tid = id;
@@ -307,7 +298,7 @@ static __always_inline int on_return(const struct arguments *arguments, __u64 id
 		bytes = sum_of_messages(work, ret);
 	if (!bytes)
 		return 0;
-	if (!ends.is_datagram)
+	if (!ends->is_datagram)
 		place(sk, event, bytes);
 	if (settings.has_tls && is_ciphertext(&work->call, event, bytes))
 		return 0;
@@ -315,7 +306,7 @@ static __always_inline int on_return(const struct arguments *arguments, __u64 id
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
 	}
-	if (!ends.is_datagram && has_upper_layer(sk)) {
+	if (!ends->is_datagram && has_upper_layer(sk)) {
 		count(COUNTER_CONCURRENT_BYTES, bytes);
 		return 0;
 	}
@@ -324,6 +315,22 @@ static __always_inline int on_return(const struct arguments *arguments, __u64 id
 	if (!put_whole(&work->call, event, bytes))
 		put_pieces(work, bytes, ret);
 	return 0;
+}
+
+/* A call has ended. */
+static __always_inline int on_return(const struct arguments *arguments, __u64 id, __u64 began, long ret)
+{
+	struct sock *sk = socket_of(arguments->fd);
+	struct ends ends;
+
+	if (!sk || takes_nothing(arguments))
+		return 0;
+	if (!find_ends(sk, &ends)) {
+		if (settings.has_tls)
+			forget_last();
+		return 0;
+	}
+	return on_moved(sk, &ends, arguments, id, began, ret);
 }
 
 /* A TCP connection begins, goes on or ends. */

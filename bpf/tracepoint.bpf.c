@@ -130,7 +130,7 @@ int on_enter(struct entry *entry)
 		bpf_probe_read_kernel(&arguments.fifth, sizeof(arguments.fifth), &entry->arguments[4]);
 	thread = begin_thread();
 	if (!thread) {
-		count(COUNTER_TASK_STORAGE, 1);
+		count(COUNTER_UNTRACKED_CALLS, 1);
 		return 0;
 	}
 	thread->arguments = arguments;

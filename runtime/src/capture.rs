@@ -81,8 +81,8 @@ pub trait CaptureSource {
         false
     }
 
-    /// Other plugins are at work: flows that nobody wanted may be wanted now.
-    fn plugins_changed(&mut self) {}
+    /// Other plugins are at work: flows that nobody wanted may be wanted now, and datagrams if any of them reads those.
+    fn plugins_changed(&mut self, _has_datagrams: bool) {}
 }
 
 /// What a capture source saw, and what it knows to have missed.
@@ -122,7 +122,7 @@ pub struct SocketLoss {
     pub muted_calls: u64,
     /// 32-bit system calls, which are not decoded.
     pub compat_calls: u64,
-    /// Calls for which the kernel had no memory.
+    /// Calls that could not be followed: no memory, or several messages in one.
     pub untracked_calls: u64,
     /// Bytes on sockets whose plaintext is told instead: no loss.
     pub ciphertext_bytes: u64,

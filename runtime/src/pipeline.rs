@@ -180,7 +180,7 @@ fn drive(
         }
         while let Some(set) = options.plugins.as_ref().and_then(|plugins| plugins.try_recv().ok()) {
             workers.replace_plugins(&set)?;
-            source.plugins_changed();
+            source.plugins_changed(set.reads_datagrams());
             report.plugins = Some(set);
         }
         // Looked at first: to swap costs more than most packets.

@@ -172,7 +172,7 @@ fn the_check_says_line_by_line_what_can_be_done() {
         return println!("skipped: {why}");
     }
     let check = finished(command(&["trace", "--check"]).output().expect("it starts"));
-    assert_eq!((check.status, check.out.lines().count()), (0, 10), "{}", check.out);
+    assert_eq!((check.status, check.out.lines().count()), (0, 11), "{}", check.out);
 }
 
 #[test]

@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="protap-bench-")
 PORT, REQUESTS, CLIENTS = 26399, int(os.environ.get("REQUESTS", "50000")), 16
 BASE = "no tracing"
-VARIANTS = [BASE, "no tracing, again", "tcpdump -w /dev/null", "trace, tp-btf", "trace, tracepoint"]
+VARIANTS = [BASE, "no tracing, again", "tcpdump -w /dev/null", "trace, socket", "trace, tp-btf", "trace, tracepoint"]
 MOUNTED = 'test -d /sys/kernel/tracing/events || mount -t tracefs nodev /sys/kernel/tracing; exec "$0" "$@"'
 
 

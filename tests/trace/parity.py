@@ -2,7 +2,7 @@
 """Records of `protap trace` against those of a packet capture of the same traffic: parity.py PROTOCOL...
 
 For each protocol a network namespace is made, in which tcpdump listens, a real server is started and real clients drive it,
-while two traces run, one by each front end. The records must be the same but for times and processes, flow by flow and one
+while three traces run, one by each front end. The records must be the same but for times and processes, flow by flow and one
 by one, and at least 1,000. What is needed lies where ../../.ci/parity.sh says; what is not there is told, and not compared.
 """
 import json
@@ -18,7 +18,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIVE = os.path.join(HERE, "..", "live")
 AT_LEAST = 1000
-FRONT_ENDS = ("tp-btf", "tracepoint")
+FRONT_ENDS = ("socket", "tp-btf", "tracepoint")
 # What two captures of the same bytes may say differently.
 OWN = ("ts", "latency_ns", "duration_ns", "process", "capture")
 LOSSES = ("ring_events", "cap_bytes", "fault_bytes", "concurrent_bytes", "gap_bytes", "conflicting_bytes")

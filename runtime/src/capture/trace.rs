@@ -65,6 +65,8 @@ pub struct TraceOptions {
     pub call_cap: u64,
     /// Also what TLS libraries encrypt and decrypt.
     pub tls: bool,
+    /// Whether UDP is traced in any case; else only where that costs nothing.
+    pub datagrams: bool,
     /// How system calls are hooked; the first way that the kernel takes, unless told otherwise.
     pub front_end: Option<FrontEnd>,
     /// A file with the kernel's type information (BTF), where the kernel does not give it.
@@ -82,6 +84,7 @@ impl Default for TraceOptions {
             buffer_bytes: 64 << 20,
             call_cap: 16 << 20,
             tls: false,
+            datagrams: true,
             front_end: None,
             btf: None,
         }
@@ -272,8 +275,11 @@ impl CaptureSource for TraceSource {
         true
     }
 
-    fn plugins_changed(&mut self) {
+    fn plugins_changed(&mut self, has_datagrams: bool) {
         self.kernel.unmute();
+        if has_datagrams && let Err(error) = self.kernel.hear_datagrams() {
+            tracing::warn!("UDP is not traced: {error}");
+        }
     }
 }
 

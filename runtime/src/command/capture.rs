@@ -93,7 +93,8 @@ pub(super) struct TraceArguments {
     /// Also read what OpenSSL and BoringSSL encrypt and decrypt, in the processes that use them (uprobes)
     #[arg(long)]
     tls: bool,
-    /// How system calls are hooked [default: tp-btf where the kernel has BTF and takes it, else tracepoint]
+    /// How system calls are hooked [default: socket unless a plugin reads datagrams or there is --tls, else tp-btf; where the
+    /// kernel has no BTF or does not take them, tracepoint]
     #[arg(long, value_enum)]
     front_end: Option<FrontEndName>,
     /// The kernel's type information (BTF), where the kernel does not give it itself
@@ -155,6 +156,8 @@ enum OutputForm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FrontEndName {
+    /// Typed raw tracepoints where sockets move bytes: no other call is slowed down, and no UDP is seen (Linux 6.3)
+    Socket,
     /// Typed raw tracepoints on all system calls
     TpBtf,
     /// The tracepoints of single system calls, through tracefs
@@ -164,6 +167,7 @@ enum FrontEndName {
 impl From<FrontEndName> for FrontEnd {
     fn from(name: FrontEndName) -> Self {
         match name {
+            FrontEndName::Socket => Self::Socket,
             FrontEndName::TpBtf => Self::TpBtf,
             FrontEndName::Tracepoint => Self::Tracepoint,
         }
@@ -226,11 +230,16 @@ pub(super) fn trace(arguments: &TraceArguments) -> Result<ExitCode, Failure> {
     if common.write.is_some() {
         return Err(Failure::Usage(anyhow!("--write: a trace sees no packets that it could write")));
     }
+    if arguments.tls && arguments.front_end == Some(FrontEndName::Socket) {
+        return Err(Failure::Usage(anyhow!("--tls: the front ends that see it are tp-btf and tracepoint")));
+    }
     let (plugins, watch) = common.plugins.load_and_watch(Deadline::CpuTime)?;
     let (stop, mut options) = common.run_options(&plugins, arguments.duration.map(Duration::from_secs))?;
+    let is_udp = |order: &DecodeAs| order.transport == Transport::Udp;
+    let datagrams = plugins.reads_datagrams() || options.flows.decode_as.iter().any(is_udp);
     let (tell, given_up) = bounded(GIVEN_UP);
     options.flows.given_up = Some(tell);
-    let mut source = TraceSource::open(&arguments.options(), given_up, stop.clone())?;
+    let mut source = TraceSource::open(&TraceOptions { datagrams, ..arguments.options() }, given_up, stop.clone())?;
     let told = common.told(None)?;
     // Before threads are started, which get what is left.
     source.drop_capabilities()?;
@@ -253,6 +262,7 @@ impl TraceArguments {
             buffer_bytes: self.buffer << 10,
             call_cap: self.call_cap,
             tls: self.tls,
+            datagrams: true,
             front_end: self.front_end.map(FrontEnd::from),
             btf: self.btf.clone(),
         }

@@ -87,7 +87,7 @@ impl ShardTotals {
             ("concurrent_bytes", "socket bytes whose place is unknown: two callers", capture.sockets.concurrent_bytes),
             ("muted_calls", "calls on sockets that nobody claimed", capture.sockets.muted_calls),
             ("compat_calls", "32-bit system calls, which are not decoded", capture.sockets.compat_calls),
-            ("untracked_calls", "calls the kernel had no memory for", capture.sockets.untracked_calls),
+            ("untracked_calls", "calls that could not be followed", capture.sockets.untracked_calls),
             ("ciphertext_bytes", "socket bytes whose plaintext was read instead", capture.sockets.ciphertext_bytes),
             ("unplaced_bytes", "plaintext or datagrams of which no peer is known", capture.sockets.unplaced_bytes),
             ("datagrams", "datagrams that the trace's ring had no room for", capture.sockets.datagrams),

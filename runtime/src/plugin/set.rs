@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::instance::Instance;
+use super::manifest::TransportName;
 use super::wasm::WasmError;
 use super::{Code, LoadError, Plugin};
 
@@ -87,6 +88,12 @@ impl PluginSet {
     /// The plugins that are there, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Plugin>> {
         self.order.iter().filter_map(|slot| self.get(*slot))
+    }
+
+    /// Whether any of those that are there reads datagrams.
+    #[must_use]
+    pub fn reads_datagrams(&self) -> bool {
+        self.iter().any(|plugin| plugin.manifest.transports.contains(&TransportName::Udp))
     }
 
     /// Slot of the plugin with that name, if it is there.

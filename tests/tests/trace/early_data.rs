@@ -10,7 +10,7 @@ use protap_e2e::artifacts::plugin;
 use protap_e2e::program::text;
 use serde_json::Value;
 
-use super::harness::{FRONT_ENDS, Killed, interrupt, port, records, trace, wait_for};
+use super::harness::{AT_CALLS, Killed, interrupt, port, records, trace, wait_for};
 use super::tls::Server;
 
 /// Two commands as a Redis client sends them.
@@ -59,7 +59,7 @@ fn early_data_is_told_from_both_ends_once() {
     if !version.is_ok_and(|version| version.stdout.starts_with(b"OpenSSL 3")) {
         return println!("skipped: no OpenSSL 3");
     }
-    for front_end in FRONT_ENDS {
+    for front_end in AT_CALLS {
         let records = match early_data(front_end) {
             Ok(records) => records,
             Err(why) => return println!("skipped: {why}"),

@@ -12,8 +12,9 @@ use protap_e2e::artifacts::{plugin, root, scratch};
 use protap_e2e::program::{command, finished, text};
 use serde_json::Value;
 
-/// How system calls are hooked: every case is run with each.
-pub(super) const FRONT_ENDS: [&str; 2] = ["tp-btf", "tracepoint"];
+/// How system calls are hooked: every case is run with each, and those of datagrams and TLS with all but the first.
+pub(super) const FRONT_ENDS: [&str; 3] = ["socket", "tp-btf", "tracepoint"];
+pub(super) const AT_CALLS: [&str; 2] = ["tp-btf", "tracepoint"];
 
 /// A server's port. A trace sees all namespaces, and the tests run side by side: each has its own.
 pub(super) fn port() -> String {
@@ -184,7 +185,7 @@ pub(super) const MOUNTED: &str = "test -d /sys/kernel/tracing/events || mount -t
 /// `protap trace` with that front end. Where tracefs is not mounted, it is for this process only.
 pub(super) fn trace(front_end: &str, arguments: &[&str]) -> Command {
     match front_end {
-        "tp-btf" => command(&[&["trace", "--front-end", front_end], arguments].concat()),
+        "socket" | "tp-btf" => command(&[&["trace", "--front-end", front_end], arguments].concat()),
         _ => trace_after(MOUNTED, &[], &[&["--front-end", front_end], arguments].concat()),
     }
 }

@@ -91,6 +91,7 @@ fn trace_needs_few_capabilities_and_keeps_none() {
         return println!("skipped: {why}");
     }
     let (own, module) = public();
+    traces_with("socket", "+bpf,+perfmon", &own, &module);
     traces_with("tp-btf", "+bpf,+perfmon", &own, &module);
     traces_with("tracepoint", "+bpf,+perfmon,+dac_read_search", &own, &module);
     // Those of root are many more.
@@ -111,6 +112,7 @@ fn what_trace_may_not_do_is_told_in_a_line() {
     }
     let (own, module) = public();
     for (front_end, given, advice) in [
+        ("socket", "", "setcap cap_bpf,cap_perfmon+ep"),
         ("tp-btf", "", "setcap cap_bpf,cap_perfmon+ep"),
         ("tracepoint", "", "setcap cap_bpf,cap_perfmon+ep"),
         ("tracepoint", ",+bpf,+perfmon", "CAP_DAC_READ_SEARCH"),
@@ -142,7 +144,7 @@ fn what_is_not_there_is_told_in_a_line() {
     let by_way_of = ["prlimit", "--as=200000000"];
     let check = trace_after(MOUNTED, &by_way_of, &["--check", "--buffer", "131072"]).output().expect("it starts");
     let refused = finished(check).out.lines().filter(|line| line.contains("lower --buffer")).count();
-    assert_eq!(refused, 2, "both front ends tell of a ring that is refused");
+    assert_eq!(refused, 3, "all front ends tell of a ring that is refused");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use protap_e2e::artifacts::{plugin, root, scratch};
 use protap_e2e::program::{command, finished, text};
 use serde_json::Value;
 
-use super::harness::{self, FRONT_ENDS, Killed, Namespace, has, interrupt, port, say, wait_for};
+use super::harness::{self, AT_CALLS, Killed, Namespace, has, interrupt, port, say, wait_for};
 
 /// How long what a case did takes to come out of the trace.
 const SETTLE: Duration = Duration::from_millis(600);
@@ -194,7 +194,7 @@ fn run(case: &str, ends: Ends, arguments: &[&str]) -> Vec<Outcome> {
             None
         }
     };
-    FRONT_ENDS.iter().filter_map(run).collect()
+    AT_CALLS.iter().filter_map(run).collect()
 }
 
 fn try_run(case: &str, front_end: &str, client: &[&str], ends: Ends, arguments: &[&str]) -> Result<Outcome, String> {
@@ -256,7 +256,7 @@ fn tls_in_node_is_told_though_it_writes_within_a_read() {
         return println!("skipped: {why}");
     }
     let script = root().join("tests/trace/tls.js");
-    for front_end in FRONT_ENDS {
+    for front_end in AT_CALLS {
         match try_run("node", front_end, &["node", text(&script), "node"], Ends::Client, &[]) {
             Ok(outcome) => outcome.assert_same("node"),
             Err(why) => println!("skipped ({front_end}): {why}"),

@@ -51,6 +51,11 @@ pub(super) fn kernel_version() -> (Option<u32>, Option<u32>) {
     (numbers.next(), numbers.next())
 }
 
+/// Whether this kernel tells where sockets move bytes, in a way that can be understood.
+pub(super) fn has_socket_tracepoints() -> bool {
+    cfg!(target_arch = "x86_64") && kernel_version() >= (Some(6), Some(3))
+}
+
 /// Loops by callback are the youngest thing the programs need.
 fn kernel() -> TraceCheck {
     let release = release();
@@ -178,8 +183,9 @@ fn tls_libraries() -> TraceCheck {
 }
 
 /// One front end that works is enough.
-fn trials(options: &TraceOptions) -> [TraceCheck; 2] {
-    let trials = [FrontEnd::TpBtf, FrontEnd::Tracepoint].map(|front_end| (front_end.name(), trial(front_end, options)));
+fn trials(options: &TraceOptions) -> [TraceCheck; 3] {
+    let front_ends = [FrontEnd::Socket, FrontEnd::TpBtf, FrontEnd::Tracepoint];
+    let trials = front_ends.map(|front_end| (front_end.name(), trial(front_end, options)));
     let works = trials.iter().any(|(_, trial)| trial.is_ok());
     trials.map(|(name, trial)| match trial {
         Ok(()) => line(true, name, "loaded, attached and detached again"),

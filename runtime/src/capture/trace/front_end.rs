@@ -1,6 +1,7 @@
-//! The two ways to hook system calls, over one core: what each is made of, how it is attached, and what to do when the
+//! The ways to hook system calls, over one core: what each is made of, how it is attached, and what to do when the
 //! kernel refuses it.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use libbpf_rs::{ErrorKind, Link, Object, ObjectBuilder, OpenObject, ProgramMut, TracepointCategory};
@@ -20,6 +21,8 @@ const SYSCALLS: [&str; 10] =
 /// How system calls are hooked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrontEnd {
+    /// Typed raw tracepoints where sockets move bytes. Other calls cost nothing, but datagrams are not seen.
+    Socket,
     /// Typed raw tracepoints on all system calls. Cheaper for those that count; needs a kernel with BTF.
     TpBtf,
     /// The tracepoints of single system calls, through tracefs.
@@ -31,6 +34,7 @@ impl FrontEnd {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Socket => "socket",
             Self::TpBtf => "tp-btf",
             Self::Tracepoint => "tracepoint",
         }
@@ -38,33 +42,60 @@ impl FrontEnd {
 
     /// The programs, not loaded yet; `btf` stands for the kernel's own type information.
     pub(super) fn open(self, btf: Option<&Path>) -> libbpf_rs::Result<OpenObject> {
+        // Elsewhere it cannot be told whether a task is in a call.
+        if self == Self::Socket && !cfg!(target_arch = "x86_64") {
+            return Err(std::io::Error::from(std::io::ErrorKind::Unsupported).into());
+        }
         let mut builder = ObjectBuilder::default();
         if let Some(btf) = btf {
             builder.btf_custom_path(btf)?;
         }
         builder.open_memory(match self {
-            Self::TpBtf => TP_BTF,
+            Self::Socket | Self::TpBtf => TP_BTF,
             Self::Tracepoint => TRACEPOINT,
         })
     }
 
-    /// Attaches all programs. Exits before entries, so that no call is seen without its end.
-    pub(super) fn attach(self, object: &Object) -> libbpf_rs::Result<Vec<Link>> {
+    /// To be done before the programs are loaded: those at sockets are for kernels that have their tracepoints. Those at calls
+    /// are loaded beside them, to take over when datagrams are wanted.
+    pub(super) fn prepare(self, open: &mut OpenObject) {
+        for mut program in open.progs_mut().filter(|program| is_at_socket(program.name())) {
+            program.set_autoload(self == Self::Socket);
+        }
+    }
+
+    /// Attaches the programs that see bytes be moved. Exits before entries, so that no call is seen without its end.
+    pub(super) fn attach_moves(self, object: &Object) -> libbpf_rs::Result<Vec<Link>> {
         let mut links = Vec::new();
-        for program in object.progs_mut().filter(|program| !is_probe(program.name())) {
-            let prefix = match program.name().to_string_lossy().as_ref() {
-                "on_enter" => "sys_enter_",
-                "on_exit" => "sys_exit_",
-                _ => "",
-            };
-            if self == Self::Tracepoint && !prefix.is_empty() {
-                attach_to_all(&program, prefix, &mut links)?;
-            } else {
-                links.push(program.attach()?);
+        for program in object.progs_mut().filter(|program| is_move(program.name())) {
+            if is_at_socket(program.name()) != (self == Self::Socket) {
+                continue;
             }
+            if self != Self::Tracepoint {
+                links.push(program.attach()?);
+                continue;
+            }
+            let prefix = if program.name() == "on_enter" { "sys_enter_" } else { "sys_exit_" };
+            attach_to_all(&program, prefix, &mut links)?;
         }
         Ok(links)
     }
+
+    /// Attaches the others, but for probes.
+    pub(super) fn attach_others(self, object: &Object) -> libbpf_rs::Result<Vec<Link>> {
+        let is_other = |name: &OsStr| !is_move(name) && !is_probe(name);
+        object.progs_mut().filter(|program| is_other(program.name())).map(|program| program.attach()).collect()
+    }
+}
+
+/// Whether a program sees bytes be moved where a socket does it.
+fn is_at_socket(name: &OsStr) -> bool {
+    name == "on_send" || name == "on_receive"
+}
+
+/// Whether a program sees bytes be moved.
+fn is_move(name: &OsStr) -> bool {
+    is_at_socket(name) || name == "on_enter" || name == "on_exit"
 }
 
 /// One program at all tracepoints: each of its own would be verified by itself.
@@ -84,6 +115,9 @@ pub(super) fn explain(front_end: FrontEnd, step: &str, error: &libbpf_rs::Error)
             check::tracefs_problem().unwrap_or("see what `protap trace --check` says of this kernel")
         }
         _ if step == "load" && check::is_locked_down() => check::LOCKED_DOWN,
+        _ if front_end == FrontEnd::Socket && matches!(step, "open" | "load") && !check::has_socket_tracepoints() => {
+            "it needs Linux 6.3 and x86-64: use --front-end tp-btf"
+        }
         _ if step == "load" && !check::has_btf() => {
             "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): give a file with its types, --front-end tracepoint --btf FILE"
         }

@@ -17,6 +17,8 @@ use crate::capture::{CaptureError, SocketLoss};
 /// The programs, attached.
 pub(super) struct Kernel {
     front_end: FrontEnd,
+    /// Of the programs that see bytes be moved, and of the others.
+    moves: Vec<Link>,
     links: Vec<Link>,
     object: Object,
     ring: RingBuffer<'static>,
@@ -31,14 +33,20 @@ impl Kernel {
         take: impl FnMut(&[u8]) + Clone + 'static,
     ) -> Result<Self, CaptureError> {
         quiet();
-        let Some(front_end) = options.front_end else {
-            return Self::attach_as(FrontEnd::TpBtf, options, take.clone()).or_else(|first| {
-                tracing::info!(%first, "the next front end is tried");
-                // The first reason counts: the second front end needs all that the first one needs, but for BTF.
-                Self::attach_as(FrontEnd::Tracepoint, options, take).map_err(|_| first)
-            });
-        };
-        Self::attach_as(front_end, options, take)
+        if let Some(front_end) = options.front_end {
+            return Self::attach_as(front_end, options, take);
+        }
+        if !options.tls && !options.datagrams {
+            match Self::attach_as(FrontEnd::Socket, options, take.clone()) {
+                Ok(kernel) => return Ok(kernel),
+                Err(error) => tracing::info!(%error, "the next front end is tried"),
+            }
+        }
+        Self::attach_as(FrontEnd::TpBtf, options, take.clone()).or_else(|first| {
+            tracing::info!(%first, "the next front end is tried");
+            // The first reason counts: the second front end needs all that the first one needs, but for BTF.
+            Self::attach_as(FrontEnd::Tracepoint, options, take).map_err(|_| first)
+        })
     }
 
     fn attach_as(
@@ -55,8 +63,9 @@ impl Kernel {
         };
         set_filters(&object, options).map_err(explain("filter"))?;
         let ring = ring(&object, take).map_err(explain("map the ring of"))?;
-        let links = front_end.attach(&object).map_err(explain("attach"))?;
-        Ok(Self { front_end, links, object, ring, is_muting: false, probes })
+        let moves = front_end.attach_moves(&object).map_err(explain("attach"))?;
+        let links = front_end.attach_others(&object).map_err(explain("attach"))?;
+        Ok(Self { front_end, moves, links, object, ring, is_muting: false, probes })
     }
 
     /// How TLS libraries are probed, if they are.
@@ -79,8 +88,25 @@ impl Kernel {
 
     /// Sees no more calls; false if that was so before.
     pub(super) fn detach(&mut self) -> bool {
-        let was_attached = !self.links.is_empty();
+        let was_attached = self.detach_moves();
         self.links.clear();
+        was_attached
+    }
+
+    /// Sees datagrams from now on, if it did not. What is moved meanwhile is a gap.
+    pub(super) fn hear_datagrams(&mut self) -> Result<(), CaptureError> {
+        if self.front_end != FrontEnd::Socket || !self.detach_moves() {
+            return Ok(());
+        }
+        self.front_end = FrontEnd::TpBtf;
+        let moves = self.front_end.attach_moves(&self.object);
+        self.moves = moves.map_err(|error| explain(self.front_end, "attach", &error))?;
+        Ok(())
+    }
+
+    fn detach_moves(&mut self) -> bool {
+        let was_attached = !self.moves.is_empty();
+        self.moves.clear();
         was_attached
     }
 
@@ -104,7 +130,7 @@ impl Kernel {
             concurrent_bytes: count(layout::COUNTER_CONCURRENT_BYTES),
             muted_calls: count(layout::COUNTER_MUTED_CALLS),
             compat_calls: count(layout::COUNTER_COMPAT_CALLS),
-            untracked_calls: count(layout::COUNTER_TASK_STORAGE),
+            untracked_calls: count(layout::COUNTER_UNTRACKED_CALLS),
             ciphertext_bytes: count(layout::COUNTER_CIPHERTEXT_BYTES),
             unplaced_bytes: count(layout::COUNTER_UNPLACED_BYTES),
             datagrams: 0,
@@ -172,6 +198,7 @@ fn load(front_end: FrontEnd, options: &TraceOptions, probes: Option<Probes>) -> 
     let explain = |step| move |error: libbpf_rs::Error| explain(front_end, step, &error);
     let mut open = front_end.open(options.btf.as_deref()).map_err(explain("open"))?;
     configure(&mut open, options).map_err(explain("set up"))?;
+    front_end.prepare(&mut open);
     probes::prepare(&mut open, probes);
     open.load().map_err(explain("load"))
 }
