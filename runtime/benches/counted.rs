@@ -54,7 +54,7 @@ fn main() {
         "kafka_call" => call(Flow::open(&plugins, KAFKA, &produce_request(7, 100))),
         "mongodb_call" => call(Flow::open(&plugins, MONGODB, &op_msg(7))),
         "redis_call" => call(Flow::open(&plugins, 0, b"*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000001\r\n")),
-        "redis_reply" => call(Flow::open(&plugins, 0, b"$5\r\nhello\r\n").to_client()),
+        "redis_reply" => call(Flow::open(&plugins, 0, b"$5\r\nhello\r\n").towards_client()),
         "kafka_small" => replayed(&plugins, repeated("kafka/noida_ck216_basic.pcap", 19_092, 60).bytes),
         "mongodb_small" => replayed(&plugins, repeated("mongodb/secantus_pm420_crud.pcap", 27_017, 80).bytes),
         "kafka_bulk" => replayed(&plugins, bulk(9, 1 << 20).bytes),

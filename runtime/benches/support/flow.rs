@@ -36,7 +36,7 @@ impl<'a> Flow<'a> {
     }
 
     /// It is what the server says.
-    pub fn to_client(mut self) -> Self {
+    pub fn towards_client(mut self) -> Self {
         self.call.flags = flag::TO_CLIENT;
         self
     }
