@@ -124,7 +124,9 @@ impl Operation {
 impl Operation {
     /// The row of that version, if there is room for it.
     fn version(&mut self, version: &str) -> Option<&mut VersionCoverage> {
-        let place = self.versions.iter().position(|row| row.version == version).or_else(|| {
+        // Most protocols have none. To compare strings of no bytes, which may lie nowhere, can take the C library long.
+        let is_that = |row: &VersionCoverage| row.version.is_empty() && version.is_empty() || row.version == version;
+        let place = self.versions.iter().position(is_that).or_else(|| {
             let has_room = self.versions.len() < MAX_VERSIONS;
             has_room.then(|| {
                 self.versions.push(VersionCoverage { version: version.to_owned(), ..VersionCoverage::default() });
