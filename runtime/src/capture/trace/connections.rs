@@ -19,7 +19,10 @@ mod sealed;
 mod tests;
 mod turn;
 
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use lru::LruCache;
@@ -44,7 +47,23 @@ const FAR: u32 = 16 << 20;
 /// was the ciphertext before it.
 const UNMUTED: u64 = 200_000_000;
 
-pub(super) type Key = (Endpoint, Endpoint);
+/// Both ends of a connection, the lower one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(pub(super) Endpoint, pub(super) Endpoint);
+
+impl Hash for Key {
+    /// In a few words, as it is done for every event.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self(low, high) = self;
+        match (low.ip, high.ip) {
+            (IpAddr::V4(low), IpAddr::V4(high)) => {
+                state.write_u64(u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()))
+            }
+            (low, high) => [low, high].hash(state),
+        }
+        state.write_u32(u32::from(low.port) << 16 | u32::from(high.port));
+    }
+}
 
 /// How a connection began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +112,8 @@ struct Connection {
     progress: Progress,
     low: End,
     high: End,
+    /// Whose the ends are, beginning with the lower one and with the other one; made when first asked for.
+    processes: Option<[Rc<ProcessPair>; 2]>,
 }
 
 impl Connection {
@@ -110,9 +131,13 @@ impl Connection {
     }
 
     /// Whose the ends are, beginning with the lower one or with the other one.
-    fn processes(&self, is_low: bool) -> ProcessPair {
-        let (low, high) = (self.low.process.clone(), self.high.process.clone());
-        if is_low { [low, high] } else { [high, low] }
+    fn processes(&mut self, is_low: bool) -> Rc<ProcessPair> {
+        let make = || {
+            let (low, high) = (self.low.process.clone(), self.high.process.clone());
+            [Rc::new([low.clone(), high.clone()]), Rc::new([high, low])]
+        };
+        let [by_low, by_high] = self.processes.get_or_insert_with(make);
+        Rc::clone(if is_low { by_low } else { by_high })
     }
 
     /// The segments of an event, as its socket tells it.
@@ -160,7 +185,7 @@ impl Connection {
 pub(super) struct Made {
     pub(super) segment: Segment<'static>,
     /// Whose source and destination are.
-    pub(super) processes: ProcessPair,
+    pub(super) processes: Rc<ProcessPair>,
     pub(super) payload: Payload,
 }
 
@@ -198,7 +223,7 @@ impl Default for Connections {
 
 /// Ports mostly differ, and are compared sooner than addresses.
 pub(super) fn key(a: Endpoint, b: Endpoint) -> Key {
-    if (a.port, a.ip) <= (b.port, b.ip) { (a, b) } else { (b, a) }
+    if (a.port, a.ip) <= (b.port, b.ip) { Key(a, b) } else { Key(b, a) }
 }
 
 /// It came from the lower end.
@@ -288,6 +313,7 @@ impl Connections {
         let name = (event.tgid, event.comm, event.flags);
         if end.process.is_none() || end.name != name {
             (end.process, end.name) = (Some(self.processes.of(event)), name);
+            connection.processes = None;
         }
         connection
     }
@@ -380,7 +406,7 @@ fn handshake(opening: &Opening, at: Timestamp) -> [Made; 2] {
         TcpFields { seq: server_seq.wrapping_sub(1), ack: Some(client_seq), syn: true, ..TcpFields::default() };
     [(client, server, syn), (server, client, answer)].map(|(source, destination, tcp)| Made {
         segment: empty(source, destination, tcp, at),
-        processes: [None, None],
+        processes: Rc::default(),
         payload: Payload::None,
     })
 }

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use lru::LruCache;
@@ -86,7 +87,7 @@ impl Datagrams {
         let tcp = TcpFields::default();
         let segment =
             Segment { transport: Transport::Udp, source, destination, tcp, payload: &[], payload_len, at, packet: 0 };
-        Some(Made { segment, processes, payload: Payload::Own })
+        Some(Made { segment, processes: Rc::new(processes), payload: Payload::Own })
     }
 
     /// Datagrams whose events were lost.

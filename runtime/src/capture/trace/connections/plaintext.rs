@@ -8,9 +8,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Connection, FAR, Made, Opening, Payload, empty, handshake, segment};
+use std::rc::Rc;
+
+use super::{Connection, FAR, Key, Made, Opening, Payload, empty, handshake, segment};
 use crate::capture::trace::event::{Event, Kind};
-use crate::packet::{Endpoint, TcpFields, Timestamp};
+use crate::packet::{TcpFields, Timestamp};
 
 /// A library that is met after more bytes than a TLS handshake has, in either direction, is met in the middle.
 const HANDSHAKE: u32 = 16 << 10;
@@ -102,7 +104,7 @@ impl Connection {
     }
 
     /// Before the first bytes: what the socket carried until now was another flow.
-    fn start(&mut self, key: (Endpoint, Endpoint), ends: (bool, bool), at: Timestamp, into: &mut Vec<Made>) {
+    fn start(&mut self, key: Key, ends: (bool, bool), at: Timestamp, into: &mut Vec<Made>) {
         let (is_low, is_client_low) = ends;
         let Some(plaintext) = &mut self.plaintext else { return };
         (plaintext.is_started, plaintext.started_at) = (true, at);
@@ -112,7 +114,7 @@ impl Connection {
         let begin = end.sent.unwrap_or(0).wrapping_add(FAR_AWAY);
         (end.sent, end.received) = (Some(begin), Some(begin));
         if begins_anew {
-            let (client, server) = if is_client_low { key } else { (key.1, key.0) };
+            let (client, server) = if is_client_low { (key.0, key.1) } else { (key.1, key.0) };
             into.extend(handshake(&Opening { client, server, client_seq: begin, server_seq: begin }, at));
         }
     }
@@ -153,8 +155,9 @@ impl Connection {
             _ => return,
         }
         if plaintext.is_fin_sent && std::mem::take(&mut plaintext.is_fin_received) {
-            let [low, high] = processes.clone();
-            into.push(Made { processes: [high, low], ..mark(remote, local, next.1, false) });
+            let [local_process, remote_process] = &*processes;
+            let processes = Rc::new([remote_process.clone(), local_process.clone()]);
+            into.push(Made { processes, ..mark(remote, local, next.1, false) });
         }
     }
 }

@@ -115,7 +115,7 @@ fn of_bytes_seen_at_both_ends_the_client_tells_and_both_processes_are_known() {
         (after(CLIENT + 10, at_client(Kind::Received, SERVER)), 20),
     ]);
     assert_eq!(brief(&made)[2..], ["40000 1000+10", "6379 5000+20"]);
-    let pids = made.last().unwrap().processes.clone().map(|process| process.unwrap().pid);
+    let pids = made.last().unwrap().processes.each_ref().map(|process| process.as_ref().unwrap().pid);
     assert_eq!(pids, [22, 11]);
 }
 
