@@ -86,6 +86,8 @@ struct task_struct {
 #if defined(__TARGET_ARCH_x86)
 	struct thread_info thread_info;
 #endif
+	__s32 pid;
+	__s32 tgid;
 	struct files_struct *files;
 	char comm[16];
 };

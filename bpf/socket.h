@@ -48,9 +48,9 @@ static __always_inline bool is_wanted_port(__u16 local, __u16 remote)
 	return !(settings.filters & FILTER_PORT) || of_local || of_remote;
 }
 
-static __always_inline struct sock *socket_of(__u32 fd)
+static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *fdt = GET(struct files_struct, own_files(), fdt);
+	struct fdtable *fdt = GET(struct files_struct, own_files(task), fdt);
 	struct file **files, *file;
 	struct inode *inode;
 	struct socket *socket;

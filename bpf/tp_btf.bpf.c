@@ -33,9 +33,9 @@ struct {
 	__type(value, struct task);
 } tasks SEC(".maps");
 
-static __always_inline struct files_struct *own_files(void)
+static __always_inline struct files_struct *own_files(struct task_struct *task)
 {
-	return bpf_get_current_task_btf()->files;
+	return task->files;
 }
 
 static __always_inline struct task *begin_task(void)
@@ -59,10 +59,8 @@ static __always_inline __u64 user_stack(void)
 #endif
 }
 
-static __always_inline void own_comm(struct event *event)
+static __always_inline void own_comm(struct task_struct *task, struct event *event)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-
 	*(__u64 *)event->comm = *(__u64 *)task->comm;
 	*(__u64 *)(event->comm + 8) = *(__u64 *)(task->comm + 8);
 }
@@ -82,10 +80,10 @@ static __always_inline struct file *file_at(struct file **files, __u32 fd)
 }
 
 /* Numbers of 32-bit system calls mean something else. */
-static __always_inline bool is_compat(void)
+static __always_inline bool is_compat(struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
-	return bpf_get_current_task_btf()->thread_info.status & TS_COMPAT;
+	return task->thread_info.status & TS_COMPAT;
 #else
 	return 0;
 #endif
@@ -102,14 +100,16 @@ static __always_inline long call_number(const struct pt_regs *regs)
 }
 
 /* Whether it is a wanted process's call that moves bytes; and what it was handed. */
-static __always_inline bool is_wanted_call(struct pt_regs *regs, struct arguments *arguments, __u64 *id)
+static __always_inline bool is_wanted_call(struct pt_regs *regs, struct arguments *arguments, struct caller *caller)
 {
 	if (!classify(call_number(regs), arguments))
 		return 0;
-	*id = bpf_get_current_pid_tgid();
-	if (!is_wanted_process(*id >> 32))
+	if (!caller->task)
+		caller->task = bpf_get_current_task_btf();
+	caller->id = (__u64)caller->task->tgid << 32 | (__u32)caller->task->pid;
+	if (!is_wanted_process(caller->id >> 32))
 		return 0;
-	if (is_compat()) {
+	if (is_compat(caller->task)) {
 		count(COUNTER_COMPAT_CALLS, 1);
 		return 0;
 	}
@@ -125,12 +125,12 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 {
 	struct arguments arguments = {};
-	__u64 id;
+	struct caller caller = {};
 
 	/* Most calls end here. */
-	if (ret <= 0 || !is_wanted_call(regs, &arguments, &id))
+	if (ret <= 0 || !is_wanted_call(regs, &arguments, &caller))
 		return 0;
-	return on_return(&arguments, id, 0, ret);
+	return on_return(&arguments, &caller, ret);
 }
 
 /*
@@ -149,17 +149,19 @@ static __always_inline bool is_in_call(const struct pt_regs *regs)
 /* Bytes were moved on a socket, by whomever: told if it was a call on just this socket. */
 static __always_inline int on_length(struct sock *sk, int ret, __u32 kind)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	struct arguments arguments = {};
+	struct caller caller = {};
+	struct pt_regs *regs;
 	struct ends ends;
-	__u64 id;
 
 	if (ret <= 0 || !find_ends(sk, &ends) || ends.is_datagram)
 		return 0;
-	if (!is_in_call(regs) || !is_wanted_call(regs, &arguments, &id) || arguments.kind != kind)
+	caller.task = bpf_get_current_task_btf();
+	regs = (struct pt_regs *)bpf_task_pt_regs(caller.task);
+	if (!is_in_call(regs) || !is_wanted_call(regs, &arguments, &caller) || arguments.kind != kind)
 		return 0;
 	/* The kernel has sockets of its own, and may use them in a call on a file. */
-	if (takes_nothing(&arguments) || socket_of(arguments.fd) != sk)
+	if (takes_nothing(&arguments) || socket_of(caller.task, arguments.fd) != sk)
 		return 0;
 	if (arguments.is_messages && arguments.third > 1) {
 		/* Which of the messages it was is not known. */
@@ -168,7 +170,7 @@ static __always_inline int on_length(struct sock *sk, int ret, __u32 kind)
 	}
 	arguments.is_header |= arguments.is_messages;
 	arguments.is_messages = 0;
-	return on_moved(sk, &ends, &arguments, id, 0, ret);
+	return on_moved(sk, &ends, &arguments, &caller, ret);
 }
 
 SEC("tp_btf/sock_send_length")

@@ -74,8 +74,17 @@ struct work {
 
 #include "maps.h"
 
+/* Who makes a call: asked once, as each look at the task is a call of a helper. */
+struct caller {
+	struct task_struct *task;
+	/* Process and thread. */
+	__u64 id;
+	/* When the call began, if that is known. */
+	__u64 began;
+};
+
 /* Of the task that makes the call. */
-static struct files_struct *own_files(void);
+static struct files_struct *own_files(struct task_struct *task);
 /* Room for what is known of this task; null if there is none. */
 static struct task *begin_task(void);
 /* What is known of it, if anything is. */
@@ -83,7 +92,7 @@ static struct task *find_task(void);
 /* The task's stack pointer in user space; 0 if that is not known. */
 static __u64 user_stack(void);
 /* Its name. */
-static void own_comm(struct event *event);
+static void own_comm(struct task_struct *task, struct event *event);
 /* What a table of files has at a descriptor that it has room for. */
 static struct file *file_at(struct file **files, __u32 fd);
 
@@ -268,9 +277,9 @@ static __always_inline bool find_bytes(const struct arguments *arguments, struct
 	return 1;
 }
 
-/* A call has moved bytes on that socket. `began` is when it began, if that is known. */
-static __always_inline int on_moved(struct sock *sk, const struct ends *ends, const struct arguments *arguments, __u64 id,
-				    __u64 began, long ret)
+/* A call has moved bytes on that socket. */
+static __always_inline int on_moved(struct sock *sk, const struct ends *ends, const struct arguments *arguments,
+				    const struct caller *caller, long ret)
 {
 	bool muted = is_muted((__u64)sk);
 	__u64 bytes = ret;
@@ -288,8 +297,8 @@ static __always_inline int on_moved(struct sock *sk, const struct ends *ends, co
 	event = &work->chunk.event;
 	describe(sk, ends, event);
 	event->kind = arguments->kind;
-	event->tgid = id >> 32;
-	event->tid = id;
+	event->tgid = caller->id >> 32;
+	event->tid = caller->id;
 	if (!find_bytes(arguments, work)) {
 		count(COUNTER_FAULT_BYTES, bytes);
 		return 0;
@@ -310,17 +319,17 @@ static __always_inline int on_moved(struct sock *sk, const struct ends *ends, co
 		count(COUNTER_CONCURRENT_BYTES, bytes);
 		return 0;
 	}
-	event->at = time_of(sk, event, began);
-	own_comm(event);
+	event->at = time_of(sk, event, caller->began);
+	own_comm(caller->task, event);
 	if (!put_whole(&work->call, event, bytes))
 		put_pieces(work, bytes, ret);
 	return 0;
 }
 
 /* A call has ended. */
-static __always_inline int on_return(const struct arguments *arguments, __u64 id, __u64 began, long ret)
+static __always_inline int on_return(const struct arguments *arguments, const struct caller *caller, long ret)
 {
-	struct sock *sk = socket_of(arguments->fd);
+	struct sock *sk = socket_of(caller->task, arguments->fd);
 	struct ends ends;
 
 	if (!sk || takes_nothing(arguments))
@@ -330,7 +339,7 @@ static __always_inline int on_return(const struct arguments *arguments, __u64 id
 			forget_last();
 		return 0;
 	}
-	return on_moved(sk, &ends, arguments, id, began, ret);
+	return on_moved(sk, &ends, arguments, caller, ret);
 }
 
 /* A TCP connection begins, goes on or ends. */

@@ -53,9 +53,9 @@ struct exit {
 	long ret;
 };
 
-static __always_inline struct files_struct *own_files(void)
+static __always_inline struct files_struct *own_files(struct task_struct *task)
 {
-	return GET(struct task_struct, (struct task_struct *)bpf_get_current_task(), files);
+	return GET(struct task_struct, task, files);
 }
 
 static __always_inline struct thread *find_thread(void)
@@ -93,7 +93,7 @@ static __always_inline struct task *begin_task(void)
 	return thread ? &thread->task : 0;
 }
 
-static __always_inline void own_comm(struct event *event)
+static __always_inline void own_comm(struct task_struct *task, struct event *event)
 {
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
@@ -143,13 +143,17 @@ SEC("tracepoint")
 int on_exit(struct exit *exit)
 {
 	struct thread *thread = find_thread();
+	struct caller caller;
 
 	if (!thread || !thread->is_open)
 		return 0;
 	thread->is_open = 0;
 	if (exit->ret <= 0)
 		return 0;
-	return on_return(&thread->arguments, bpf_get_current_pid_tgid(), thread->began, exit->ret);
+	caller.task = (struct task_struct *)bpf_get_current_task();
+	caller.id = bpf_get_current_pid_tgid();
+	caller.began = thread->began;
+	return on_return(&thread->arguments, &caller, exit->ret);
 }
 
 SEC("raw_tracepoint/inet_sock_set_state")
