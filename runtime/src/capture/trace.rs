@@ -43,8 +43,8 @@ const NAP: Duration = Duration::from_millis(4);
 const HOLD: u64 = 10_000_000;
 /// How often what waits is looked at.
 const REST: Duration = Duration::from_millis(50);
-/// Events that are taken from the ring at once.
-const BATCH: usize = 1024;
+/// Events that are taken from the ring at once: few enough to stay in the processor's cache until their records are written.
+const BATCH: usize = 256;
 
 /// What to trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
