@@ -1,11 +1,13 @@
 //! Where a plugin's answer is put together, in the contract's layout: one arena of a fixed size, written from the
 //! front, so that it never moves or grows. What does not fit is left out, and the message says so.
 
+use self::arena::Arena;
 pub use self::message::MessageWriter;
 use crate::contract::{Attribute, Fact, Message, ParseResult, Str, completeness, kind};
 use crate::host::{self, Context};
 use crate::manifest::Facts;
 
+mod arena;
 mod message;
 
 /// Most messages in one answer.
@@ -38,8 +40,7 @@ const END_OPEN: u64 = u64::MAX;
 /// Takes the messages and facts of one call.
 #[derive(Debug)]
 pub struct Output {
-    /// Of a length that the compiler knows: most checks of where something is written are then none.
-    arena: Box<[u8; ARENA]>,
+    arena: Arena,
     messages: usize,
     attributes: usize,
     facts: usize,
@@ -71,8 +72,7 @@ struct Draft {
 impl Default for Output {
     fn default() -> Self {
         Self {
-            // By way of a vector, since an array would be put together on the stack.
-            arena: vec![0; ARENA].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; ARENA])),
+            arena: arena::new(),
             messages: 0,
             attributes: 0,
             facts: 0,
