@@ -138,7 +138,8 @@
 //!
 //! Responses that bear no id answer requests in order: what the request left as its
 //! [`context`](MessageWriter::context) is at hand with [`Stream::pending_front`] or [`Output::pending_front`] when the
-//! answer is parsed; for those with an id, with [`host::pending`].
+//! answer is parsed; for those with an id, with [`Stream::pending`] or [`Output::pending`]. (While the way is found after a
+//! loss, with [`host::pending`].)
 //!
 //! # Rules that are easily missed
 //!

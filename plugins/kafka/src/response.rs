@@ -1,7 +1,7 @@
 //! Reads a response and emits it. Nothing in a response says which API it answers: its request, which the host keeps
 //! pending under the correlation id, does.
 
-use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Texts, at_once, host, rare};
+use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Texts, at_once, rare};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -29,7 +29,7 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
     }
     stream.begin_frame(header::SIZE + u64::from(size))?;
     let id = u64::from(stream.u32_be().await?);
-    let Some(asked) = host::pending(id).and_then(|context| Asked::from_context(&context)) else {
+    let Some(asked) = stream.pending(id).and_then(|context| Asked::from_context(&context)) else {
         if flow.awaits_sasl_token.get() {
             emit_sasl_token(stream, flow);
         } else {

@@ -222,4 +222,11 @@ impl<S: Source> Stream<S> {
     pub fn pending_front(&self) -> Option<host::Context> {
         self.0.state().output.borrow().as_deref().and_then(Output::pending_front)
     }
+    /// Context of the peer's pending request with this id, if no response that was emitted in this call answers it
+    /// already: how many come in one call depends on how the bytes were cut. Where messages are being emitted, ask the
+    /// output instead.
+    #[must_use]
+    pub fn pending(&self, id: u64) -> Option<host::Context> {
+        self.0.state().output.borrow().as_deref().map_or_else(|| host::pending(id), |output| output.pending(id))
+    }
 }
