@@ -42,6 +42,7 @@ impl MessageWriter<'_> {
 
     /// Correlation id; without one, pairing is in order.
     pub fn id(self, id: u64) -> Self {
+        self.output.note_id(id);
         self.set(offset_of!(Message, id), id).flag(message::HAS_ID)
     }
 
@@ -101,6 +102,7 @@ impl MessageWriter<'_> {
 
     /// More responses to the same request follow; the next one may bear `id` instead.
     pub fn next_id(self, id: u64) -> Self {
+        self.output.note_id(id);
         self.set(offset_of!(Message, next_id), id).flag(message::MORE_REPLIES | message::HAS_NEXT_ID)
     }
 
