@@ -1,4 +1,4 @@
-//! Code that is written once and compiled twice: `at_once`, `Stream::whole` and `Stream::at_hand`. A made-up protocol: length (u8, of all
+//! Code that is written once and compiled twice: `at_once` and `Stream::whole`. A made-up protocol: length (u8, of all
 //! that follows), operation, and what the operation says. A frame that is there as a whole is read without waiting, one
 //! that is cut is waited for; what is emitted is the same.
 
@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use protap_plugin::prelude::*;
 use protap_plugin::testing::{Replay, Seen, Value};
-use protap_plugin::{AsSequential, Source, at_once, rare};
+use protap_plugin::{Source, at_once, rare};
 
 attributes! {
     SCHEMA;
@@ -152,49 +152,4 @@ fn code_that_looks_behind_its_frame_is_run_again_where_it_may_wait() {
     let report = Replay::new::<Plugin>().to_server(frames.concat()).split_sweep();
     assert_eq!(report.messages.iter().map(number).collect::<Vec<_>>(), [9, 0]);
     assert_eq!(report.messages[0].resource, "ab");
-}
-
-/// Lines, which do not say how long they are; `=` and a number say how many more bytes there are.
-#[derive(Default)]
-struct Lines;
-
-impl Sequential for Lines {
-    const MANIFEST: Manifest = Manifest::new("lines", "0.1.0").window(64);
-    type Flow = ();
-
-    async fn message(_: Rc<Self>, _: Rc<()>, stream: Stream) -> Result<(), Stop> {
-        let read = match stream.at_hand(|there| line_now(there)) {
-            Some(read) => read,
-            None => line(&stream).await,
-        };
-        let text = read?;
-        stream.emit(|out, texts| out.one_way("line").resource(texts.get(text)).emit());
-        Ok(())
-    }
-
-    fn frame(&self, _: Direction, _: &[u8]) -> Frame {
-        Frame::Invalid("lines are found by nothing")
-    }
-}
-
-#[at_once]
-async fn line(stream: &Stream<impl Source>) -> Result<Text, Stop> {
-    let text = stream.c_str(50).await?;
-    match stream.with_texts(|texts| texts.get(text).first().copied()) {
-        Some(b'=') => {
-            stream.skip(100).await?;
-            Ok(stream.keep(b"long"))
-        }
-        Some(b'?') => Err(Stop::Malformed("a question")),
-        _ => Ok(text),
-    }
-}
-
-#[test]
-fn a_message_of_unknown_length_says_the_same_however_it_is_cut() {
-    let long = [&b"=\0"[..], &[b'x'; 100]].concat();
-    let bytes = [&b"one\0two\0"[..], &long, b"three\0"].concat();
-    let report = Replay::new::<AsSequential<Lines>>().to_server(bytes).split_sweep();
-    let lines: Vec<_> = report.messages.iter().map(|seen| (seen.resource.as_str(), seen.end - seen.start)).collect();
-    assert_eq!(lines, [("one", 4), ("two", 4), ("long", 102), ("three", 6)]);
 }

@@ -1,6 +1,6 @@
 //! What a request means for those that follow it: which of them are answered, and which database they are about.
 
-use protap_plugin::{Stop, Stream, rare};
+use protap_plugin::{Source, Stop, Stream, Whole};
 
 use crate::command::Verb;
 use crate::emit;
@@ -11,14 +11,26 @@ use crate::wire;
 /// Reads a request and emits it.
 pub(crate) async fn read(stream: &Stream, flow: &Asked, wants_keys: bool) -> Result<(), Stop> {
     let mut request = Request::default();
-    // Nearly always all of it is there.
-    let read = match stream.at_hand(|there| request.read_now(there, wants_keys)) {
-        Some(read) => read,
-        None => {
-            request = Request::default();
-            rare(request.read(stream, wants_keys)).await
-        }
-    };
+    let read = request.read(stream, wants_keys).await;
+    told(stream, flow, &request, read)
+}
+
+/// The same for one that is there as a whole; if it is not, it is told once more has come.
+pub(crate) fn read_now(stream: &Stream<Whole<'_>>, flow: &Asked, wants_keys: bool) -> Result<(), Stop> {
+    let mut request = Request::default();
+    match request.read_now(stream, wants_keys) {
+        Err(Stop::Lost) => Err(Stop::Lost),
+        read => told(stream, flow, &request, read),
+    }
+}
+
+/// Emits what was read, and takes note of it.
+fn told(
+    stream: &Stream<impl Source>,
+    flow: &Asked,
+    request: &Request,
+    read: Result<Option<()>, Stop>,
+) -> Result<(), Stop> {
     let is_named = request.count > 0 && request.name.is_some();
     match read {
         Ok(None) => return Ok(()),
@@ -28,21 +40,21 @@ pub(crate) async fn read(stream: &Stream, flow: &Asked, wants_keys: bool) -> Res
         Err(stop) => return Err(stop),
     }
     let is_whole = read.is_ok();
-    let number = number(stream, flow, &request);
+    let number = number(stream, flow, request);
     let is_transaction = flow.queued.get().is_some();
-    let is_one_way = !is_answered(stream, flow, &request);
-    let is_long_poll = !is_transaction && is_long_poll(stream, &request);
+    let is_one_way = !is_answered(stream, flow, request);
+    let is_long_poll = !is_transaction && is_long_poll(stream, request);
     take_note(flow, request.verb);
     // Where SELECT leads is said by its answer.
     let is_sure = !flow.may_be_elsewhere.get() && request.verb != Verb::Select;
     let context = Context { verb: request.verb, has_said_database: is_sure, number };
     let database = is_sure.then_some(0);
-    emit::request(stream, &request, emit::Asked { context, database, is_one_way, is_long_poll, is_whole });
+    emit::request(stream, request, emit::Asked { context, database, is_one_way, is_long_poll, is_whole });
     read.map(|_| ())
 }
 
 /// The number that the response has to know.
-fn number(stream: &Stream, flow: &Asked, request: &Request) -> Option<u32> {
+fn number(stream: &Stream<impl Source>, flow: &Asked, request: &Request) -> Option<u32> {
     let number = match request.verb {
         Verb::Select => stream.with_texts(|texts| wire::number(request.word(1, texts)))?,
         Verb::Subscribe(_) | Verb::Unsubscribe(_) => request.count.saturating_sub(1),
@@ -68,7 +80,7 @@ fn take_note(flow: &Asked, verb: Verb) {
 }
 
 /// Whether there will be a response: CLIENT REPLY turns them off, and replicas wait for none.
-fn is_answered(stream: &Stream, flow: &Asked, request: &Request) -> bool {
+fn is_answered(stream: &Stream<impl Source>, flow: &Asked, request: &Request) -> bool {
     let replies = flow.replies.get();
     if replies == Replies::Skip {
         flow.replies.set(Replies::On);
@@ -97,7 +109,7 @@ fn is_answered(stream: &Stream, flow: &Asked, request: &Request) -> bool {
     })
 }
 
-fn is_long_poll(stream: &Stream, request: &Request) -> bool {
+fn is_long_poll(stream: &Stream<impl Source>, request: &Request) -> bool {
     match request.verb {
         Verb::Blocking => true,
         Verb::Read => stream.with_texts(|texts| request.streams(texts).1),

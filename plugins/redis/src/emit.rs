@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use protap_plugin::{MessageWriter, Status, Stream, Texts};
+use protap_plugin::{MessageWriter, Source, Status, Stream, Texts};
 
 use crate::command::{Name, Verb};
 use crate::error::{Code, redirection};
@@ -33,7 +33,7 @@ pub(crate) struct Asked {
 }
 
 /// Emits a request.
-pub(crate) fn request(stream: &Stream, request: &Request, asked: Asked) {
+pub(crate) fn request(stream: &Stream<impl Source>, request: &Request, asked: Asked) {
     stream.emit(|out, texts| {
         let type_name = type_name(request);
         let mut writer = match (asked.is_one_way, asked.is_long_poll) {
@@ -53,7 +53,7 @@ pub(crate) fn request(stream: &Stream, request: &Request, asked: Asked) {
 }
 
 /// Emits a command that a master sends to its replica.
-pub(crate) fn replicated(stream: &Stream, request: &Request, selected: Database, is_whole: bool) {
+pub(crate) fn replicated(stream: &Stream<impl Source>, request: &Request, selected: Database, is_whole: bool) {
     stream.emit(|out, texts| {
         let type_name = type_name(request);
         let writer = out.one_way(&type_name).bool(REPLICATED, true);
@@ -62,7 +62,7 @@ pub(crate) fn replicated(stream: &Stream, request: &Request, selected: Database,
 }
 
 /// Emits such a command, of which only the name was read.
-pub(crate) fn replicated_unread(stream: &Stream, reply: &Reply) {
+pub(crate) fn replicated_unread(stream: &Stream<impl Source>, reply: &Reply) {
     stream.emit(|out, texts| {
         let name = Name::of(texts.get(reply.first));
         let name = name.as_ref().map_or(UNKNOWN, Name::as_str);
@@ -72,7 +72,7 @@ pub(crate) fn replicated_unread(stream: &Stream, reply: &Reply) {
 }
 
 /// Emits a snapshot: the answer to SYNC, or what follows the answer to PSYNC.
-pub(crate) fn snapshot(stream: &Stream, bytes: u64, is_answer: bool) {
+pub(crate) fn snapshot(stream: &Stream<impl Source>, bytes: u64, is_answer: bool) {
     stream.emit(|out, _| {
         let writer = if is_answer { out.response(Status::Ok) } else { out.one_way("snapshot").bool(REPLICATED, true) };
         writer.str(SYSTEM, SYSTEM_NAME).i64(REPLY_BYTES, saturate(bytes)).emit();
@@ -81,7 +81,7 @@ pub(crate) fn snapshot(stream: &Stream, bytes: u64, is_answer: bool) {
 
 /// Emits what a server sends.
 pub(crate) fn reply(
-    stream: &Stream,
+    stream: &Stream<impl Source>,
     flow: &Answered,
     reply: &Reply,
     context: Option<Context>,

@@ -4,7 +4,7 @@
 
 use core::cell::Cell;
 
-use protap_plugin::{Direction, Stream};
+use protap_plugin::{Direction, Source, Stream};
 
 use crate::command::{Scope, Verb};
 
@@ -139,7 +139,7 @@ impl Context {
     }
 
     /// Of the request that the next response answers; `None` if that was not seen.
-    pub(crate) fn pending(stream: &Stream) -> Option<Self> {
+    pub(crate) fn pending(stream: &Stream<impl Source>) -> Option<Self> {
         match *stream.pending_front()? {
             [1, verb, has_said_database, has_number, a, b, c, d] => Some(Self {
                 verb: Verb::from_byte(verb),

@@ -9,6 +9,7 @@
 
 use std::rc::Rc;
 
+use protap_plugin::Whole;
 use protap_plugin::prelude::*;
 
 use self::flow::Flow;
@@ -96,6 +97,13 @@ impl Sequential for Redis {
         match stream.direction() {
             Direction::ToServer => asked::read(&stream, &flow.0.asked, plugin.emits_keys).await,
             Direction::ToClient => response::read(&stream, &flow.0.answered).await,
+        }
+    }
+
+    fn message_now(&self, flow: &RedisFlow, stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
+        match stream.direction() {
+            Direction::ToServer => Some(asked::read_now(stream, &flow.0.asked, self.emits_keys)),
+            Direction::ToClient => response::read_now(stream, &flow.0.answered),
         }
     }
 

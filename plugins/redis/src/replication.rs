@@ -10,7 +10,7 @@
 //! ```
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>
 
-use protap_plugin::{Stop, Stream};
+use protap_plugin::{Source, Stop, Stream};
 
 use crate::command::{Name, Verb};
 use crate::emit;
@@ -62,7 +62,7 @@ pub(crate) async fn command(stream: &Stream, flow: &Answered) -> Result<(), Stop
 }
 
 /// Whether the array that nobody asked for is a command to a replica.
-pub(crate) fn is_command(stream: &Stream, reply: &Reply) -> bool {
+pub(crate) fn is_command(stream: &Stream<impl Source>, reply: &Reply) -> bool {
     let is_known =
         || stream.with_texts(|texts| Name::of(texts.get(reply.first)).is_some_and(|name| name.command().is_some()));
     reply.kind == Some(Kind::Array) && is_known()

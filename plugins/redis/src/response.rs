@@ -2,7 +2,7 @@
 //! nobody asked for. In RESP3 the latter are marked, in RESP2 only their first word tells.
 //! <https://redis.io/docs/latest/develop/pubsub/#format-of-pushed-messages>
 
-use protap_plugin::{Stop, Stream, Text, rare};
+use protap_plugin::{Source, Stop, Stream, Text, Whole, rare};
 
 use crate::command::{Scope, Verb};
 use crate::emit;
@@ -49,33 +49,52 @@ pub(crate) async fn read(stream: &Stream, flow: &Answered) -> Result<(), Stop> {
         }
     }
     let mut reply = Reply::default();
-    // Nearly always all of it is there.
-    let read = match stream.at_hand(|there| reply.read_now(there)) {
-        Some(read) => read,
-        None => {
-            reply = Reply::default();
-            rare(reply.read(stream)).await
-        }
-    };
+    let read = reply.read(stream).await;
+    told(stream, flow, &reply, context, read)
+}
+
+/// The same for what is there as a whole; if it is not, it is told once more has come. `None` where a snapshot may begin, or
+/// a replica is spoken to.
+pub(crate) fn read_now(stream: &Stream<Whole<'_>>, flow: &Answered) -> Option<Result<(), Stop>> {
+    let context = Context::pending(stream);
+    let is_replica = matches!(context.map(|context| context.verb), Some(Verb::Sync | Verb::Psync));
+    if is_replica || flow.replication.get() != Replication::None {
+        return None;
+    }
+    let mut reply = Reply::default();
+    Some(match reply.read_now(stream) {
+        Err(Stop::Lost) => Err(Stop::Lost),
+        read => told(stream, flow, &reply, context, read),
+    })
+}
+
+/// Emits what was read, and takes note of it.
+fn told(
+    stream: &Stream<impl Source>,
+    flow: &Answered,
+    reply: &Reply,
+    context: Option<Context>,
+    read: Result<(), Stop>,
+) -> Result<(), Stop> {
     if reply.kind.is_none() || matches!(read, Err(Stop::Malformed(_))) {
         return read;
     }
     let is_published = stream.with_texts(|texts| word(texts.get(reply.first)) != Word::Other);
-    if context.is_none() && flow.is_uncertain.get() && !is_published && replication::is_command(stream, &reply) {
+    if context.is_none() && flow.is_uncertain.get() && !is_published && replication::is_command(stream, reply) {
         // It is a replica that was picked up in its middle.
         flow.replication.set(Replication::Commands);
-        emit::replicated_unread(stream, &reply);
+        emit::replicated_unread(stream, reply);
         return read;
     }
-    let role = role(stream, flow, &reply, context);
+    let role = role(stream, flow, reply, context);
     if read.is_ok() {
-        learn(stream, flow, &reply, context, role);
+        learn(stream, flow, reply, context, role);
     }
-    emit::reply(stream, flow, &reply, context, role, read.is_ok());
+    emit::reply(stream, flow, reply, context, role, read.is_ok());
     read
 }
 
-fn role(stream: &Stream, flow: &Answered, reply: &Reply, context: Option<Context>) -> Role {
+fn role(stream: &Stream<impl Source>, flow: &Answered, reply: &Reply, context: Option<Context>) -> Role {
     let verb = context.map(|context| context.verb);
     let word = stream.with_texts(|texts| word(texts.get(reply.first)));
     let is_monitored = || stream.with_texts(|texts| is_monitored(texts.get(reply.line)));
@@ -141,7 +160,7 @@ fn is_monitored(line: &[u8]) -> bool {
 }
 
 /// Takes note of what the reply changes.
-fn learn(stream: &Stream, flow: &Answered, reply: &Reply, context: Option<Context>, role: Role) {
+fn learn(stream: &Stream<impl Source>, flow: &Answered, reply: &Reply, context: Option<Context>, role: Role) {
     let first = stream.with_texts(|texts| word(texts.get(reply.first)));
     let is_from_server = matches!(reply.kind, Some(Kind::Push | Kind::Array));
     let is_about_subscriptions = matches!(role, Role::Message(_)) || is_answer_to_subscription(context);
