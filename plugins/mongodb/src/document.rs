@@ -107,9 +107,9 @@ impl<'a, S: Source> Document<'a, S> {
     #[inline(never)]
     fn find<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
         let passed = self.value_end.saturating_sub(self.stream.offset());
-        let is_there = self.stream.read_ready(|reader| {
-            passed <= reader.remaining().len() as u64 && reader.skip(passed as usize).is_ok()
-        });
+        let is_there = self
+            .stream
+            .read_ready(|reader| passed <= reader.remaining().len() as u64 && reader.skip(passed as usize).is_ok());
         if self.at_regex || !is_there {
             return Ok(Found::Wait);
         }
