@@ -116,6 +116,13 @@ def http_seeds():
             seed("http", bytes([flags]) + step(0, asked) + step(1, answered, piece=flags * 3) + step(0, get) + step(1, ok + b"\r\n"))
 
 
+def kafka_seeds():
+    """What the captures lack: a request that is answered twice, in one piece or in many."""
+    asked = b"\0\0\0\x0a\0\x12\0\0\0\0\0\0\xff\xff"
+    answered = b"\0\0\0\x0a" + bytes(10)
+    seed("kafka", bytes([0]) + step(0, asked) + step(1, answered + answered, piece=1))
+
+
 def redis_seeds():
     """What the captures lack: streamed values, long and nested ones, a snapshot of known length."""
 
@@ -370,6 +377,7 @@ def deepflow_seeds():
 conversations("http", {8080, 8000, 8001, 3000}, 20_000)
 http_seeds()
 conversations("kafka", {9092, 9093, 9094, 19092, 29092}, 45_000)
+kafka_seeds()
 conversations("mongodb", {27017, 27018, 27019}, 45_000)
 conversations("redis", {6379, 6380, 7000, 7001}, 45_000)
 redis_seeds()

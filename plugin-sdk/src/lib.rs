@@ -138,7 +138,8 @@
 //!
 //! Responses that bear no id answer requests in order: what the request left as its
 //! [`context`](MessageWriter::context) is at hand with [`Stream::pending_front`] or [`Output::pending_front`] when the
-//! answer is parsed; for those with an id, with [`host::pending`].
+//! answer is parsed; for those with an id, with [`Stream::pending`] or [`Output::pending`]. (While the way is found after a
+//! loss, with [`host::pending`].)
 //!
 //! # Rules that are easily missed
 //!
@@ -189,21 +190,22 @@ pub use self::raw::{AsRaw, Raw};
 pub use self::reader::{ReadError, Reader};
 pub use self::resync::resync_by_frames;
 pub use self::sequential::{
-    Arriving, AsSequential, Sequential, SequentialFlow, Source, Stop, Stream, Text, Texts, Whole, rare, rare_now,
-    read_head,
+    Arriving, AsSequential, Sequential, SequentialFlow, Source, Stop, Stream, Text, Texts, Whole, large, rare,
+    rare_now, read_head,
 };
 /// Compiles reading code a second time, for messages that are there as a whole: each `async fn read` also as `read_now`,
 /// in which `x(..).await` is `x_now(..)`. In the sandbox that is faster: code that may wait is resumed in
 /// the middle of its loops, where Wasm cannot jump to.
 ///
 /// It stands before an `async fn`, or before an `impl` block, of which it takes each. The code reads from a
-/// [`Stream`] of any [`Source`]; all that it awaits is the stream, other such code, or one of both inside of [`rare`]. Who
-/// knows the frame's end asks [`Stream::whole`] which of the two is to run:
+/// [`Stream`] of any [`Source`]; all that it awaits is the stream, other such code, or one of both inside of [`rare`] or
+/// [`large`]. [`Sequential::message_now`] runs it over what is there, and where a message is not there as a whole,
+/// [`Sequential::message`] waits for it:
 ///
 /// ```
 /// # use std::rc::Rc;
 /// # use protap_plugin::prelude::*;
-/// use protap_plugin::{Source, at_once, rare};
+/// use protap_plugin::{Source, Whole, at_once};
 ///
 /// # #[derive(Default)]
 /// # struct Names;
@@ -211,19 +213,20 @@ pub use self::sequential::{
 /// #     const MANIFEST: Manifest = Manifest::new("names", "0.1.0");
 /// #     type Flow = ();
 /// #     fn frame(&self, _direction: Direction, _bytes: &[u8]) -> Frame { Frame::Invalid("no mark") }
-/// /// The bytes of all, and names that end with 0.
 /// async fn message(_plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
-///     let len = stream.u16_be().await?;
-///     stream.begin_frame(len.into())?;
-///     match stream.whole(|frame| names_now(frame)) {
-///         Some(read) => read,
-///         None => rare(names(&stream)).await,
-///     }
+///     names(&stream).await
+/// }
+///
+/// fn message_now(&self, _flow: &(), stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
+///     Some(names_now(stream))
 /// }
 /// # }
 ///
+/// /// The bytes of all, and names that end with 0.
 /// #[at_once]
 /// async fn names(stream: &Stream<impl Source>) -> Result<(), Stop> {
+///     let len = stream.u16_be().await?;
+///     stream.begin_frame(len.into())?;
 ///     while stream.frame_remaining() > 0 {
 ///         let name = stream.c_str(255).await?;
 ///         stream.emit(|output, texts| output.one_way("NAME").resource(texts.get(name)).emit());

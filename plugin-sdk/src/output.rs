@@ -8,11 +8,12 @@ use self::arena::Arena;
 pub use self::message::MessageWriter;
 pub use self::texts::{Fixed, Writable, Written};
 use crate::contract::{Attribute, Fact, Message, ParseResult, Str, completeness, kind};
-use crate::host::{self, Context};
+use crate::host;
 use crate::manifest::Facts;
 
 mod arena;
 mod message;
+mod pending;
 mod texts;
 
 /// Most messages in one answer.
@@ -55,6 +56,8 @@ pub struct Output {
     end: u64,
     /// In-order responses in the answer that are the last to their requests.
     answered: u16,
+    /// A bit for each id in the answer, by its lowest digits.
+    ids: u64,
     /// Messages and facts that were left out.
     overflows: u64,
     /// What is emitted now is partial, because of this.
@@ -86,6 +89,7 @@ impl Default for Output {
             start: 0,
             end: 0,
             answered: 0,
+            ids: 0,
             overflows: 0,
             cut: None,
             draft: Draft::default(),
@@ -172,13 +176,6 @@ impl Output {
         }
     }
 
-    /// Context of the request that the next in-order response answers: the peer's oldest pending request without an
-    /// id that is not answered by a response in this answer already.
-    #[must_use]
-    pub fn pending_front(&self) -> Option<Context> {
-        host::pending_front(self.answered)
-    }
-
     /// Messages in the answer so far.
     #[must_use]
     pub fn message_count(&self) -> usize {
@@ -227,7 +224,7 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         (self.messages, self.attributes, self.facts, self.lists, self.strings) = (0, 0, 0, 0, 0);
         (self.start, self.end) = (0, 0);
-        (self.answered, self.overflows, self.cut) = (0, 0, None);
+        (self.answered, self.ids, self.overflows, self.cut) = (0, 0, 0, None);
     }
 
     /// Writes the result's header; returns the address of the result.

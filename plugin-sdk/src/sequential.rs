@@ -3,6 +3,7 @@
 //! with each window. Nothing else is asynchronous here: no executor, no I/O, no time.
 
 use core::fmt;
+use core::ops::ControlFlow;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use crate::resync::resync_by_frames;
 
 use self::lane::{IdleLanes, Lane, Reading};
 pub use self::stream::{Arriving, Source, Stream, Text, Texts, Whole};
+use self::stream::{State, stopped};
 
 mod lane;
 mod stream;
@@ -50,6 +52,15 @@ pub trait Sequential: Default + 'static {
         stream: Stream,
     ) -> impl Future<Output = Result<(), Stop>> + 'static;
 
+    /// Reads one message that may be there as a whole, without waiting: the same code, compiled a second time
+    /// ([`at_once`](crate::at_once)). Where it comes to the end of what is there before it has declared a frame, declares
+    /// one that is not there to its end, or asks for [more](Stream::arriving), it is given up, and [`message`](Self::message)
+    /// reads from the same start: up to there it must not have done anything but read, and it must pass errors on. `None`,
+    /// as it is unless written otherwise: all is for [`message`](Self::message) to read.
+    fn message_now(&self, _flow: &Self::Flow, _stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
+        None
+    }
+
     /// What frame begins here? Only to find the next one after a loss and, unless [`probe`](Self::probe) is written, to
     /// recognise the protocol: be strict. It is asked at every byte then, up to a window in one call: what is no frame
     /// should be seen from its first few bytes.
@@ -75,6 +86,8 @@ pub trait Sequential: Default + 'static {
         )
     }
 }
+
+const NO_BYTES: &str = "a message of no bytes";
 
 /// Why a message was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,10 +158,18 @@ impl<F> fmt::Debug for SequentialFlow<F> {
 }
 
 /// Makes a [`Sequential`] parser a plugin; named by [`export!`](crate::export).
-#[derive(Default)]
 pub struct AsSequential<P> {
     plugin: Rc<P>,
     idle: Rc<IdleLanes>,
+    /// Of the messages that are there as a whole, one after the other.
+    whole: State,
+}
+
+impl<P: Sequential> Default for AsSequential<P> {
+    fn default() -> Self {
+        let whole = State::new(Direction::ToServer, P::MANIFEST.window_len());
+        Self { plugin: Rc::default(), idle: Rc::default(), whole }
+    }
 }
 
 impl<P> fmt::Debug for AsSequential<P> {
@@ -178,36 +199,91 @@ impl<P: Sequential> Parser for AsSequential<P> {
         }
     }
 
-    fn parse(&mut self, state: &mut Self::Flow, ParserCall { call, window, output }: ParserCall<'_>) -> Progress {
-        let input = Input::new(call, &[]);
-        let lane = state.lane(input.direction);
+    fn parse(&mut self, state: &mut Self::Flow, mut call: ParserCall<'_>) -> Progress {
+        let lane = state.lane(Direction::from_flags(call.call.flags));
+        if lane.is_inside.get() {
+            return self.wait(&state.flow, lane, call, 0);
+        }
+        match self.read_whole(&state.flow, &mut call, 0) {
+            ControlFlow::Break(progress) => progress,
+            ControlFlow::Continue(at) => self.wait(&state.flow, lane, call, at),
+        }
+    }
+
+    fn resync(&mut self, state: &mut Self::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
+        let input = Input::new(call, window.get(..call.len).unwrap_or_default());
+        state.lane(input.direction).forget();
+        self.plugin.resync(&state.flow, &input)
+    }
+}
+
+impl<P: Sequential> AsSequential<P> {
+    /// Reads the messages that are there as a whole, from that place in the window on. Gives what to tell the host or,
+    /// where a message is to be waited for, its place.
+    fn read_whole(&self, flow: &P::Flow, call: &mut ParserCall<'_>, from: usize) -> ControlFlow<Progress, usize> {
+        let ParserCall { call, window, output } = call;
+        let input = Input::new(*call, window.get(..call.len).unwrap_or_default());
+        let mut at = from;
+        self.whole.begin_call(input.direction, output);
+        let done = loop {
+            if at >= input.bytes.len() || !self.whole.has_room_for_message() {
+                break ControlFlow::Break(Progress::More(at));
+            }
+            self.whole.begin_message_at(input.offset.saturating_add(at as u64));
+            let stream = Stream::of_message(&self.whole, input.bytes, (input.offset, at));
+            let read = self.plugin.message_now(flow, &stream).zip(stream.read_to());
+            match read {
+                None => break ControlFlow::Continue(at),
+                Some((Ok(()), end)) if end > at => at = end,
+                Some((Ok(()), _)) => break ControlFlow::Break(Progress::Invalid { consumed: at, reason: NO_BYTES }),
+                Some((Err(stop), _)) => {
+                    let reached = stream.offset().saturating_sub(input.offset) as usize;
+                    let place = (reached, input.bytes.len());
+                    break ControlFlow::Break(stopped(stop, &input, place, stream.known_frame_end()));
+                }
+            }
+        };
+        self.whole.swap_output(output);
+        done
+    }
+
+    /// Goes on with a message that is not there as a whole, or begins with it at that place in the window.
+    #[cold]
+    #[inline(never)]
+    fn wait(&self, flow: &Rc<P::Flow>, lane: &Rc<Lane>, mut call: ParserCall<'_>, begin: usize) -> Progress {
+        let input = Input::new(call.call, &[]);
         let mut reading = lane.reading.take().unwrap_or_else(|| {
             let stream = Stream::new(input.direction, P::MANIFEST.window_len());
-            let reader = Box::pin(read_messages(self.plugin.clone(), state.flow.clone(), stream.clone()));
+            let reader = Box::pin(read_messages(self.plugin.clone(), flow.clone(), stream.clone()));
             Reading { stream, reader }
         });
-        let stream = &reading.stream;
-        stream.lend(window, output, call);
-        let polled = reading.reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        stream.take_back(window, output);
-        let progress = match polled {
-            Poll::Pending => stream.progress(),
-            Poll::Ready(stop) => stream.stopped(stop, &input, call.len),
+        lane.is_inside.set(false);
+        let mut begin = begin;
+        let progress = loop {
+            let stream = &reading.stream;
+            stream.lend(call.window, call.output, (call.call, begin));
+            let polled = reading.reader.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            let at = stream.take_back(call.window, call.output);
+            if let Poll::Ready(stop) = polled {
+                return stopped(stop, &input, (at, call.call.len), stream.known_frame_end());
+            }
+            if !stream.is_between_messages() {
+                break stream.progress();
+            }
+            match self.read_whole(flow, &mut call, at) {
+                ControlFlow::Break(progress) => break progress,
+                ControlFlow::Continue(at) => begin = at,
+            }
         };
-        if polled.is_pending() && (!input.is_datagram || stream.is_held()) {
-            let is_idle = stream.is_between_messages();
+        if !input.is_datagram || reading.stream.is_held() {
+            let is_idle = reading.stream.is_between_messages();
+            lane.is_inside.set(!is_idle);
             lane.reading.set(Some(reading));
             if is_idle {
                 self.idle.insert(lane);
             }
         }
         progress
-    }
-
-    fn resync(&mut self, state: &mut Self::Flow, ParserCall { call, window, .. }: ParserCall<'_>) -> Resync {
-        let input = Input::new(call, window.get(..call.len).unwrap_or_default());
-        state.lane(input.direction).reading.take();
-        self.plugin.resync(&state.flow, &input)
     }
 }
 
@@ -230,6 +306,12 @@ pub fn rare<'a, T>(future: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<O
     Box::pin(future)
 }
 
+/// Code that is run often, but seldom has to wait, to be awaited like any other: `large(read_it(stream)).await`. Like
+/// [`rare`] code it is put into a box where it waits; where it does not, it is called like any other.
+pub fn large<'a, T>(future: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    Box::pin(future)
+}
+
 /// What [`rare`] is in code that does not wait: a function of its own.
 #[doc(hidden)]
 #[cold]
@@ -249,7 +331,7 @@ async fn read_messages<P: Sequential>(plugin: Rc<P>, flow: Rc<P::Flow>, stream: 
             return stop;
         }
         if stream.offset() == start {
-            return Stop::Malformed("a message of no bytes");
+            return Stop::Malformed(NO_BYTES);
         }
     }
 }

@@ -6,8 +6,8 @@
 use proc_macro::{Delimiter, Group, Ident, TokenStream, TokenTree};
 
 /// Compiles an `async fn`, or each of those in an `impl` block, a second time: `read` also as `read_now`, which is not
-/// `async`, and in which `x(..).await` is `x_now(..)`. What is awaited must be a call; of `rare(x(..))` it is the call in
-/// it.
+/// `async`, and in which `x(..).await` is `x_now(..)`. What is awaited must be a call; of `rare(x(..))` and of
+/// `large(x(..))` it is the call in it.
 #[proc_macro_attribute]
 pub fn at_once(_arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut tokens = item.clone();
@@ -102,7 +102,8 @@ fn call_now(out: &mut Vec<TokenTree>) -> Option<()> {
     let is_path = name.checked_sub(1).is_some_and(
         |before| matches!(out.get(before), Some(TokenTree::Punct(punct)) if matches!(punct.as_char(), '.' | ':')),
     );
-    if ident.to_string() != "rare" || is_path {
+    let ident_is = |wrapper: &str| !is_path && ident.to_string() == wrapper;
+    if !ident_is("rare") && !ident_is("large") {
         *out.get_mut(name)? = TokenTree::Ident(now(&ident));
         out.push(TokenTree::Group(arguments));
         return Some(());
@@ -113,6 +114,10 @@ fn call_now(out: &mut Vec<TokenTree>) -> Option<()> {
         call.pop();
     }
     call_now(&mut call)?;
+    if ident_is("large") {
+        out.extend(call);
+        return Some(());
+    }
     out.extend("::protap_plugin::rare_now".parse::<TokenStream>().ok()?);
     let mut closure: Vec<TokenTree> = "||".parse::<TokenStream>().ok()?.into_iter().collect();
     closure.extend(call);

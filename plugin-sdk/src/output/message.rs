@@ -43,6 +43,7 @@ impl MessageWriter<'_> {
     /// Correlation id; without one, pairing is in order.
     #[inline]
     pub fn id(self, id: u64) -> Self {
+        self.output.note_id(id);
         self.set(offset_of!(Message, id), id).flag(message::HAS_ID)
     }
 
@@ -105,6 +106,7 @@ impl MessageWriter<'_> {
 
     /// More responses to the same request follow; the next one may bear `id` instead.
     pub fn next_id(self, id: u64) -> Self {
+        self.output.note_id(id);
         self.set(offset_of!(Message, next_id), id).flag(message::MORE_REPLIES | message::HAS_NEXT_ID)
     }
 

@@ -20,8 +20,18 @@ pub(super) struct Reading {
 #[derive(Default)]
 pub(super) struct Lane {
     pub(super) reading: Cell<Option<Reading>>,
+    /// That is in the middle of a message.
+    pub(super) is_inside: Cell<bool>,
     /// Where it is in [`IdleLanes`], if it is there.
     slot: Cell<usize>,
+}
+
+impl Lane {
+    /// Nothing that was being read is gone on with.
+    pub(super) fn forget(&self) {
+        self.reading.take();
+        self.is_inside.set(false);
+    }
 }
 
 /// The lanes that came to the end of a message last. They keep their readings, which take a few KiB, for the next one;

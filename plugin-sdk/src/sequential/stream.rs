@@ -20,6 +20,7 @@ mod waits;
 /// A frame whose end is not known.
 const NO_END: u64 = u64::MAX;
 const BEYOND_FRAME: &str = "a field beyond its frame's end";
+const SHORT_FRAME: &str = "a frame shorter than its header";
 
 /// One direction of a flow, read from front to back.
 ///
@@ -31,7 +32,7 @@ pub struct Stream<S = Arriving>(S);
 /// What is kept of a stream.
 #[derive(Debug)]
 pub struct State {
-    direction: Direction,
+    direction: Cell<Direction>,
     window: RefCell<Vec<u8>>,
     output: RefCell<Option<Box<Output>>>,
     texts: RefCell<Vec<u8>>,
@@ -47,8 +48,12 @@ pub struct State {
     start: Cell<u64>,
     frame_end: Cell<u64>,
     wanted: Cell<Wanted>,
+    /// A message is to be begun.
+    begins: Cell<bool>,
     /// The longest window that the host gives.
     window_len: u64,
+    /// Bytes of this message's strings.
+    kept: Cell<usize>,
     /// Strings of this message were left out for lack of room.
     is_cut: Cell<bool>,
 }
@@ -61,10 +66,10 @@ enum Tail {
     End,
 }
 
-impl Stream {
+impl State {
     pub(super) fn new(direction: Direction, window_len: u32) -> Self {
-        Self(Arriving(Rc::new(State {
-            direction,
+        Self {
+            direction: Cell::new(direction),
             window: RefCell::default(),
             output: RefCell::default(),
             texts: RefCell::default(),
@@ -77,9 +82,81 @@ impl Stream {
             start: Cell::new(0),
             frame_end: Cell::new(NO_END),
             wanted: Cell::new(Wanted::Room),
+            begins: Cell::new(true),
             window_len: u64::from(window_len),
+            kept: Cell::new(0),
             is_cut: Cell::new(false),
-        })))
+        }
+    }
+
+    /// Forgets the message before.
+    #[inline]
+    pub(super) fn begin_message(&self) {
+        self.frame_end.set(NO_END);
+        self.texts.borrow_mut().clear();
+        self.kept.set(0);
+        self.is_cut.set(false);
+    }
+
+    /// Lends the answer for messages of that direction which are there as a whole.
+    #[inline]
+    pub(super) fn begin_call(&self, direction: Direction, output: &mut Option<Box<Output>>) {
+        self.direction.set(direction);
+        self.swap_output(output);
+    }
+
+    /// A message begins at that stream offset.
+    #[inline]
+    pub(super) fn begin_message_at(&self, start: u64) {
+        self.begin_message();
+        self.start.set(start);
+    }
+
+    /// Whether the answer has room for one more message.
+    #[inline]
+    pub(super) fn has_room_for_message(&self) -> bool {
+        self.output.borrow().as_deref().is_some_and(Output::has_room)
+    }
+
+    /// Where a frame of that length ends.
+    #[inline]
+    fn frame_end_at(&self, len: u64) -> u64 {
+        self.start.get().saturating_add(len).min(NO_END - 1)
+    }
+
+    /// Lends the answer to whatever emits messages, or takes it back.
+    #[inline]
+    pub(super) fn swap_output(&self, output: &mut Option<Box<Output>>) {
+        mem::swap(&mut *self.output.borrow_mut(), output);
+    }
+
+    /// To be called whenever the window or the frame's end is another one.
+    fn set_reach(&self) {
+        let frame = usize::try_from(self.frame_end.get().saturating_sub(self.base.get())).unwrap_or(usize::MAX);
+        self.reach.set(self.len.get().min(frame));
+    }
+
+    /// Bytes of the window that were not read.
+    #[inline]
+    fn left(&self) -> usize {
+        self.len.get().saturating_sub(self.cursor.get())
+    }
+
+    #[inline]
+    fn advance(&self, len: usize) {
+        self.cursor.set(self.cursor.get().saturating_add(len).min(self.len.get()));
+    }
+
+    /// Whether the answer has room, or it cannot be waited for.
+    fn has_room(&self) -> bool {
+        let can_wait = self.left() + self.cursor.get() > 1 && self.cursor.get() > 0;
+        !can_wait || self.has_room_for_message()
+    }
+}
+
+impl Stream {
+    pub(super) fn new(direction: Direction, window_len: u32) -> Self {
+        Self(Arriving(Rc::new(State::new(direction, window_len))))
     }
 
     /// A stream of which nothing but these bytes is there yet, and no answer to write into.
@@ -87,20 +164,8 @@ impl Stream {
         let stream = Self::new(direction, u32::MAX);
         *stream.0.0.window.borrow_mut() = bytes.to_vec();
         stream.0.0.len.set(bytes.len());
-        stream.set_reach();
+        stream.0.0.set_reach();
         stream
-    }
-
-    /// Declares that the message ends `len` bytes after its start. Reads beyond fail, the rest is passed over when
-    /// the message's code ends, and lost bytes are bridged up to there. A length that is already behind is malformed.
-    pub fn begin_frame(&self, len: u64) -> Result<(), Stop> {
-        let end = self.0.0.start.get().saturating_add(len).min(NO_END - 1);
-        if end < self.offset() {
-            return Err(Stop::Malformed("a frame shorter than its header"));
-        }
-        self.0.0.frame_end.set(end);
-        self.set_reach();
-        Ok(())
     }
 
     /// Passes over the rest of the frame at the end of a message: what follows is the next one, for which the code is
@@ -109,17 +174,15 @@ impl Stream {
         Skipped::new(self, self.known_remaining(), false)
     }
 
-    /// Waits for the first byte of a message and for room in the answer; returns the message's start.
+    /// Waits until a message that is not there as a whole is to be begun; returns its start.
     pub(super) async fn begin_message(&self) -> u64 {
-        self.0.0.frame_end.set(NO_END);
-        self.set_reach();
-        self.0.0.texts.borrow_mut().clear();
-        self.0.0.is_cut.set(false);
+        self.0.0.begin_message();
+        self.0.0.set_reach();
         Begun { stream: self }.await
     }
 
-    #[inline(always)]
-    pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>, call: Call) {
+    /// Lends the window, in which a message is to be begun at that place or, if one is being read, that is gone on with.
+    pub(super) fn lend(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>, (call, begin): (Call, usize)) {
         let state = &self.0.0;
         let input = Input::new(call, &[]);
         let tail = match input.gap {
@@ -128,12 +191,14 @@ impl Stream {
             None => Tail::More,
         };
         mem::swap(&mut *state.window.borrow_mut(), window);
-        mem::swap(&mut *state.output.borrow_mut(), output);
+        state.swap_output(output);
         state.base.set(call.offset);
         state.len.set(call.len);
         state.tail.set(tail);
-        state.cursor.set(state.held.take().min(call.len));
-        self.set_reach();
+        state.begins.set(self.is_between_messages());
+        let cursor = if self.is_between_messages() { begin } else { state.held.take() };
+        state.cursor.set(cursor.min(call.len));
+        state.set_reach();
     }
 
     /// Whether a byte that was read already is left to the host.
@@ -146,10 +211,11 @@ impl Stream {
         self.0.0.wanted.get() == Wanted::Room
     }
 
-    #[inline(always)]
-    pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>) {
+    /// Takes the window back; gives the place up to which it was read.
+    pub(super) fn take_back(&self, window: &mut Vec<u8>, output: &mut Option<Box<Output>>) -> usize {
         mem::swap(&mut *self.0.0.window.borrow_mut(), window);
-        mem::swap(&mut *self.0.0.output.borrow_mut(), output);
+        self.0.0.swap_output(output);
+        self.0.0.cursor.get()
     }
 
     /// What to tell the host of code that waits.
@@ -167,45 +233,42 @@ impl Stream {
             Wanted::Skip(amount) => Progress::Skip { consumed, amount },
         }
     }
+}
 
-    /// What to tell the host of code that ended.
-    pub(super) fn stopped(&self, stop: Stop, input: &Input<'_>, len: usize) -> Progress {
-        let window_end = input.offset.saturating_add(len as u64);
-        match stop {
-            Stop::Malformed(reason) => Progress::Invalid { consumed: self.0.0.cursor.get(), reason },
-            Stop::Reject(reason) => Progress::Reject(reason),
-            Stop::Opaque(reason) => Progress::Opaque(reason),
-            Stop::Handover(offset, reason) => Progress::Handover(offset, reason),
-            Stop::Lost if input.is_end || input.is_datagram => Progress::More(len),
-            Stop::Lost if input.gap.is_none() => {
-                Progress::Invalid { consumed: self.0.0.cursor.get(), reason: "lost without a gap" }
-            }
-            Stop::Lost => match self.0.0.frame_end.get() {
-                NO_END => Progress::Lost,
-                end if end > window_end => Progress::Skip { consumed: len, amount: end - window_end },
-                _ => Progress::Lost,
-            },
-        }
+impl<'a> Stream<Whole<'a>> {
+    /// What is left of a window from that place on, where a message begins.
+    #[inline]
+    pub(super) fn of_message(state: &'a State, window: &'a [u8], place: (u64, usize)) -> Self {
+        Self(Whole::message(state, window, place))
     }
 
-    /// To be called whenever the window or the frame's end is another one.
-    fn set_reach(&self) {
-        let state = &self.0.0;
-        let frame = usize::try_from(state.frame_end.get().saturating_sub(state.base.get())).unwrap_or(usize::MAX);
-        state.reach.set(state.len.get().min(frame));
+    /// Where in the window the message ends, if it was read.
+    #[inline]
+    pub(super) fn read_to(&self) -> Option<usize> {
+        self.0.read_to()
     }
 }
 
-impl State {
-    /// Bytes of the window that were not read.
-    #[inline]
-    fn left(&self) -> usize {
-        self.len.get().saturating_sub(self.cursor.get())
+impl<S: Source> Stream<S> {
+    /// Where the frame ends that is being read, if that is known.
+    pub(super) fn known_frame_end(&self) -> Option<u64> {
+        Some(self.0.frame_end()).filter(|end| *end != NO_END)
     }
+}
 
-    /// Whether the answer has room, or it cannot be waited for.
-    fn has_room(&self) -> bool {
-        let can_wait = self.left() + self.cursor.get() > 1 && self.cursor.get() > 0;
-        !can_wait || self.output.borrow().as_deref().is_some_and(Output::has_room)
+/// What to tell the host of code that ended at that place in a window of that length.
+pub(super) fn stopped(stop: Stop, input: &Input<'_>, (at, len): (usize, usize), frame_end: Option<u64>) -> Progress {
+    let window_end = input.offset.saturating_add(len as u64);
+    match stop {
+        Stop::Malformed(reason) => Progress::Invalid { consumed: at, reason },
+        Stop::Reject(reason) => Progress::Reject(reason),
+        Stop::Opaque(reason) => Progress::Opaque(reason),
+        Stop::Handover(offset, reason) => Progress::Handover(offset, reason),
+        Stop::Lost if input.is_end || input.is_datagram => Progress::More(len),
+        Stop::Lost if input.gap.is_none() => Progress::Invalid { consumed: at, reason: "lost without a gap" },
+        Stop::Lost => match frame_end {
+            Some(end) if end > window_end => Progress::Skip { consumed: len, amount: end - window_end },
+            _ => Progress::Lost,
+        },
     }
 }

@@ -36,9 +36,10 @@ pub(crate) struct RequestHeader {
     pub(crate) correlation_id: u32,
 }
 
+#[at_once]
 impl RequestHeader {
     /// Reads it, size included, and declares the frame.
-    pub(crate) async fn read(stream: &Stream) -> Result<Self, Stop> {
+    pub(crate) async fn read(stream: &Stream<impl Source>) -> Result<Self, Stop> {
         let size = stream.u32_be().await?;
         if !(FIXED..=MAX_FRAME).contains(&size) {
             return Err(Stop::Malformed("no request has that size"));

@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use protap_plugin::prelude::*;
+use protap_plugin::{Source, Whole, at_once};
 
 mod answer;
 mod api;
@@ -86,10 +87,11 @@ impl Sequential for Kafka {
     }
 
     async fn message(plugin: Rc<Self>, flow: Rc<Flow>, stream: Stream) -> Result<(), Stop> {
-        match stream.direction() {
-            Direction::ToServer => request::read(&stream, &plugin, &flow).await,
-            Direction::ToClient => response::read(&stream, &plugin, &flow).await,
-        }
+        read(&stream, &plugin, &flow).await
+    }
+
+    fn message_now(&self, flow: &Flow, stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
+        Some(read_now(stream, self, flow))
     }
 
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
@@ -104,6 +106,14 @@ impl Sequential for Kafka {
             Direction::ToServer => None,
             Direction::ToClient => resync::confirmed_response(bytes),
         }
+    }
+}
+
+#[at_once]
+async fn read(stream: &Stream<impl Source>, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
+    match stream.direction() {
+        Direction::ToServer => request::read(stream, plugin, flow).await,
+        Direction::ToClient => response::read(stream, plugin, flow).await,
     }
 }
 

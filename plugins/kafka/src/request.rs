@@ -1,6 +1,6 @@
 //! Reads a request and emits it: header, then the body of the APIs that are decoded.
 
-use protap_plugin::{MessageWriter, Output, Source, Stop, Stream, Text, Texts, at_once, rare};
+use protap_plugin::{MessageWriter, Output, Source, Stop, Stream, Text, Texts, at_once, large, rare};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -66,16 +66,13 @@ pub(crate) enum Extent {
 }
 
 /// Reads one request.
-pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn read(stream: &Stream<impl Source>, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
     if flow.awaits_sasl_token.get() && rare(read_sasl_token(stream, flow)).await? {
         return Ok(());
     }
     let header = RequestHeader::read(stream).await?;
-    // Nearly always all of it is there.
-    match stream.whole(|frame| read_body_now(frame, header, plugin, flow)) {
-        Some(read) => read,
-        None => rare(read_body(stream, header, plugin, flow)).await,
-    }
+    large(read_body(stream, header, plugin, flow)).await
 }
 
 /// Reads what follows the part of the header that all versions have, and emits what the request says.
@@ -220,7 +217,8 @@ fn sasl_mechanism(name: &[u8]) -> Option<&'static str> {
 
 /// After SaslHandshake version 0 the client's next frames are bare SASL tokens, which are secrets: they are passed
 /// over and only counted, until a frame looks like a request again. Returns whether this was one.
-async fn read_sasl_token(stream: &Stream, flow: &Flow) -> Result<bool, Stop> {
+#[at_once]
+async fn read_sasl_token(stream: &Stream<impl Source>, flow: &Flow) -> Result<bool, Stop> {
     /// Enough to see that a token is no request.
     const LOOK: u32 = 64;
     stream.available(4).await?;
@@ -246,7 +244,7 @@ async fn read_sasl_token(stream: &Stream, flow: &Flow) -> Result<bool, Stop> {
 }
 
 /// Counts a SASL token.
-pub(crate) fn emit_sasl_token(stream: &Stream, flow: &Flow) {
+pub(crate) fn emit_sasl_token(stream: &Stream<impl Source>, flow: &Flow) {
     let mechanism = flow.sasl_mechanism.get().unwrap_or("unknown");
     stream.emit(|out, _| {
         let message = out.one_way("SaslToken").str(key::SYSTEM, "kafka").str(key::MECHANISM, mechanism);

@@ -1,7 +1,7 @@
 //! Reads a response and emits it. Nothing in a response says which API it answers: its request, which the host keeps
 //! pending under the correlation id, does.
 
-use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Texts, at_once, host, rare};
+use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Texts, at_once, large};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -18,18 +18,20 @@ const FIXED: u32 = 4;
 const MAX_AT_ONCE: u64 = 1536;
 
 /// Reads one response.
-pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
+#[at_once]
+pub(crate) async fn read(stream: &Stream<impl Source>, plugin: &Kafka, flow: &Flow) -> Result<(), Stop> {
     let size = stream.u32_be().await?;
     if size < FIXED && flow.awaits_sasl_token.get() {
+        stream.begin_frame(header::SIZE + u64::from(size))?;
         emit_sasl_token(stream, flow);
-        return stream.skip(u64::from(size)).await;
+        return Ok(());
     }
     if !(FIXED..=header::MAX_FRAME).contains(&size) {
         return Err(Stop::Malformed("no response has that size"));
     }
     stream.begin_frame(header::SIZE + u64::from(size))?;
     let id = u64::from(stream.u32_be().await?);
-    let Some(asked) = host::pending(id).and_then(|context| Asked::from_context(&context)) else {
+    let Some(asked) = stream.pending(id).and_then(|context| Asked::from_context(&context)) else {
         if flow.awaits_sasl_token.get() {
             emit_sasl_token(stream, flow);
         } else {
@@ -41,17 +43,16 @@ pub(crate) async fn read(stream: &Stream, plugin: &Kafka, flow: &Flow) -> Result
         }
         return Ok(());
     };
-    // Nearly always all of it is there. Only code that waits can wait for room for many facts.
+    // Only code that waits can wait for room for many facts.
     let has_facts = match asked.api_key {
         api::PRODUCE | api::FETCH | api::API_VERSIONS => false,
         api::METADATA => asked.api_version >= metadata::IDS,
         _ => true,
     };
-    let has_room = !has_facts || stream.frame_remaining() <= MAX_AT_ONCE;
-    match has_room.then(|| stream.whole(|frame| read_body_now(frame, id, asked, plugin, flow))).flatten() {
-        Some(read) => read,
-        None => rare(read_body(stream, id, asked, plugin, flow)).await,
+    if has_facts && stream.frame_remaining() > MAX_AT_ONCE {
+        stream.arriving()?;
     }
+    large(read_body(stream, id, asked, plugin, flow)).await
 }
 
 /// Reads what follows the correlation id, and emits what the response says.

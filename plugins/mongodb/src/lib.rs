@@ -10,7 +10,7 @@
 use std::rc::Rc;
 
 use protap_plugin::prelude::*;
-use protap_plugin::{Source, at_once, rare};
+use protap_plugin::{Source, Whole, at_once, large};
 
 use self::context::Context;
 use self::cursors::Cursors;
@@ -113,12 +113,11 @@ impl Sequential for Mongodb {
     }
 
     async fn message(plugin: Rc<Self>, cursors: Rc<Cursors>, stream: Stream) -> Result<(), Stop> {
-        let message = Message::read(&stream).await?;
-        // Nearly always all of it is there.
-        match stream.whole(|frame| body_now(message, frame, &plugin.settings, &cursors)) {
-            Some(read) => read,
-            None => rare(body(message, &stream, &plugin.settings, &cursors)).await,
-        }
+        read(&stream, &plugin.settings, &cursors).await
+    }
+
+    fn message_now(&self, cursors: &Cursors, stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
+        Some(read_now(stream, &self.settings, cursors))
     }
 
     fn frame(&self, direction: Direction, bytes: &[u8]) -> Frame {
@@ -129,6 +128,12 @@ impl Sequential for Mongodb {
         let header = Header::decode(bytes.first_chunk()?).ok()?;
         header.is_response(direction).then(|| header.response_to.into())
     }
+}
+
+#[at_once]
+async fn read(stream: &Stream<impl Source>, settings: &Settings, cursors: &Cursors) -> Result<(), Stop> {
+    let message = Message::read(stream).await?;
+    large(body(message, stream, settings, cursors)).await
 }
 
 /// Reads what follows a header, and emits what the message says.

@@ -38,7 +38,7 @@ pub(crate) struct Message {
 #[at_once]
 impl Message {
     /// Reads the header and declares the frame.
-    pub(crate) async fn read(stream: &Stream) -> Result<Self, Stop> {
+    pub(crate) async fn read(stream: &Stream<impl Source>) -> Result<Self, Stop> {
         let start = stream.offset();
         let bytes = stream.array().await?;
         let decoded = Header::decode(&bytes);
@@ -191,7 +191,7 @@ impl Message {
 
 /// The header of a reply that is waited for, with the length that follows from its document.
 #[at_once]
-async fn mended(stream: &Stream, mut bytes: [u8; header::LEN]) -> Option<Header> {
+async fn mended(stream: &Stream<impl Source>, mut bytes: [u8; header::LEN]) -> Option<Header> {
     let set_len = |bytes: &mut [u8; header::LEN], len: u32| {
         if let Some(slot) = bytes.first_chunk_mut() {
             *slot = len.to_le_bytes();

@@ -33,7 +33,13 @@ impl<S: Source> Stream<S> {
     /// Which way the bytes go.
     #[must_use]
     pub fn direction(&self) -> Direction {
-        self.0.state().direction
+        self.0.state().direction.get()
+    }
+
+    /// Declares that the message ends `len` bytes after its start. Reads beyond fail, the rest is passed over when
+    /// the message's code ends, and lost bytes are bridged up to there. A length that is already behind is malformed.
+    pub fn begin_frame(&self, len: u64) -> Result<(), Stop> {
+        self.0.begin_frame(len)
     }
 
     /// Stream offset of the next byte.
@@ -47,7 +53,7 @@ impl<S: Source> Stream<S> {
     #[inline]
     #[must_use]
     pub fn frame_remaining(&self) -> u64 {
-        self.0.frame_end().saturating_sub(self.offset())
+        self.0.frame_remaining()
     }
 
     integers! {
@@ -77,13 +83,7 @@ impl<S: Source> Stream<S> {
     /// [`array`](Self::array) without waiting.
     #[inline]
     pub fn array_now<const N: usize>(&self) -> Result<[u8; N], Stop> {
-        match self.0.peek(|bytes| bytes.first_chunk().copied()) {
-            Some(array) => {
-                self.0.advance(N);
-                Ok(array)
-            }
-            None => Err(self.0.lacks(N as u64)),
-        }
+        self.0.take_array().ok_or_else(|| self.0.lacks(N as u64))
     }
 
     /// Reads several fields at once, which is faster than one after the other: `read` runs over the bytes that are there
@@ -94,21 +94,10 @@ impl<S: Source> Stream<S> {
         &self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, ReadError>,
     ) -> impl Future<Output = Result<T, Stop>> {
-        poll_fn(move |_| match self.take_fields(&mut read) {
+        poll_fn(move |_| match self.0.take_fields(&mut read) {
             Ok(value) => Poll::Ready(Ok(value)),
             Err(error) => self.unread(error),
         })
-    }
-
-    /// Reads fields of what is there; nothing is taken if they are too few, or wrong.
-    #[inline(always)]
-    fn take_fields<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        let (value, len) = self.0.peek(|bytes| {
-            let mut reader = Reader::new(bytes);
-            read(&mut reader).map(|value| (value, reader.offset()))
-        })?;
-        self.0.advance(len);
-        Ok(value)
     }
 
     #[cold]
@@ -120,7 +109,7 @@ impl<S: Source> Stream<S> {
     /// [`read`](Self::read) without waiting.
     #[inline]
     pub fn read_now<T>(&self, read: impl FnMut(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, Stop> {
-        self.take_fields(read).map_err(|error| self.unread_now(&error))
+        self.0.take_fields(read).map_err(|error| self.unread_now(&error))
     }
 
     #[cold]
@@ -137,7 +126,7 @@ impl<S: Source> Stream<S> {
             let mut reader = Reader::new(bytes);
             (read(&mut reader), reader.offset())
         });
-        self.0.advance(len);
+        self.0.pass_ready(len as u64);
         value
     }
 
@@ -169,11 +158,7 @@ impl<S: Source> Stream<S> {
     /// [`skip`](Self::skip) without waiting.
     #[inline]
     pub fn skip_now(&self, len: u64) -> Result<(), Stop> {
-        if len > self.0.ready() as u64 {
-            return Err(self.0.lacks(len));
-        }
-        self.0.advance(len as usize);
-        Ok(())
+        if self.0.pass_ready(len) { Ok(()) } else { Err(self.0.lacks(len)) }
     }
 
     /// Passes over the rest of the frame, if its end is known.
@@ -221,5 +206,12 @@ impl<S: Source> Stream<S> {
     #[must_use]
     pub fn pending_front(&self) -> Option<host::Context> {
         self.0.state().output.borrow().as_deref().and_then(Output::pending_front)
+    }
+    /// Context of the peer's pending request with this id, if no response that was emitted in this call answers it
+    /// already: how many come in one call depends on how the bytes were cut. Where messages are being emitted, ask the
+    /// output instead.
+    #[must_use]
+    pub fn pending(&self, id: u64) -> Option<host::Context> {
+        self.0.state().output.borrow().as_deref().map_or_else(|| host::pending(id), |output| output.pending(id))
     }
 }

@@ -1,5 +1,8 @@
 //! Where the bytes of a stream come from: they arrive with the host's calls, and code waits for them; or all of a frame
 //! is there, as it nearly always is, and the same code need not wait (see [`at_once`](crate::at_once)).
+//!
+//! Whether a message is there as a whole is found by reading it: code that comes to the end of what is there gives up, and
+//! is run again, from the message's start, where it can wait.
 
 use core::cell::Cell;
 use core::fmt;
@@ -7,7 +10,8 @@ use core::task::Poll;
 use std::rc::Rc;
 
 use super::waits::Target;
-use super::{BEYOND_FRAME, NO_END, State, Stream, Tail};
+use super::{BEYOND_FRAME, NO_END, SHORT_FRAME, State, Stream, Tail};
+use crate::reader::{ReadError, Reader};
 use crate::sequential::{Stop, Wanted};
 
 /// Where the bytes of a [`Stream`] come from: [`Arriving`] or [`Whole`].
@@ -24,12 +28,24 @@ pub trait Bytes {
     fn peek<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T;
     /// How many those are.
     fn ready(&self) -> usize;
-    /// Passes over so many of the bytes that are there.
-    fn advance(&self, len: usize);
+    /// Passes over so many bytes, if they are there.
+    fn pass_ready(&self, len: u64) -> bool;
+    /// Takes so many bytes, if they are there.
+    fn take_array<const N: usize>(&self) -> Option<[u8; N]>;
+    /// Reads fields of what is there; nothing is taken if they are too few, or wrong.
+    fn take_fields<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, ReadError>;
     /// Stream offset of the next byte.
     fn offset(&self) -> u64;
     /// Stream offset of the frame's end.
     fn frame_end(&self) -> u64;
+    /// Bytes between here and there.
+    fn frame_remaining(&self) -> u64;
+    /// Declares the frame's end, in bytes from the message's start.
+    fn begin_frame(&self, len: u64) -> Result<(), Stop>;
+    /// Where in the window the next byte is, if the window stays while the message's code runs.
+    fn window_place(&self) -> Option<usize>;
+    /// That window, or nothing.
+    fn window(&self) -> &[u8];
     /// What it means that fewer than `len` bytes may be read, for code that may wait for them.
     fn want<T>(&self, len: usize) -> Poll<Result<T, Stop>>;
     /// The same for code that does not wait.
@@ -46,19 +62,69 @@ pub trait Bytes {
 #[derive(Clone, Debug)]
 pub struct Arriving(pub(super) Rc<State>);
 
-/// All of a frame, or of what was found in one: code never waits.
+/// All of a frame, or of what was found in one, or the rest of a window in which a frame may begin: code never waits.
 pub struct Whole<'a> {
     rest: Cell<&'a [u8]>,
-    /// Stream offset behind them.
-    end: u64,
-    frame_end: u64,
+    /// Where in the window that ends.
+    end: Cell<usize>,
+    /// Bytes of the frame that are not in it.
+    beyond: Cell<u64>,
+    /// The window that strings are left in, and its stream offset.
+    window: &'a [u8],
+    base: u64,
     state: &'a State,
     gave_up: Cell<bool>,
 }
 
+/// Bytes beyond what is there while no frame was declared.
+const NO_FRAME: u64 = u64::MAX >> 1;
+
+impl<'a> Whole<'a> {
+    /// What is left of a window from that place on, where a message begins.
+    #[inline]
+    pub(super) fn message(state: &'a State, window: &'a [u8], (base, from): (u64, usize)) -> Self {
+        let (rest, end) = (Cell::new(window.get(from..).unwrap_or_default()), Cell::new(window.len()));
+        Self { rest, end, beyond: Cell::new(NO_FRAME), window, base, state, gave_up: Cell::new(false) }
+    }
+
+    /// Bytes of a frame, and how many of it are not there. No string is left where it is.
+    fn frame(state: &'a State, bytes: &'a [u8], (base, beyond): (u64, u64)) -> Self {
+        let (rest, end, beyond) = (Cell::new(bytes), Cell::new(bytes.len()), Cell::new(beyond));
+        Self { rest, end, beyond, window: &[], base, state, gave_up: Cell::new(false) }
+    }
+
+    /// Where in the window the next byte is.
+    #[inline(always)]
+    fn place(&self) -> usize {
+        self.end.get().wrapping_sub(self.rest.get().len())
+    }
+
+    #[inline(always)]
+    fn has_frame(&self) -> bool {
+        self.beyond.get() < NO_FRAME
+    }
+
+    /// Where in the window the message ends; `None` if it was not read.
+    #[inline]
+    pub(super) fn read_to(&self) -> Option<usize> {
+        let end = if self.has_frame() { self.end.get() } else { self.place() };
+        (!self.gave_up.get()).then_some(end)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self) -> Stop {
+        self.gave_up.set(true);
+        Stop::Lost
+    }
+}
+
 impl fmt::Debug for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Whole").field("left", &self.rest.get().len()).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Whole")
+            .field("left", &self.rest.get().len())
+            .field("end", &self.end.get())
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,18 +145,63 @@ impl Bytes for Whole<'_> {
     }
 
     #[inline(always)]
-    fn advance(&self, len: usize) {
-        self.rest.set(self.rest.get().get(len..).unwrap_or_default());
+    fn pass_ready(&self, len: u64) -> bool {
+        let rest = usize::try_from(len).ok().and_then(|len| self.rest.get().get(len..));
+        rest.map(|rest| self.rest.set(rest)).is_some()
+    }
+
+    #[inline(always)]
+    fn take_array<const N: usize>(&self) -> Option<[u8; N]> {
+        let (array, rest) = self.rest.get().split_first_chunk()?;
+        self.rest.set(rest);
+        Some(*array)
+    }
+
+    #[inline(always)]
+    fn take_fields<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let mut reader = Reader::new(self.rest.get());
+        let value = read(&mut reader)?;
+        self.rest.set(reader.remaining());
+        Ok(value)
     }
 
     #[inline(always)]
     fn offset(&self) -> u64 {
-        self.end.wrapping_sub(self.rest.get().len() as u64)
+        self.base.wrapping_add(self.place() as u64)
+    }
+
+    #[inline]
+    fn frame_end(&self) -> u64 {
+        if self.has_frame() { self.base.wrapping_add(self.end.get() as u64 + self.beyond.get()) } else { NO_END }
     }
 
     #[inline(always)]
-    fn frame_end(&self) -> u64 {
-        self.frame_end
+    fn frame_remaining(&self) -> u64 {
+        self.beyond.get() + self.rest.get().len() as u64
+    }
+
+    #[inline]
+    fn begin_frame(&self, len: u64) -> Result<(), Stop> {
+        let end = self.state.frame_end_at(len);
+        let Some(ahead) = end.checked_sub(self.offset()) else { return Err(Stop::Malformed(SHORT_FRAME)) };
+        let frame = usize::try_from(ahead).ok().and_then(|ahead| self.rest.get().get(..ahead));
+        let Some(frame) = frame.filter(|_| !self.has_frame()) else { return Err(self.give_up()) };
+        self.end.set(self.place() + frame.len());
+        self.rest.set(frame);
+        self.beyond.set(0);
+        self.state.frame_end.set(end);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn window_place(&self) -> Option<usize> {
+        // Nothing but the window itself is never empty.
+        (!self.window.is_empty()).then(|| self.place())
+    }
+
+    #[inline(always)]
+    fn window(&self) -> &[u8] {
+        self.window
     }
 
     fn want<T>(&self, len: usize) -> Poll<Result<T, Stop>> {
@@ -100,8 +211,10 @@ impl Bytes for Whole<'_> {
     #[cold]
     #[inline(never)]
     fn lacks(&self, len: u64) -> Stop {
-        let is_beyond = self.frame_end.saturating_sub(self.offset()) < len;
-        if is_beyond { Stop::Malformed(BEYOND_FRAME) } else { Stop::Lost }
+        if !self.has_frame() {
+            return self.give_up();
+        }
+        if self.frame_remaining() < len { Stop::Malformed(BEYOND_FRAME) } else { Stop::Lost }
     }
 
     fn pass(&self, target: &mut Target) -> Poll<Result<(), Stop>> {
@@ -109,8 +222,7 @@ impl Bytes for Whole<'_> {
     }
 
     fn arriving(&self) -> Result<Stream, Stop> {
-        self.gave_up.set(true);
-        Err(Stop::Lost)
+        Err(self.give_up())
     }
 
     fn gave_up(&self) -> bool {
@@ -136,8 +248,29 @@ impl Bytes for Arriving {
     }
 
     #[inline]
-    fn advance(&self, len: usize) {
-        self.0.cursor.set(self.0.cursor.get().saturating_add(len).min(self.0.len.get()));
+    fn pass_ready(&self, len: u64) -> bool {
+        let is_ready = len <= self.ready() as u64;
+        if is_ready {
+            self.0.advance(len as usize);
+        }
+        is_ready
+    }
+
+    #[inline]
+    fn take_array<const N: usize>(&self) -> Option<[u8; N]> {
+        let array = self.peek(|bytes| bytes.first_chunk().copied())?;
+        self.0.advance(N);
+        Some(array)
+    }
+
+    #[inline]
+    fn take_fields<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let (value, len) = self.peek(|bytes| {
+            let mut reader = Reader::new(bytes);
+            read(&mut reader).map(|value| (value, reader.offset()))
+        })?;
+        self.0.advance(len);
+        Ok(value)
     }
 
     #[inline]
@@ -148,6 +281,31 @@ impl Bytes for Arriving {
     #[inline]
     fn frame_end(&self) -> u64 {
         self.0.frame_end.get()
+    }
+
+    #[inline]
+    fn frame_remaining(&self) -> u64 {
+        self.frame_end().saturating_sub(self.offset())
+    }
+
+    fn begin_frame(&self, len: u64) -> Result<(), Stop> {
+        let end = self.0.frame_end_at(len);
+        if end < self.offset() {
+            return Err(Stop::Malformed(SHORT_FRAME));
+        }
+        self.0.frame_end.set(end);
+        self.0.set_reach();
+        Ok(())
+    }
+
+    #[inline]
+    fn window_place(&self) -> Option<usize> {
+        None
+    }
+
+    #[inline]
+    fn window(&self) -> &[u8] {
+        &[]
     }
 
     #[cold]
@@ -183,7 +341,7 @@ impl Bytes for Arriving {
         let ahead = offset.saturating_sub(self.offset());
         let left = state.left() as u64;
         if ahead <= left {
-            self.advance(ahead as usize);
+            state.advance(ahead as usize);
             return Poll::Ready(Ok(()));
         }
         let beyond = ahead - left;
@@ -193,7 +351,7 @@ impl Bytes for Arriving {
             Tail::Gap(gap) if beyond < gap => return Poll::Ready(Err(Stop::Lost)),
             Tail::Gap(_) | Tail::More => {}
         }
-        self.advance(left as usize);
+        state.advance(left as usize);
         state.wanted.set(match state.tail.get() {
             Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
             _ if !target.wakes => Wanted::Skip(beyond),
@@ -226,18 +384,16 @@ impl Stream {
         if frame_end == NO_END || frame_end > there {
             return None;
         }
-        let (texts, is_cut) = (state.texts.borrow().len(), state.is_cut.get());
+        let before = state.kept_texts();
         let window = state.window.borrow();
         let frame = window.get(state.cursor.get()..state.reach.get()).unwrap_or_default();
-        let whole = Whole { rest: Cell::new(frame), end: frame_end, frame_end, state, gave_up: Cell::new(false) };
-        let stream = Stream(whole);
+        let stream = Stream(Whole::frame(state, frame, (self.offset(), 0)));
         let done = read(&stream);
         if stream.0.gave_up.get() {
-            state.texts.borrow_mut().truncate(texts);
-            state.is_cut.set(is_cut);
+            state.drop_texts(before);
             return None;
         }
-        self.0.advance(frame.len() - stream.0.ready());
+        state.advance(frame.len() - stream.0.ready());
         Some(done)
     }
 }
@@ -247,8 +403,8 @@ impl<S: Source> Stream<S> {
     /// beginning. Strings that are read from them are kept with this stream's.
     pub fn nested<T>(&self, bytes: &[u8], len: u64, read: impl FnOnce(&Stream<Whole<'_>>) -> T) -> T {
         let there = usize::try_from(len).ok().and_then(|len| bytes.get(..len)).unwrap_or(bytes);
-        let (rest, end, gave_up) = (Cell::new(there), there.len() as u64, Cell::new(false));
-        read(&Stream(Whole { rest, end, frame_end: len.min(NO_END - 1), state: self.0.state(), gave_up }))
+        let beyond = len.saturating_sub(there.len() as u64).min(NO_FRAME - 1);
+        read(&Stream(Whole::frame(self.0.state(), there, (0, beyond))))
     }
 
     /// The stream as one of which more may come, for what lies behind the frame. Over a whole frame this is an error: the

@@ -1,16 +1,19 @@
-//! Strings read from a stream: copied aside, as the window is gone when the message's code goes on.
+//! Strings read from a stream: copied aside where the window is gone when the message's code goes on, and else left where
+//! they are.
 
 use core::ops::Range;
 
 use super::source::Source;
-use super::{BEYOND_FRAME, Stream};
+use super::{BEYOND_FRAME, State, Stream};
 use crate::at_once;
 use crate::sequential::Stop;
 
 /// Longest string that [`Stream::text`] keeps, in bytes.
 const MAX_TEXT: usize = 4 << 10;
-/// Bytes of strings kept for one message.
+/// Bytes of strings kept for one message, wherever.
 const MAX_TEXTS: usize = 32 << 10;
+/// Set in the place of a string that is kept in the window.
+const IN_WINDOW: u32 = 1 << 31;
 
 /// A string that was read from the stream: where it is kept until the message ends. [`Texts`] has its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub struct Text {
 }
 
 impl Text {
+    pub(super) fn in_window(at: usize, len: usize) -> Self {
+        Self { at: at as u32 | IN_WINDOW, len: len as u32 }
+    }
+
     /// The bytes in that range, as far as the string has them.
     #[must_use]
     pub fn part(self, range: Range<usize>) -> Self {
@@ -36,16 +43,33 @@ impl Text {
     }
 }
 
+impl State {
+    /// What to go back to where a message's code is given up.
+    pub(super) fn kept_texts(&self) -> (usize, usize, bool) {
+        (self.texts.borrow().len(), self.kept.get(), self.is_cut.get())
+    }
+
+    pub(super) fn drop_texts(&self, (len, kept, is_cut): (usize, usize, bool)) {
+        self.texts.borrow_mut().truncate(len);
+        self.kept.set(kept);
+        self.is_cut.set(is_cut);
+    }
+}
+
 /// The strings read so far in this message.
 #[derive(Clone, Copy, Debug)]
-pub struct Texts<'a>(&'a [u8]);
+pub struct Texts<'a> {
+    pub(super) kept: &'a [u8],
+    pub(super) window: &'a [u8],
+}
 
 impl<'a> Texts<'a> {
     /// The bytes of a string.
     #[must_use]
     pub fn get(&self, text: Text) -> &'a [u8] {
-        let at = text.at as usize;
-        self.0.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+        let bytes = if text.at & IN_WINDOW == 0 { self.kept } else { self.window };
+        let at = (text.at & !IN_WINDOW) as usize;
+        bytes.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
     }
 }
 
@@ -55,10 +79,9 @@ impl<S: Source> Stream<S> {
     #[inline]
     pub async fn text(&self, len: u64) -> Result<Text, Stop> {
         // The ordinary case: it is there as a whole, and short.
-        if len <= MAX_TEXT.min(self.0.ready()) as u64 {
-            let len = len as usize;
-            let text = self.peek(|bytes| self.keep(bytes.get(..len).unwrap_or_default()));
-            self.0.advance(len);
+        if len <= MAX_TEXT as u64
+            && let Some(text) = self.take_text(len as usize)
+        {
             return Ok(text);
         }
         self.text_in_pieces(len).await
@@ -70,8 +93,8 @@ impl<S: Source> Stream<S> {
             return self.long_text(len, kept).await;
         }
         self.available(kept).await?;
-        let text = self.peek(|bytes| self.keep(bytes.get(..kept).unwrap_or_default()));
-        self.skip(len).await?;
+        let text = self.take_text(kept).unwrap_or_default();
+        self.skip(len - kept as u64).await?;
         Ok(text)
     }
 
@@ -86,7 +109,7 @@ impl<S: Source> Stream<S> {
             self.available(1).await?;
             let taken = self.peek(|bytes| bytes.len().min(left));
             text.len += self.peek(|bytes| self.keep(bytes.get(..taken).unwrap_or_default())).len;
-            self.0.advance(taken);
+            self.0.pass_ready(taken as u64);
             left -= taken;
         }
         self.skip(len - kept as u64).await?;
@@ -122,21 +145,42 @@ impl<S: Source> Stream<S> {
         }
     }
 
+    /// Takes a string, if it is there.
+    #[inline]
+    fn take_text(&self, len: usize) -> Option<Text> {
+        if let Some(at) = self.0.window_place() {
+            return self.0.pass_ready(len as u64).then(|| Text::in_window(at, self.admit(len)));
+        }
+        let text = self.peek(|bytes| Some(self.keep(bytes.get(..len)?)))?;
+        self.0.pass_ready(len as u64);
+        Some(text)
+    }
+
+    /// How much of a string of that length is kept.
+    #[inline]
+    fn admit(&self, len: usize) -> usize {
+        let state = self.0.state();
+        let before = state.kept.get();
+        let kept = len.min(MAX_TEXTS.saturating_sub(before));
+        if kept < len {
+            state.is_cut.set(true);
+        }
+        state.kept.set(before + kept);
+        kept
+    }
+
     /// Keeps a string of the plugin's own beside those read from the stream, at most 32 KiB of them all. Messages are
     /// partial if that was not enough.
     pub fn keep(&self, text: &[u8]) -> Text {
+        let kept = self.admit(text.len());
         let mut texts = self.0.state().texts.borrow_mut();
         let at = texts.len();
-        let kept = text.len().min(MAX_TEXTS.saturating_sub(at));
-        if kept < text.len() {
-            self.0.state().is_cut.set(true);
-        }
         texts.extend_from_slice(text.get(..kept).unwrap_or_default());
         Text { at: at as u32, len: kept as u32 }
     }
 
     /// Looks at strings read so far in this message.
     pub fn with_texts<T>(&self, look: impl FnOnce(Texts<'_>) -> T) -> T {
-        look(Texts(&self.0.state().texts.borrow()))
+        look(Texts { kept: &self.0.state().texts.borrow(), window: self.0.window() })
     }
 }

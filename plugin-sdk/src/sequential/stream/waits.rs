@@ -6,7 +6,6 @@ use core::task::{Context, Poll};
 
 use super::Stream;
 use super::source::Source;
-use crate::output::Output;
 use crate::sequential::{Stop, Wanted};
 
 /// Waits for bytes.
@@ -35,11 +34,8 @@ impl<const N: usize, T, F: Fn([u8; N]) -> T, S: Source> Future for Taken<'_, N, 
 
     #[inline]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.stream.peek(|bytes| bytes.first_chunk().copied()) {
-            Some(array) => {
-                self.stream.0.advance(N);
-                Poll::Ready(Ok((self.read)(array)))
-            }
+        match self.stream.0.take_array() {
+            Some(array) => Poll::Ready(Ok((self.read)(array))),
             None => self.stream.0.want(N),
         }
     }
@@ -76,11 +72,10 @@ impl<S: Source> Future for Skipped<'_, S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { stream, target } = &mut *self;
-        if target.offset.is_some() || target.len > stream.0.ready() as u64 {
-            return stream.0.pass(target);
+        if target.offset.is_none() && stream.0.pass_ready(target.len) {
+            return Poll::Ready(Ok(()));
         }
-        stream.0.advance(target.len as usize);
-        Poll::Ready(Ok(()))
+        stream.0.pass(target)
     }
 }
 
@@ -102,7 +97,8 @@ impl<S: Source> Future for Room<'_, S> {
     }
 }
 
-/// Waits for the beginning of a message.
+/// Waits for the beginning of a message that is to be waited for. Between two messages there is always a wait: the next one
+/// may be there as a whole.
 pub(super) struct Begun<'a> {
     pub(super) stream: &'a Stream,
 }
@@ -110,11 +106,9 @@ pub(super) struct Begun<'a> {
 impl Future for Begun<'_> {
     type Output = u64;
 
-    #[inline(always)]
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u64> {
         let state = &self.stream.0.0;
-        let has_room = state.output.borrow().as_deref().is_some_and(Output::has_room);
-        if !has_room || state.left() == 0 {
+        if !state.begins.take() {
             state.wanted.set(Wanted::Room);
             return Poll::Pending;
         }

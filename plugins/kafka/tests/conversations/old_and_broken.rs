@@ -196,6 +196,16 @@ fn sasl_tokens_are_passed_over_and_never_emitted() {
 }
 
 #[test]
+fn a_request_is_answered_once_however_its_answers_are_cut() {
+    let answer = response(7, b"\0\0\0\0\0\0");
+    let messages = swept(&replay().to_server(request(18, 0, 7, &[])).to_client([&answer[..], &answer].concat()));
+    assert_eq!(
+        messages.iter().map(state).collect::<Vec<_>>()[1..],
+        [("", Completeness::Full, ""), ("", Completeness::Header, "request not seen")]
+    );
+}
+
+#[test]
 fn secrets_in_bodies_are_never_emitted() {
     let authenticate = replay()
         .to_server(request(36, 0, 1, b"\0\0\0\x0c\0user\0secret"))
