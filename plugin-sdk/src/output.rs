@@ -1,6 +1,9 @@
 //! Where a plugin's answer is put together, in the contract's layout: one arena of a fixed size, written from the
 //! front, so that it never moves or grows. What does not fit is left out, and the message says so.
 
+use core::mem::offset_of;
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use self::arena::Arena;
 pub use self::message::MessageWriter;
 pub use self::texts::{Fixed, Writable, Written};
@@ -123,23 +126,23 @@ pub enum Kind {
 
 impl Output {
     /// Begins a message of that kind. The SDK fills in where it starts and ends; [`MessageWriter::span`] overrides.
+    #[inline]
     pub fn message(&mut self, kind: Kind) -> MessageWriter<'_> {
         let kind = match kind {
             Kind::Request => kind::REQUEST,
             Kind::Response => kind::RESPONSE,
             Kind::OneWay => kind::ONE_WAY,
         };
-        let message = Message {
-            start: self.start,
-            end: self.end,
-            kind,
-            attributes: Str { ptr: self.address(ATTRIBUTES_AT + self.attributes * Attribute::SIZE), len: 0 },
-            attribute_stride: Attribute::SIZE as u32,
-            ..Message::default()
-        };
+        let (start, end) = (self.start, self.end);
+        let attributes = Str { ptr: self.address(ATTRIBUTES_AT + self.attributes * Attribute::SIZE), len: 0 };
         if let Some(bytes) = self.message_bytes(self.messages) {
-            message.write(bytes);
+            clear(bytes);
         }
+        self.set(offset_of!(Message, start), &start);
+        self.set(offset_of!(Message, end), &end);
+        self.set(offset_of!(Message, kind), &kind);
+        self.set(offset_of!(Message, attributes), &attributes);
+        self.set(offset_of!(Message, attribute_stride), &(Attribute::SIZE as u32));
         self.draft = Draft { kind, first_attribute: self.attributes, ..Draft::default() };
         MessageWriter { output: self }
     }
@@ -230,7 +233,7 @@ impl Output {
         if self.overflows > 0 {
             self.admit_overflow();
         }
-        let reason = self.reason(reason).unwrap_or_default();
+        let reason = if reason.is_empty() { Str::default() } else { self.reason(reason).unwrap_or_default() };
         let result = ParseResult {
             verb,
             consumed,
@@ -298,6 +301,17 @@ impl Output {
                 message.reason = reason;
             });
         }
+    }
+}
+
+/// Fills a message with zeros. As one piece they would be written by a call of the host, in Wasm, which costs more than they
+/// do; the fences keep the compiler from making one piece of them.
+#[inline]
+fn clear(message: &mut [u8; Message::SIZE]) {
+    const PIECE: usize = Message::SIZE / 3;
+    for piece in message.as_chunks_mut::<PIECE>().0 {
+        *piece = [0; PIECE];
+        compiler_fence(Ordering::SeqCst);
     }
 }
 

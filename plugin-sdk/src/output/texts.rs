@@ -37,6 +37,15 @@ impl Written {
         let end = range.end.clamp(start, len);
         Self(Str { ptr: self.0.ptr.wrapping_add(start as u32), len: (end - start) as u32 })
     }
+
+    /// All from the beginning of this string to the end of another one that was
+    /// [written together](super::MessageWriter::write_all) with it.
+    #[must_use]
+    #[inline]
+    pub fn through(self, last: Self) -> Self {
+        let end = last.0.ptr.wrapping_add(last.0.len);
+        Self(Str { ptr: self.0.ptr, len: end.saturating_sub(self.0.ptr) })
+    }
 }
 
 /// A string that is known when the plugin is built: in a module it is told of where it lies.
@@ -92,17 +101,30 @@ impl Output {
         self.string(text).unwrap_or_else(|| self.cut())
     }
 
-    /// As `text`, of one in pieces.
+    /// As `text`, of several, one behind the other: where the first one lies, or 0.
     #[inline(never)]
-    pub(super) fn joined(&mut self, pieces: &[&[u8]]) -> Str {
+    fn texts(&mut self, texts: &[&[u8]]) -> u32 {
         let start = self.strings;
-        for piece in pieces {
-            if self.string(piece).is_none() {
+        for text in texts {
+            if self.string(text).is_none() {
                 self.strings = start;
-                return self.cut();
+                return self.cut().ptr;
             }
         }
-        Str { ptr: self.address(STRINGS_AT + start), len: (self.strings - start) as u32 }
+        self.address(STRINGS_AT + start)
+    }
+
+    #[inline(always)]
+    pub(super) fn write_all<const N: usize>(&mut self, texts: [&[u8]; N]) -> [Written; N] {
+        let mut ptr = self.texts(&texts);
+        if ptr == 0 {
+            return [Written::default(); N];
+        }
+        texts.map(|text| {
+            let written = Str { ptr, len: text.len() as u32 };
+            ptr = ptr.wrapping_add(written.len);
+            Written(written)
+        })
     }
 
     /// Adds an attribute with a string; one function for copying and adding, as calls are dear in the sandbox.
@@ -177,8 +199,9 @@ mod tests {
     fn a_string_that_is_set_in_several_places_is_copied_once() {
         let mut output = Output::default();
         let mut writer = output.message(Kind::Request);
-        let endpoint = writer.write_joined(&[b"shop", b".", b"orders"]);
-        let (domain, resource) = (endpoint.part(0..4), endpoint.part(5..usize::MAX));
+        let [domain, _, resource] = writer.write_all([b"shop", b".", b"orders"]);
+        let endpoint = domain.through(resource);
+        assert_eq!(endpoint.part(5..usize::MAX), resource);
         writer.endpoint(endpoint).domain(domain).resource(resource).str(Key(0), resource).version(Fixed("7")).emit();
         let address = output.finish(verb::MORE, 0, 0, "");
         let memory = Memory(output.memory());
@@ -196,8 +219,9 @@ mod tests {
         let mut output = Output::default();
         let mut writer = output.message(Kind::Request);
         let long = [b'x'; 40 << 10];
-        let written = writer.write_joined(&[&long, &long]);
-        assert_eq!([written, written.part(1..2)].map(|written| written.0.to_value()), [0, 0]);
+        let [first, second] = writer.write_all([&long, &long]);
+        let absent = [first, second, first.through(second), first.part(1..2)];
+        assert_eq!(absent.map(|written| written.0.to_value()), [0; 4]);
         writer.resource(b"short").emit();
         assert_eq!(output.strings, "short".len() + "no room in the answer".len());
     }

@@ -160,8 +160,17 @@ pub(crate) fn other(bytes: &[u8]) -> Other<'_> {
     }
 }
 
-/// The element at the front of `bytes` with its value, and what follows it, if all of it is there.
-pub(crate) fn whole(bytes: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
+/// An element that is there as a whole.
+pub(crate) struct Whole<'a> {
+    pub(crate) kind: u8,
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+    /// What follows it.
+    pub(crate) rest: &'a [u8],
+}
+
+/// The element at the front of `bytes`, of any type, if all of it is there.
+pub(crate) fn whole(bytes: &[u8]) -> Option<Whole<'_>> {
     let (kind, name, at, len) = match element(bytes) {
         Some(Element { kind, name, at, len }) => (kind, name, at, usize::try_from(len).ok()?),
         None => match other(bytes) {
@@ -173,7 +182,7 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
         },
     };
     let (value, rest) = bytes.get(at..)?.split_at_checked(len)?;
-    Some((kind, name, value, rest))
+    Some(Whole { kind, name, value, rest })
 }
 
 /// The name at the front of `bytes`, if it ends there. Eight bytes at once: names are looked at more than anything else.

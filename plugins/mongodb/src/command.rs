@@ -111,37 +111,51 @@ impl Command {
 
     /// Reads the command that the document beginning here is.
     pub(crate) async fn read(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
-        let outer = Document::open(stream, limit).await?;
-        let (mut document, mut first) = self.first(stream, outer).await?;
-        if let (Verb::Wrapper, Some(wrapper)) = (self.verb, &first)
-            && wrapper.is_document()
-        {
-            // What stands beside the wrapped command is passed over with the frame.
-            let inner = document.open_value(wrapper).await?;
-            (document, first) = rare(self.first(stream, inner)).await?;
+        let mut document = Document::open(stream, limit).await?;
+        let first = self.first(stream, &mut document).await?;
+        if self.verb == Verb::Wrapper && first.is_document() {
+            return rare(self.wrapped(stream, &document, &first)).await;
         }
-        let Some(first) = first else { return Err(Stop::Malformed("a command without a name")) };
-        self.subject(stream, &document, &first).await?;
-        self.fields(stream, &mut document).await
+        self.rest(stream, &mut document, &first).await
+    }
+
+    /// Reads the command that is the value of the first element. What stands beside it is passed over with the frame.
+    async fn wrapped(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &Document<'_, impl Source>,
+        wrapper: &Element<()>,
+    ) -> Result<(), Stop> {
+        let mut document = document.open_value(wrapper).await?;
+        let first = self.first(stream, &mut document).await?;
+        self.rest(stream, &mut document, &first).await
+    }
+
+    /// Reads what the command acts upon, and all else.
+    async fn rest(
+        &mut self,
+        stream: &Stream<impl Source>,
+        document: &mut Document<'_, impl Source>,
+        first: &Element<()>,
+    ) -> Result<(), Stop> {
+        self.subject(stream, document, first).await?;
+        self.fields(stream, document).await
     }
 
     /// Reads the first element, whose name is the command's.
-    async fn first<'a, S: Source>(
+    async fn first(
         &mut self,
-        stream: &'a Stream<S>,
-        mut document: Document<'a, S>,
-    ) -> Result<(Document<'a, S>, Option<Element<()>>), Stop> {
+        stream: &Stream<impl Source>,
+        document: &mut Document<'_, impl Source>,
+    ) -> Result<Element<()>, Stop> {
         let known = |name: &[u8]| {
             let verb = Verb::of(name);
             let is_shown = verb != Verb::Other || printable(name);
             Some((verb, is_shown.then(|| stream.keep(name))))
         };
-        let first = document.next(known).await?;
-        let first = first.map(|element| {
-            (self.verb, self.name) = element.key;
-            element.without_key()
-        });
-        Ok((document, first))
+        let Some(first) = document.next(known).await? else { return Err(Stop::Malformed("a command without a name")) };
+        (self.verb, self.name) = first.key;
+        Ok(first.without_key())
     }
 
     /// Reads the value of the first element: what the command acts upon.

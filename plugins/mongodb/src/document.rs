@@ -107,8 +107,9 @@ impl<'a, S: Source> Document<'a, S> {
     #[inline(never)]
     fn find<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
         let passed = self.value_end.saturating_sub(self.stream.offset());
-        let is_there =
-            self.stream.read_ready(|reader| usize::try_from(passed).is_ok_and(|len| reader.skip(len).is_ok()));
+        let is_there = self
+            .stream
+            .read_ready(|reader| passed <= reader.remaining().len() as u64 && reader.skip(passed as usize).is_ok());
         if self.at_regex || !is_there {
             return Ok(Found::Wait);
         }
@@ -290,8 +291,11 @@ impl<'a, S: Source> Document<'a, S> {
 
     /// Looks at the bytes that are there, up to the document's end: those behind it say nothing of its elements.
     fn peek<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
-        let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        self.stream.peek(|bytes| look(bytes.get(..room).unwrap_or(bytes)))
+        let room = self.room();
+        self.stream.peek(|bytes| {
+            let there = room.min(bytes.len() as u64) as usize;
+            look(bytes.get(..there).unwrap_or_default())
+        })
     }
 
     async fn available(&self, len: usize) -> Result<(), Stop> {

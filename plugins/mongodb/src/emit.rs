@@ -1,7 +1,8 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
-use protap_plugin::{Fixed, Kind, MessageWriter, Output, Source, Status, Stop, Stream, Text, Texts};
+use protap_plugin::{Fixed, Kind, MessageWriter, Output, Source, Status, Stop, Stream, Text, Texts, Written};
 
+use crate::command::Namespace;
 use crate::context::Context;
 use crate::error_codes::{self, Class};
 use crate::header::OpCode;
@@ -32,21 +33,25 @@ pub(crate) fn request(
 ) {
     let reason = message.note.or(reason(read));
     stream.emit(|out, texts| {
-        let name = request.command.name.map(|name| texts.get(name));
-        let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(message.op_code.name().as_bytes());
+        let name = match (request.command.name, request.operation) {
+            (Some(name), _) => texts.get(name),
+            (None, Some(name)) => name.as_bytes(),
+            (None, None) => message.op_code.name().as_bytes(),
+        };
+        let (namespace, context) = (Names::of(texts, request.command.namespace), request.context().to_bytes());
         let mut writer = begin_request(out, message, request).id(message.header.request_id.into());
-        let written = writer.write(name);
-        writer = writer.type_name(written).context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
+        let [database, dot, collection] = namespace.pieces();
+        let [written, context, database, _, collection] = writer.write_all([name, &context, database, dot, collection]);
+        writer = writer.type_name(written).context(context).str(SYSTEM, SYSTEM_NAME);
         if request.is_known() {
             writer = writer.str(OPERATION, written);
         }
-        writer = namespace(writer, texts, request);
+        writer = namespace.emit(writer, database, collection);
         writer = request_attributes(writer, texts, message, request);
         if shows_query(request, texts) {
-            let collection = request.command.namespace.collection.map(|text| texts.get(text));
             let mut text = settings.scratch.borrow_mut();
             text.clear();
-            request.command.query.write(&mut text, texts, name, collection.unwrap_or_default());
+            request.command.query.write(&mut text, texts, name, namespace.collection.unwrap_or_default());
             writer = writer.str(QUERY_TEXT, &*text);
         }
         incomplete(writer, reason, request.is_known()).emit();
@@ -92,38 +97,40 @@ fn begin_request<'a>(out: &'a mut Output, message: &Message, request: &Request) 
     }
 }
 
-fn namespace<'a>(writer: MessageWriter<'a>, texts: Texts<'_>, request: &Request) -> MessageWriter<'a> {
-    let namespace = request.command.namespace;
-    in_namespace(
-        writer,
-        namespace.database.map(|text| texts.get(text)),
-        namespace.collection.map(|text| texts.get(text)),
-    )
+/// The names of a database and a collection.
+struct Names<'a> {
+    database: Option<&'a [u8]>,
+    collection: Option<&'a [u8]>,
 }
 
-fn in_namespace<'a>(
-    mut writer: MessageWriter<'a>,
-    database: Option<&[u8]>,
-    collection: Option<&[u8]>,
-) -> MessageWriter<'a> {
-    let (name, other) = match (database, collection) {
-        (Some(database), Some(collection)) => {
-            let endpoint = writer.write_joined(&[database, b".", collection]);
-            writer = writer.endpoint(endpoint);
-            (Some(endpoint.part(0..database.len())), Some(endpoint.part(database.len() + 1..usize::MAX)))
-        }
-        _ => (database.map(|name| writer.write(name)), collection.map(|name| writer.write(name))),
-    };
-    if let Some(database) = name {
-        writer = writer.domain(database).str(NAMESPACE, database);
+impl<'a> Names<'a> {
+    fn of(texts: Texts<'a>, namespace: Namespace) -> Self {
+        let get = |text: Option<Text>| text.map(|text| texts.get(text));
+        Self { database: get(namespace.database), collection: get(namespace.collection) }
     }
-    if let (Some(collection), Some(bytes)) = (other, collection) {
-        writer = writer.resource(collection).str(COLLECTION, collection);
-        if let Some(bucket) = bytes.strip_suffix(b".files").or(bytes.strip_suffix(b".chunks")) {
-            writer = writer.str(GRIDFS_BUCKET, collection.part(0..bucket.len()));
-        }
+
+    /// What is to be written, one behind the other.
+    fn pieces(&self) -> [&'a [u8]; 3] {
+        let dot: &[u8] = if self.database.is_some() && self.collection.is_some() { b"." } else { b"" };
+        [self.database.unwrap_or_default(), dot, self.collection.unwrap_or_default()]
     }
-    writer
+
+    /// Emits them as they were written.
+    fn emit<'w>(&self, mut writer: MessageWriter<'w>, database: Written, collection: Written) -> MessageWriter<'w> {
+        if self.database.is_some() {
+            writer = writer.domain(database).str(NAMESPACE, database);
+        }
+        if let Some(name) = self.collection {
+            writer = writer.resource(collection).str(COLLECTION, collection);
+            if let Some(bucket) = name.strip_suffix(b".files").or(name.strip_suffix(b".chunks")) {
+                writer = writer.str(GRIDFS_BUCKET, collection.part(0..bucket.len()));
+            }
+            if self.database.is_some() {
+                writer = writer.endpoint(database.through(collection));
+            }
+        }
+        writer
+    }
 }
 
 fn request_attributes<'a>(
@@ -205,7 +212,9 @@ fn reply_attributes<'a>(
         writer = writer.str(SYSTEM, SYSTEM_NAME);
         if let Some(namespace) = reply.namespace.map(|text| texts.get(text)) {
             let mut parts = namespace.splitn(2, |byte| *byte == b'.');
-            writer = in_namespace(writer, parts.next(), parts.next());
+            let names = Names { database: parts.next(), collection: parts.next() };
+            let [database, _, collection] = writer.write_all(names.pieces());
+            writer = names.emit(writer, database, collection);
         }
     }
     if let Some(cursor_id) = reply.cursor_id.filter(|id| *id != 0 && !context.is_get_more()) {

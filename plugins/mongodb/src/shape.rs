@@ -4,7 +4,7 @@
 //!
 //! Only if the user asked for values are they shown, and never those that a name like `pwd` gives away as a secret.
 
-use crate::bson::{self, ARRAY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, NULL, OBJECT_ID, STRING};
+use crate::bson::{self, ARRAY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, NULL, OBJECT_ID, STRING, Whole};
 use crate::line::Line;
 
 /// Most bytes of a shape.
@@ -69,7 +69,7 @@ impl Writer {
             if self.line.room() < 2 * MAX_TEXT + RESERVE {
                 return self.cut_unless(rest.first() == Some(&0));
             }
-            let Some((kind, name, value, behind)) = bson::whole(rest) else {
+            let Some(Whole { kind, name, value, rest: behind }) = bson::whole(rest) else {
                 return self.cut_unless(rest.first() == Some(&0));
             };
             rest = behind;
