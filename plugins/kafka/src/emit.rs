@@ -20,7 +20,7 @@ pub(crate) fn topics<'a>(
     summary: &Summary,
     is_resource: bool,
 ) -> MessageWriter<'a> {
-    let list = summary.topics.list().iter().map(|topic| texts.get(*topic));
+    let list = summary.topics.list().map(|topic| texts.get(topic));
     let message = topic_list(message, list, summary.topics.are_ids, is_resource);
     if summary.topics.count > 0 { message.i64(key::TOPIC_COUNT, clamp(summary.topics.count)) } else { message }
 }

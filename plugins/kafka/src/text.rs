@@ -52,6 +52,12 @@ pub(crate) struct Decimal {
 /// Writes a number in decimal digits.
 pub(crate) fn decimal(number: i64) -> Decimal {
     let mut digits = [b'0'; 20];
+    if let Ok(digit @ 0..10) = u8::try_from(number)
+        && let Some(last) = digits.last_mut()
+    {
+        *last += digit;
+        return Decimal { digits, start: 19 };
+    }
     let mut start = digits.len();
     let mut left = number.unsigned_abs();
     for (i, digit) in digits.iter_mut().enumerate().rev() {

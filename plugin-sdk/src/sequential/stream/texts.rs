@@ -65,11 +65,20 @@ pub struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The bytes of a string.
+    #[inline(always)]
     #[must_use]
     pub fn get(&self, text: Text) -> &'a [u8] {
-        let bytes = if text.at & IN_WINDOW == 0 { self.kept } else { self.window };
+        if text.at & IN_WINDOW == 0 {
+            return self.kept(text);
+        }
         let at = (text.at & !IN_WINDOW) as usize;
-        bytes.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+        self.window.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+    }
+
+    #[inline(never)]
+    fn kept(&self, text: Text) -> &'a [u8] {
+        let at = text.at as usize;
+        self.kept.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
     }
 }
 
