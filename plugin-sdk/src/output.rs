@@ -1,13 +1,17 @@
 //! Where a plugin's answer is put together, in the contract's layout: one arena of a fixed size, written from the
 //! front, so that it never moves or grows. What does not fit is left out, and the message says so.
 
+use self::arena::Arena;
 pub use self::message::MessageWriter;
+pub use self::texts::{Fixed, Writable, Written};
 use crate::contract::{Attribute, Fact, Message, ParseResult, Str, completeness, kind};
 use crate::host;
 use crate::manifest::Facts;
 
+mod arena;
 mod message;
 mod pending;
+mod texts;
 
 /// Most messages in one answer.
 const MESSAGES: usize = 64;
@@ -39,8 +43,7 @@ const END_OPEN: u64 = u64::MAX;
 /// Takes the messages and facts of one call.
 #[derive(Debug)]
 pub struct Output {
-    /// Of a length that the compiler knows: most checks of where something is written are then none.
-    arena: Box<[u8; ARENA]>,
+    arena: Arena,
     messages: usize,
     attributes: usize,
     facts: usize,
@@ -74,8 +77,7 @@ struct Draft {
 impl Default for Output {
     fn default() -> Self {
         Self {
-            // By way of a vector, since an array would be put together on the stack.
-            arena: vec![0; ARENA].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; ARENA])),
+            arena: arena::new(),
             messages: 0,
             attributes: 0,
             facts: 0,
@@ -277,24 +279,6 @@ impl Output {
         at as u32
     }
 
-    /// Copies a string into the arena; `None` if there is no room. An empty string is present, not absent.
-    fn string(&mut self, text: &[u8]) -> Option<Str> {
-        self.copy(text, STRINGS)
-    }
-
-    /// As `string`, but with room of its own.
-    fn reason(&mut self, reason: &str) -> Option<Str> {
-        if reason.is_empty() { None } else { self.copy(reason.as_bytes(), STRINGS + REASONS) }
-    }
-
-    fn copy(&mut self, text: &[u8], room: usize) -> Option<Str> {
-        let end = self.strings.checked_add(text.len()).filter(|end| *end <= room)?;
-        let at = STRINGS_AT + self.strings;
-        copy_text(self.arena.get_mut(at..STRINGS_AT + end)?, text);
-        self.strings = end;
-        Some(Str { ptr: self.address(at), len: text.len() as u32 })
-    }
-
     fn update(&mut self, index: usize, change: impl FnOnce(&mut Message)) {
         let Some(bytes) = self.message_bytes(index) else { return };
         if let Some(mut message) = Message::read(bytes) {
@@ -317,37 +301,9 @@ impl Output {
     }
 }
 
-/// Copies a string to a place of its length. Most are short, and where memory is copied by a call of the host, as it is in
-/// Wasm, that call costs more than they do: a front and an end of fixed lengths, which may overlap, need none.
-#[inline]
-fn copy_text(to: &mut [u8], text: &[u8]) {
-    fn both_ends<const N: usize>(to: &mut [u8], text: &[u8]) -> Option<()> {
-        *to.first_chunk_mut::<N>()? = *text.first_chunk()?;
-        *to.last_chunk_mut::<N>()? = *text.last_chunk()?;
-        Some(())
-    }
-    let is_copied = match text.len() {
-        0 => Some(()),
-        1..4 => {
-            // First, middle and last byte.
-            let middle = text.len() / 2;
-            let copied = both_ends::<1>(to, text);
-            to.get_mut(middle).zip(text.get(middle)).map(|(to, from)| *to = *from).and(copied)
-        }
-        4..8 => both_ends::<4>(to, text),
-        8..=16 => both_ends::<8>(to, text),
-        17..=32 => both_ends::<16>(to, text),
-        33..=64 => both_ends::<32>(to, text),
-        _ => None,
-    };
-    if is_copied.is_none() {
-        to.copy_from_slice(text);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Output, Status, copy_text};
+    use super::{Kind, Output, Status};
     use crate::contract::memory::{MAX_ATTRIBUTES, MAX_LIST, Memory};
     use crate::contract::{Message, Str, completeness, verb};
     use crate::manifest::Key;
@@ -368,16 +324,6 @@ mod tests {
         let memory = Memory(output.memory());
         let list = memory.attributes(&message).unwrap().next().unwrap();
         assert_eq!(memory.list("list", Str::from_value(list.value)).unwrap().count(), MAX_LIST as usize);
-    }
-
-    #[test]
-    fn strings_of_every_length_are_copied_as_they_are() {
-        let text: Vec<u8> = (1..=100).collect();
-        for len in 0..text.len() {
-            let mut to = vec![0; len];
-            copy_text(&mut to, &text[..len]);
-            assert_eq!(to, text[..len]);
-        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod lines;
 mod pages;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -60,7 +60,10 @@ pub struct Line {
 pub struct Merge<'a> {
     sink: &'a mut (dyn Sink + Send),
     facts: FactTable,
-    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Records in their order already, as most come.
+    in_order: VecDeque<Waiting>,
+    /// The others.
+    others: BinaryHeap<Reverse<Waiting>>,
     sequence: u64,
     pages: Pages,
     /// What the records that were written were made of.
@@ -69,7 +72,7 @@ pub struct Merge<'a> {
 
 impl std::fmt::Debug for Merge<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Merge").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Merge").field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 
@@ -97,7 +100,8 @@ impl<'a> Merge<'a> {
         Self {
             sink,
             facts: FactTable::default(),
-            waiting: BinaryHeap::new(),
+            in_order: VecDeque::new(),
+            others: BinaryHeap::new(),
             sequence: 0,
             pages: Pages::default(),
             spares: Spares::default(),
@@ -128,12 +132,13 @@ impl<'a> Merge<'a> {
     pub fn take(&mut self, emitted: &mut Vec<Emitted>) -> io::Result<()> {
         emitted.drain(..).try_for_each(|emitted| self.push(emitted))?;
         if self.pages.is_wasteful() {
-            let mut waiting = std::mem::take(&mut self.waiting).into_vec();
-            self.pages.compact(waiting.iter_mut().filter_map(|Reverse(waiting)| match &mut waiting.held {
+            let mut others = std::mem::take(&mut self.others).into_vec();
+            let waiting = others.iter_mut().map(|Reverse(waiting)| waiting).chain(&mut self.in_order);
+            self.pages.compact(waiting.filter_map(|waiting| match &mut waiting.held {
                 Held::Line(place) => Some(place),
                 Held::Record(_) => None,
             }));
-            self.waiting = waiting.into();
+            self.others = others.into();
         }
         Ok(())
     }
@@ -159,8 +164,26 @@ impl<'a> Merge<'a> {
     ) -> io::Result<()> {
         self.sequence += 1;
         let sequence = self.sequence;
-        self.waiting.push(Reverse(Waiting { completed, packet, is_of_segment, ts, sequence, held }));
-        if self.waiting.len() > MAX_HELD { self.write_next() } else { Ok(()) }
+        let waiting = Waiting { completed, packet, is_of_segment, ts, sequence, held };
+        if self.in_order.back().is_none_or(|last| *last < waiting) {
+            self.in_order.push_back(waiting);
+        } else {
+            self.others.push(Reverse(waiting));
+        }
+        if self.waiting() > MAX_HELD { self.write_next() } else { Ok(()) }
+    }
+
+    fn waiting(&self) -> usize {
+        self.in_order.len() + self.others.len()
+    }
+
+    /// The record whose turn it is, and whether it is one of those in order.
+    fn next(&self) -> Option<(&Waiting, bool)> {
+        match (self.in_order.front(), self.others.peek()) {
+            (Some(first), Some(Reverse(other))) if other < first => Some((other, false)),
+            (Some(first), _) => Some((first, true)),
+            (None, other) => other.map(|Reverse(other)| (other, false)),
+        }
     }
 
     /// Writes all that waits, and flushes the sink.
@@ -177,7 +200,7 @@ impl<'a> Merge<'a> {
 
     /// Writes what came before the packet, and early enough to be in order.
     fn write_until(&mut self, packet: u64) -> io::Result<()> {
-        while let Some(Reverse(next)) = self.waiting.peek() {
+        while let Some((next, _)) = self.next() {
             if next.packet.saturating_add(REORDER_PACKETS) > packet {
                 return Ok(());
             }
@@ -187,7 +210,11 @@ impl<'a> Merge<'a> {
     }
 
     fn write_next(&mut self) -> io::Result<()> {
-        let Some(Reverse(next)) = self.waiting.pop() else { return Ok(()) };
+        let next = match self.next() {
+            Some((_, true)) => self.in_order.pop_front(),
+            _ => self.others.pop().map(|Reverse(other)| other),
+        };
+        let Some(next) = next else { return Ok(()) };
         match next.held {
             Held::Line(place) => {
                 let result = self.sink.line(next.ts, self.pages.line(&place));

@@ -22,6 +22,8 @@ use crate::summary::LatencyHistogram;
 const TIMED_CALLS: u64 = 16;
 /// Faults of a plugin that are told in full.
 const MAX_EXAMPLES: usize = 8;
+/// There is none in that slot.
+const NO_PLUGIN: CallError = CallError::Violation("no such plugin");
 /// Most characters of what went wrong.
 const MAX_ERROR: usize = 200;
 
@@ -345,10 +347,9 @@ impl RunningPlugins {
         call: &ParseArguments<'_>,
         (pairing, spares): (&mut Option<Box<Pairing>>, &mut Spares),
     ) -> Result<Answer, CallError> {
-        let mut messages = std::mem::take(&mut self.messages);
-        messages.clear();
-        let mut replaced = std::mem::take(&mut self.replaced);
-        let answer = self.call(index, Some(call.handle), |instance, plugin| {
+        let (room, replaced) = (&mut self.messages, &mut self.replaced);
+        let Some(running) = self.running.get_mut(index) else { return Err(NO_PLUGIN) };
+        let answer = running.call((&self.set, index), Some(call.handle), |instance, plugin| {
             if let Instance::DeepFlow(instance) = instance {
                 return instance.answer(kind, call);
             }
@@ -365,16 +366,17 @@ impl RunningPlugins {
             };
             let memory = instance.memory();
             let result = memory.result(address)?;
-            let mut reader = ContentReader::new(memory, &plugin.identity, &mut replaced, spares);
+            let mut messages = std::mem::take(room);
+            messages.clear();
+            let mut reader = ContentReader::new(memory, &plugin.identity, replaced, spares);
             reader.messages(&result, &mut messages)?;
             let facts = reader.facts(&result)?;
             Ok(Answer { result, messages, facts })
         });
         let count = std::mem::take(&mut replaced.count);
-        if count > 0 && answer.is_ok() {
-            self.count(index, |stats| stats.replaced_strings += count);
+        if answer.is_ok() {
+            running.stats.replaced_strings += count;
         }
-        self.replaced = replaced;
         answer
     }
 
@@ -423,29 +425,10 @@ impl RunningPlugins {
         handle: Option<Handle>,
         call: impl FnOnce(&mut Instance, &Plugin) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let (Some(running), Some(plugin)) = (self.running.get_mut(index), self.set.get(index)) else {
-            return Err(CallError::Violation("no such plugin"));
-        };
-        let is_retiring =
-            |retiring: &&mut Retiring| Some(retiring.generation) == handle.map(|handle| handle.generation);
-        let (instance, plugin) = match (running.retiring.as_mut().filter(is_retiring), &mut running.instance) {
-            (Some(retiring), _) => (&mut retiring.instance, &retiring.plugin),
-            (None, Some(instance)) => (instance, plugin),
-            (None, empty) => {
-                let instance = self.set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?;
-                (empty.insert(instance), plugin)
-            }
-        };
-        running.stats.calls += 1;
-        let started = running.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
-        let answer = call(instance, plugin);
-        if let Some(started) = started {
-            running.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        match self.running.get_mut(index) {
+            Some(running) => running.call((&self.set, index), handle, call),
+            None => Err(NO_PLUGIN),
         }
-        if answer.is_err() {
-            running.stop(handle);
-        }
-        answer
     }
 }
 
@@ -455,6 +438,37 @@ fn hooked(set: &PluginSet) -> Vec<usize> {
 }
 
 impl Running {
+    /// See [`RunningPlugins::call`].
+    #[inline]
+    fn call<T>(
+        &mut self,
+        (set, index): (&PluginSet, usize),
+        handle: Option<Handle>,
+        call: impl FnOnce(&mut Instance, &Plugin) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let Some(plugin) = set.get(index) else { return Err(NO_PLUGIN) };
+        let is_retiring =
+            |retiring: &&mut Retiring| Some(retiring.generation) == handle.map(|handle| handle.generation);
+        let (instance, plugin) = match (self.retiring.as_mut().filter(is_retiring), &mut self.instance) {
+            (Some(retiring), _) => (&mut retiring.instance, &retiring.plugin),
+            (None, Some(instance)) => (instance, plugin),
+            (None, empty) => {
+                let instance = set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?;
+                (empty.insert(instance), plugin)
+            }
+        };
+        self.stats.calls += 1;
+        let started = self.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
+        let answer = call(instance, plugin);
+        if let Some(started) = started {
+            self.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        if answer.is_err() {
+            self.stop(handle);
+        }
+        answer
+    }
+
     fn measure(&mut self) {
         if let Some(instance) = &mut self.instance {
             self.stats.memory_bytes = self.stats.memory_bytes.max(instance.memory_len());
@@ -502,5 +516,5 @@ pub struct ParseArguments<'a> {
     /// Stream offset where the latest segment begins.
     pub piece_at: u64,
     /// What plugins of the contract are not told.
-    pub flow: FlowView<'a>,
+    pub flow: &'a FlowView<'a>,
 }

@@ -260,12 +260,15 @@ impl Shard {
         self.core.spares.take_from(spares, records);
     }
 
-    /// Hands out what came out since the last call, each with what takes back what it is made of.
+    /// Whether nothing came out since it was handed out.
     #[inline]
+    #[must_use]
+    pub fn has_nothing_out(&self) -> bool {
+        self.core.out.is_empty()
+    }
+
+    /// Hands out what came out since the last call, each with what takes back what it is made of.
     pub fn hand_out(&mut self, mut take: impl FnMut(Output, &mut Spares)) {
-        if self.core.out.is_empty() {
-            return;
-        }
         let core = &mut self.core;
         for output in core.out.drain(..) {
             if let Output::Record(record) = &output {

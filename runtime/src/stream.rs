@@ -232,7 +232,16 @@ impl Marks {
         self.mark(offset).map_or(Heard::ALL, |mark| mark.heard)
     }
 
+    #[inline]
     fn mark(&self, offset: u64) -> Option<&Mark> {
+        // Mostly it is the bytes that came last that are asked about.
+        match self.marks.back() {
+            Some(last) if last.offset <= offset => Some(last),
+            _ => self.earlier_mark(offset),
+        }
+    }
+
+    fn earlier_mark(&self, offset: u64) -> Option<&Mark> {
         let after = self.marks.partition_point(|mark| mark.offset <= offset);
         self.marks.get(after.saturating_sub(1))
     }

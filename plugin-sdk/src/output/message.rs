@@ -3,13 +3,13 @@
 
 use core::mem::offset_of;
 
-use super::{ATTRIBUTES_AT, FACTS_AT, LISTS_AT, MESSAGES, Output, STRINGS_AT, Status};
+use super::{ATTRIBUTES_AT, FACTS_AT, LISTS_AT, MESSAGES, Output, STRINGS_AT, Status, Writable, Written};
 use crate::contract::memory::{MAX_ATTRIBUTES, MAX_LIST};
 use crate::contract::{self, Attribute, Field, Message, Str, completeness, kind, message, status, tag};
 use crate::manifest::{Facts, Key};
 
 /// The first half of an [`Attribute`].
-type AttributeHead = u64;
+pub(super) type AttributeHead = u64;
 const _: () = assert!(offset_of!(Attribute, value) == size_of::<AttributeHead>());
 
 /// Fills in one message. It is part of the answer once [`emit`](Self::emit) is called.
@@ -23,8 +23,8 @@ macro_rules! text_setters {
     ($($name:ident, $doc:literal;)*) => {$(
         #[doc = $doc]
         #[inline]
-        pub fn $name(self, text: impl AsRef<[u8]>) -> Self {
-            self.set_text(offset_of!(Message, $name), text.as_ref())
+        pub fn $name(self, text: impl Writable) -> Self {
+            self.set_text(offset_of!(Message, $name), text)
         }
     )*};
 }
@@ -64,8 +64,8 @@ impl MessageWriter<'_> {
     }
 
     /// `resource` and `endpoint` are keys of facts in that namespace.
-    pub fn resource_fact(mut self, facts: Facts, key: impl AsRef<[u8]>) -> Self {
-        let key = self.text(key.as_ref());
+    pub fn resource_fact(mut self, facts: Facts, key: impl Writable) -> Self {
+        let key = self.write(key).0;
         self.set(offset_of!(Message, resource), key)
             .set(offset_of!(Message, endpoint), key)
             .set(offset_of!(Message, resource_facts), facts.0.saturating_add(1))
@@ -136,10 +136,22 @@ impl MessageWriter<'_> {
         self.set(offset_of!(Message, start), start).set(offset_of!(Message, end), end)
     }
 
+    /// Writes a string that is told of in several places, to be set in each of them.
+    #[inline]
+    pub fn write(&mut self, text: impl Writable) -> Written {
+        text.write_to(self.output)
+    }
+
+    /// The same, of one in pieces.
+    #[inline]
+    pub fn write_joined(&mut self, pieces: &[&[u8]]) -> Written {
+        Written(self.output.joined(pieces))
+    }
+
     /// Adds an attribute with a string value.
     #[inline]
-    pub fn str(self, key: Key, value: impl AsRef<[u8]>) -> Self {
-        self.output.text_attribute(head(key, tag::STR, 0), value.as_ref());
+    pub fn str(self, key: Key, value: impl Writable) -> Self {
+        value.add_to(self.output, head(key, tag::STR, 0));
         self
     }
 
@@ -167,8 +179,8 @@ impl MessageWriter<'_> {
     }
 
     /// Adds an attribute whose value is the name that a fact gives to `fact_key`.
-    pub fn fact(self, key: Key, facts: Facts, fact_key: impl AsRef<[u8]>) -> Self {
-        self.output.text_attribute(head(key, tag::REF, u32::from(facts.0)), fact_key.as_ref());
+    pub fn fact(self, key: Key, facts: Facts, fact_key: impl Writable) -> Self {
+        fact_key.add_to(self.output, head(key, tag::REF, u32::from(facts.0)));
         self
     }
 
@@ -209,8 +221,9 @@ impl MessageWriter<'_> {
         self
     }
 
-    fn set_text(mut self, offset: usize, text: &[u8]) -> Self {
-        let text = self.text(text);
+    #[inline]
+    fn set_text(mut self, offset: usize, text: impl Writable) -> Self {
+        let text = self.write(text).0;
         self.set(offset, text)
     }
 
@@ -219,10 +232,6 @@ impl MessageWriter<'_> {
         self.output.draft.completeness = completeness;
         self.output.set(offset_of!(Message, completeness), &completeness);
         self.output.set(offset_of!(Message, reason), &reason);
-    }
-
-    fn text(&mut self, text: &[u8]) -> Str {
-        self.output.text(text)
     }
 
     fn strings<S: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = S>) -> Str {
@@ -253,15 +262,8 @@ fn head(key: Key, tag: u8, aux: u32) -> AttributeHead {
 }
 
 impl Output {
-    /// Adds an attribute with a string; one function for copying and adding, as calls are dear in the sandbox.
-    #[inline(never)]
-    fn text_attribute(&mut self, head: AttributeHead, text: &[u8]) {
-        let value = self.text(text).to_value();
-        self.add(head, value);
-    }
-
     #[inline(always)]
-    fn add(&mut self, head: AttributeHead, value: u64) {
+    pub(super) fn add(&mut self, head: AttributeHead, value: u64) {
         let has_room = self.draft.attributes(self.attributes) < MAX_ATTRIBUTES;
         match self.entry::<{ ATTRIBUTES_AT }, { FACTS_AT }, { Attribute::SIZE }>(self.attributes) {
             Some(bytes) if has_room => {
@@ -289,13 +291,6 @@ impl Output {
         if let Some(bytes) = self.message_bytes(self.messages).and_then(|bytes| bytes.get_mut(offset..)) {
             value.write(bytes);
         }
-    }
-
-    fn text(&mut self, text: &[u8]) -> Str {
-        self.string(text).unwrap_or_else(|| {
-            self.draft.is_cut = true;
-            Str::default()
-        })
     }
 }
 

@@ -131,7 +131,12 @@ impl Command {
         stream: &'a Stream<S>,
         mut document: Document<'a, S>,
     ) -> Result<(Document<'a, S>, Option<Element<()>>), Stop> {
-        let first = document.next(|name| Some((Verb::of(name), printable(name).then(|| stream.keep(name))))).await?;
+        let known = |name: &[u8]| {
+            let verb = Verb::of(name);
+            let is_shown = verb != Verb::Other || printable(name);
+            Some((verb, is_shown.then(|| stream.keep(name))))
+        };
+        let first = document.next(known).await?;
         let first = first.map(|element| {
             (self.verb, self.name) = element.key;
             element.without_key()
@@ -192,8 +197,10 @@ impl Command {
 
     /// The server's own collections hold credentials and keys: their values are not shown.
     pub(crate) fn guard(&mut self, stream: &Stream<impl Source>) {
-        let is_system = |name: Text| stream.with_texts(|texts| texts.get(name).starts_with(b"system."));
-        self.show.values &= !self.namespace.collection.is_some_and(is_system);
+        if self.show.values {
+            let is_system = |name: Text| stream.with_texts(|texts| texts.get(name).starts_with(b"system."));
+            self.show.values = !self.namespace.collection.is_some_and(is_system);
+        }
     }
 
     async fn fields(

@@ -4,12 +4,13 @@
 use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::bson::{
-    ARRAY, BINARY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, NULL, STRING, Step, ValueLen, count_elements,
-    count_whole, scan, value_len,
+    ARRAY, BINARY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, MIN_DOCUMENT, NULL, Other, REGEX, STRING, Sought, ValueLen,
+    count_elements, count_whole, element, other, seek, value_len,
 };
 use crate::line::Line;
 use crate::shape::{self, Show};
 
+const BEYOND_DOCUMENT: &str = "an element beyond its document's end";
 /// Bytes of a UUID.
 const UUID: usize = 16;
 
@@ -105,48 +106,54 @@ impl<'a, S: Source> Document<'a, S> {
     /// Finds the next element that is wanted, as far as all that comes before its value is there.
     #[inline(never)]
     fn find<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
-        while !self.at_regex {
-            let value = self.value_end.saturating_sub(self.stream.offset());
-            let room = self.room().saturating_sub(value);
-            let step = self.stream.read_ready(|reader| {
-                let value = usize::try_from(value).unwrap_or(usize::MAX);
-                let Some(bytes) = reader.remaining().get(value..) else { return Step::Need(0) };
-                let document = usize::try_from(room).ok().and_then(|room| bytes.get(..room)).unwrap_or(bytes);
-                let (passed, step) = scan(document, room, wanted);
-                let len = match step {
-                    Step::Element { at, .. } => at,
-                    Step::End => 1,
-                    Step::Need(_) | Step::LongName => 0,
-                };
-                // What was looked at is there.
-                if reader.skip(value + passed + len).is_ok() { step } else { Step::Need(0) }
-            });
-            match step {
-                Step::Element { kind, len, key, .. } => {
-                    let Element { key, kind, end } = self.at_value(kind, len, key)?;
-                    if let Some(key) = key {
-                        return Ok(Found::Element(Element { key, kind, end }));
-                    }
-                }
-                Step::End if self.stream.offset() == self.end => return Ok(Found::End),
-                Step::End => return Err(Stop::Malformed("a document shorter than it says")),
-                Step::Need(_) | Step::LongName => break,
-            }
+        let passed = self.value_end.saturating_sub(self.stream.offset());
+        let is_there =
+            self.stream.read_ready(|reader| usize::try_from(passed).is_ok_and(|len| reader.skip(len).is_ok()));
+        if self.at_regex || !is_there {
+            return Ok(Found::Wait);
         }
-        Ok(Found::Wait)
+        let (start, room) = (self.stream.offset(), self.room());
+        let (sought, at, end) = self.peek(|bytes| seek(bytes, room, wanted));
+        // What was looked at is there.
+        self.stream.skip_now(at as u64)?;
+        self.value_end = start.saturating_add(end);
+        match sought {
+            Sought::Element { key, kind } => Ok(Found::Element(Element { key, kind, end: self.value_end })),
+            Sought::End if self.value_end == self.end => Ok(Found::End),
+            Sought::End => Err(Stop::Malformed("a document shorter than it says")),
+            Sought::Unwanted => Ok(Found::Wait),
+            Sought::Beyond => Err(Stop::Malformed(BEYOND_DOCUMENT)),
+            Sought::Other => self.find_other(wanted),
+        }
+    }
+
+    /// Looks at what stands here, which is no ordinary element.
+    #[cold]
+    fn find_other<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
+        let (key, at) = match self.peek(|bytes| match other(bytes) {
+            Other::Regex { name, at } => Ok(Some((wanted(name), at))),
+            Other::Malformed(reason) => Err(Stop::Malformed(reason)),
+            Other::LongName | Other::Need(_) | Other::End | Other::Element => Ok(None),
+        })? {
+            Some(regex) => regex,
+            None => return Ok(Found::Wait),
+        };
+        self.stream.skip_now(at as u64)?;
+        let Element { key, kind, end } = self.at_value(REGEX, ValueLen::TwoStrings, key)?;
+        Ok(key.map_or(Found::Wait, |key| Found::Element(Element { key, kind, end })))
     }
 
     /// Waits for what is not there of the current value or of what follows it. A name that is too long to be looked
     /// at gets that key.
     async fn wait<K>(&mut self, long_name: Option<K>) -> Result<Option<Element<K>>, Stop> {
         self.pass_value().await?;
-        match self.peek(|bytes| scan(bytes, 0, |_| Some(())).1) {
-            Step::Need(needed) => self.available(needed).await.map(|()| None),
-            Step::LongName => {
+        match self.peek(missing) {
+            Missing::Bytes(needed) => self.available(needed).await.map(|()| None),
+            Missing::Name => {
                 let Element { key, kind, end } = self.long_name(long_name).await?;
                 Ok(key.map(|key| Element { key, kind, end }))
             }
-            Step::Element { .. } | Step::End => Ok(None),
+            Missing::Nothing => Ok(None),
         }
     }
 
@@ -233,7 +240,7 @@ impl<'a, S: Source> Document<'a, S> {
         };
         let end = self.stream.offset().saturating_add(len);
         if end >= self.end {
-            return Err(Stop::Malformed("an element beyond its document's end"));
+            return Err(Stop::Malformed(BEYOND_DOCUMENT));
         }
         self.value_end = end;
         Ok(Element { key, kind, end })
@@ -289,9 +296,25 @@ impl<'a, S: Source> Document<'a, S> {
 
     async fn available(&self, len: usize) -> Result<(), Stop> {
         if self.stream.offset().saturating_add(len as u64) > self.end {
-            return Err(Stop::Malformed("an element beyond its document's end"));
+            return Err(Stop::Malformed(BEYOND_DOCUMENT));
         }
         self.stream.available(len).await
+    }
+}
+
+/// What is not there of what stands at the front of some bytes.
+enum Missing {
+    Bytes(usize),
+    /// The end of a long name.
+    Name,
+    Nothing,
+}
+
+fn missing(bytes: &[u8]) -> Missing {
+    match element(bytes).map_or_else(|| other(bytes), |_| Other::Element) {
+        Other::Need(needed) => Missing::Bytes(needed),
+        Other::LongName => Missing::Name,
+        Other::Regex { .. } | Other::End | Other::Malformed(_) | Other::Element => Missing::Nothing,
     }
 }
 

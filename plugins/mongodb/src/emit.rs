@@ -1,6 +1,6 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
-use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Text, Texts};
+use protap_plugin::{Fixed, Kind, MessageWriter, Output, Source, Status, Stop, Stream, Text, Texts};
 
 use crate::context::Context;
 use crate::error_codes::{self, Class};
@@ -19,9 +19,10 @@ use crate::{
     STATUS_CODE, SYSTEM, TXN_NUMBER, VIEW_ON, WRITE_CONCERN, WRITE_CONCERN_ERROR, WRITE_ERRORS,
 };
 
-const SYSTEM_NAME: &str = "mongodb";
+const SYSTEM_NAME: Fixed = Fixed("mongodb");
 
 /// Emits a request or a one-way message.
+#[inline(never)]
 pub(crate) fn request(
     stream: &Stream<impl Source>,
     message: &Message,
@@ -33,10 +34,11 @@ pub(crate) fn request(
     stream.emit(|out, texts| {
         let name = request.command.name.map(|name| texts.get(name));
         let name = name.or(request.operation.map(str::as_bytes)).unwrap_or(message.op_code.name().as_bytes());
-        let mut writer = begin_request(out, message, request).type_name(name).id(message.header.request_id.into());
-        writer = writer.context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
+        let mut writer = begin_request(out, message, request).id(message.header.request_id.into());
+        let written = writer.write(name);
+        writer = writer.type_name(written).context(&request.context().to_bytes()).str(SYSTEM, SYSTEM_NAME);
         if request.is_known() {
-            writer = writer.str(OPERATION, name);
+            writer = writer.str(OPERATION, written);
         }
         writer = namespace(writer, texts, request);
         writer = request_attributes(writer, texts, message, request);
@@ -52,6 +54,7 @@ pub(crate) fn request(
 }
 
 /// Emits a response; whether it could.
+#[inline(never)]
 pub(crate) fn response(
     stream: &Stream<impl Source>,
     message: &Message,
@@ -81,11 +84,11 @@ pub(crate) fn response(
 
 fn begin_request<'a>(out: &'a mut Output, message: &Message, request: &Request) -> MessageWriter<'a> {
     if request.more_to_come || message.op_code.is_one_way() {
-        out.one_way("")
+        out.message(Kind::OneWay)
     } else if request.command.is_long_poll() || request.awaits_data {
-        out.request("").long_poll()
+        out.message(Kind::Request).long_poll()
     } else {
-        out.request("")
+        out.message(Kind::Request)
     }
 }
 
@@ -103,21 +106,22 @@ fn in_namespace<'a>(
     database: Option<&[u8]>,
     collection: Option<&[u8]>,
 ) -> MessageWriter<'a> {
-    if let Some(database) = database {
+    let (name, other) = match (database, collection) {
+        (Some(database), Some(collection)) => {
+            let endpoint = writer.write_joined(&[database, b".", collection]);
+            writer = writer.endpoint(endpoint);
+            (Some(endpoint.part(0..database.len())), Some(endpoint.part(database.len() + 1..usize::MAX)))
+        }
+        _ => (database.map(|name| writer.write(name)), collection.map(|name| writer.write(name))),
+    };
+    if let Some(database) = name {
         writer = writer.domain(database).str(NAMESPACE, database);
     }
-    if let Some(collection) = collection {
+    if let (Some(collection), Some(bytes)) = (other, collection) {
         writer = writer.resource(collection).str(COLLECTION, collection);
-        if let Some(bucket) = collection.strip_suffix(b".files").or(collection.strip_suffix(b".chunks")) {
-            writer = writer.str(GRIDFS_BUCKET, bucket);
+        if let Some(bucket) = bytes.strip_suffix(b".files").or(bytes.strip_suffix(b".chunks")) {
+            writer = writer.str(GRIDFS_BUCKET, collection.part(0..bucket.len()));
         }
-    }
-    if let (Some(database), Some(collection)) = (database, collection) {
-        let mut endpoint = Line::<512>::default();
-        endpoint.push(database);
-        endpoint.push(b".");
-        endpoint.push(collection);
-        writer = writer.endpoint(endpoint.as_bytes());
     }
     writer
 }

@@ -4,7 +4,7 @@
 //!
 //! Only if the user asked for values are they shown, and never those that a name like `pwd` gives away as a secret.
 
-use crate::bson::{self, ARRAY, BOOL, DOCUMENT, DOUBLE, Head, INT32, INT64, NULL, OBJECT_ID, STRING};
+use crate::bson::{self, ARRAY, BOOL, DOCUMENT, DOUBLE, INT32, INT64, NULL, OBJECT_ID, STRING};
 use crate::line::Line;
 
 /// Most bytes of a shape.
@@ -69,11 +69,10 @@ impl Writer {
             if self.line.room() < 2 * MAX_TEXT + RESERVE {
                 return self.cut_unless(rest.first() == Some(&0));
             }
-            let Head::Element { kind, name, at, len } = bson::head(rest) else {
+            let Some((kind, name, value, behind)) = bson::whole(rest) else {
                 return self.cut_unless(rest.first() == Some(&0));
             };
-            let value = rest.get(at..).unwrap_or_default();
-            let Some(len) = bson::extent(len, value) else { return self.cut_unless(false) };
+            rest = behind;
             let before = self.line.len();
             if before > start {
                 self.line.push(b",");
@@ -82,17 +81,13 @@ impl Writer {
             if !is_array {
                 self.key(name);
             }
-            self.value(kind, name, value.get(..len).unwrap_or(value), depth);
+            self.value(kind, name, value, depth);
             // One shape for any number of them.
             let text = self.line.as_bytes();
             if is_array && !self.values && !last.is_empty() && text.get(last.clone()) == text.get(begin..) {
                 self.line.truncate(before);
             } else {
                 last = begin..self.line.len();
-            }
-            match rest.get(at + len..) {
-                Some(behind) => rest = behind,
-                None => return self.cut_unless(false),
             }
         }
     }

@@ -59,14 +59,20 @@ impl FactTable {
     }
 
     /// The string that `text`, of a content of `plugin`, stands for.
+    #[inline]
     pub fn resolve<'a>(&'a mut self, plugin: &PluginIdentity, content: &'a Content, text: Text) -> &'a str {
         let said = content.text(text.place());
         match text {
-            Text::Ref(namespace, _) if self.set_scratch(plugin, namespace, said) => {
-                self.facts.get(self.scratch.as_slice()).map_or(said, |value| value)
-            }
-            Text::Plain(_) | Text::Ref(..) => said,
+            Text::Plain(_) => said,
+            Text::Ref(namespace, _) => self.look_up(plugin, namespace, said),
         }
+    }
+
+    fn look_up<'a>(&'a mut self, plugin: &PluginIdentity, namespace: u32, key: &'a str) -> &'a str {
+        if !self.set_scratch(plugin, namespace, key) {
+            return key;
+        }
+        self.facts.get(self.scratch.as_slice()).map_or(key, |value| value)
     }
 
     /// Number of facts kept.

@@ -2,6 +2,7 @@
 //! into one buffer that is reused; nothing is allocated per record.
 
 mod attributes;
+mod heads;
 mod names;
 mod object;
 mod scalar;
@@ -10,20 +11,16 @@ mod scalar;
 mod tests;
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 use crate::emit::buffer::LineBuffer;
 use crate::emit::json::attributes::{AttributeMerge, Said};
 use crate::emit::json::names::{KnownNames, Names};
 use crate::emit::json::object::{Object, key};
-use crate::emit::json::scalar::{put_digits, put_float, put_signed, put_string};
+use crate::emit::json::scalar::{put_float, put_signed, put_string};
 use crate::emit::time::Clock;
 use crate::emit::{FactTable, Form, Sink, outcome};
-use crate::packet::{Endpoint, Timestamp, Transport};
+use crate::packet::Timestamp;
 use crate::record::{Completeness, Content, Part, PluginIdentity, Record, Text, Value, Via};
-
-/// Version of the output's schema; counts up when a key changes its meaning or goes away.
-const SCHEMA: &[u8] = b"\"schema\":0,";
 
 /// Writes records as JSON Lines.
 pub struct JsonSink<W> {
@@ -56,7 +53,8 @@ impl Form for JsonForm {
     fn put(&mut self, out: &mut Vec<u8>, record: &Record, facts: &mut FactTable) {
         let Some(names) = self.names.of(&record.plugin) else { return };
         let mut line = Object::open(out);
-        put_head(&mut line, record, names, &mut self.clock);
+        line.member(key!("ts"), |out| self.clock.put_quoted(out, record.ts));
+        line.members(names.heads.of(record, &names.plugin));
         put_request(&mut line, record, facts);
         put_response(&mut line, record, facts);
         put_timing(&mut line, record);
@@ -85,23 +83,6 @@ impl<W: Write> Sink for JsonSink<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-fn put_head(line: &mut Object<'_>, record: &Record, names: &Names, clock: &mut Clock) {
-    line.member(key!("ts"), |out| clock.put_quoted(out, record.ts));
-    line.members(SCHEMA);
-    line.string(key!("protocol"), outcome::protocol(record));
-    line.word(key!("kind"), outcome::kind_name(record.kind));
-    line.members(&names.plugin);
-
-    let mut flow = line.object(key!("flow"));
-    flow.word(key!("transport"), transport_name(record.flow.transport));
-    flow.member(key!("client"), |out| put_endpoint(out, record.flow.client));
-    flow.member(key!("server"), |out| put_endpoint(out, record.flow.server));
-    flow.close_member();
-    if record.is_from_server {
-        line.word(key!("from"), "server");
     }
 }
 
@@ -183,7 +164,11 @@ fn put_attributes(
     let mut attributes = line.object(key!("attributes"));
     merge.for_each_declared(record, |index, said| {
         if let Some(key) = names.attributes.get(index) {
-            attributes.member(key, |out| put_value(out, said, plugin, facts));
+            attributes.member(key, |out| match said {
+                (content, Value::Str(text)) => put_string(out, facts.resolve(plugin, content, text)),
+                (_, Value::I64(value)) => put_signed(out, value),
+                said => put_value(out, said, plugin, facts),
+            });
         }
     });
     for (name, said) in attributes::extra(record) {
@@ -232,41 +217,4 @@ fn put_list(out: &mut Vec<u8>, (content, texts): (&Content, &[Text]), plugin: &P
         put_string(out, facts.resolve(plugin, content, *text));
     }
     out.push(b']');
-}
-
-/// The form of RFC 3986: `10.0.0.1:9092`, `[::1]:9092`. IPv4 by hand, since the formatting machinery would cost as
-/// much as all other fields together.
-fn put_endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
-    out.push(b'"');
-    match endpoint.ip {
-        IpAddr::V4(ip) => {
-            for (octet, end) in ip.octets().into_iter().zip(*b"...:") {
-                put_octet(out, octet);
-                out.push(end);
-            }
-            put_digits(out, endpoint.port);
-        }
-        IpAddr::V6(_) => {
-            // Writing to a vector cannot fail.
-            let _ = write!(out, "{endpoint}");
-        }
-    }
-    out.push(b'"');
-}
-
-#[inline]
-fn put_octet(out: &mut Vec<u8>, octet: u8) {
-    let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
-    match octet {
-        0..10 => out.push(b'0' + ones),
-        10..100 => out.extend_from_slice(&[b'0' + tens, b'0' + ones]),
-        _ => out.extend_from_slice(&[b'0' + hundreds, b'0' + tens, b'0' + ones]),
-    }
-}
-
-fn transport_name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp",
-    }
 }

@@ -34,6 +34,9 @@ impl Lines {
     /// back from the merge.
     #[inline]
     pub fn take(&mut self, page: &mut Page, (index, shard): (usize, &mut Shard), at: (u64, bool)) -> usize {
+        if shard.has_nothing_out() {
+            return 0;
+        }
         let (packet, is_of_segment) = at;
         let mut left = 0;
         shard.hand_out(|output, spares| {

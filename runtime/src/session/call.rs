@@ -53,7 +53,7 @@ impl Session {
         if let Some(pairing) = &mut self.pairing {
             pairing.set_heard(stream.marks.heard(offset));
         }
-        let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now, piece_at, flow };
+        let arguments = ParseArguments { handle, flags, offset, window, gap, now: cx.now, piece_at, flow: &flow };
         let mut answer = cx.plugins.parse(round.plugin, kind, &arguments, (&mut self.pairing, cx.spares))?;
         check(kind, round, &answer)?;
         if !cx.plugins.hooked().is_empty() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::emit::json::heads::Heads;
 use crate::emit::json::scalar;
 use crate::record::PluginIdentity;
 
@@ -15,6 +16,8 @@ pub(super) struct Names {
     pub(super) plugin: Vec<u8>,
     /// Keys of the attributes, in the schema's order, each with its colon.
     pub(super) attributes: Vec<Vec<u8>>,
+    /// What its records begin with.
+    pub(super) heads: Heads,
 }
 
 impl Names {
@@ -30,7 +33,8 @@ impl Names {
             key.push(b':');
             key
         };
-        Self { identity: identity.clone(), plugin, attributes: identity.attributes.iter().map(key).collect() }
+        let attributes = identity.attributes.iter().map(key).collect();
+        Self { identity: identity.clone(), plugin, attributes, heads: Heads::default() }
     }
 }
 
@@ -39,7 +43,7 @@ impl Names {
 pub(super) struct KnownNames(Vec<Names>);
 
 impl KnownNames {
-    pub(super) fn of(&mut self, identity: &Arc<PluginIdentity>) -> Option<&Names> {
+    pub(super) fn of(&mut self, identity: &Arc<PluginIdentity>) -> Option<&mut Names> {
         let known = self.0.iter().position(|names| Arc::ptr_eq(&names.identity, identity));
         let place = known.unwrap_or_else(|| {
             if self.0.len() >= MAX_PLUGINS {
@@ -48,6 +52,6 @@ impl KnownNames {
             self.0.push(Names::new(identity));
             self.0.len() - 1
         });
-        self.0.get(place)
+        self.0.get_mut(place)
     }
 }

@@ -24,6 +24,11 @@ impl<'a> Object<'a> {
         Self { out }
     }
 
+    /// Members alone, of an object that begins and ends elsewhere.
+    pub(super) fn of(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
     #[inline(always)]
     pub(super) fn close(self) {
         if self.out.last() == Some(&b',') {

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use itoa::Integer;
+use crate::emit::digits;
 
 /// The largest magnitude up to which every integer is a double (RFC 7493, section 2.2).
 const MAX_EXACT: u64 = 1 << 53;
@@ -52,16 +52,16 @@ const HIGH_BITS: u64 = eight(0x80);
 /// Seven blanks above the lowest byte.
 const SPACES: u64 = eight(b' ') & !0xff;
 
-/// Not zero if one of eight bytes must not stand in a string as it is. The sums and differences stay within their bytes: a
-/// byte's high bit is set in `!(((x & 0x7f) + 0x7f) | x)` if it is zero.
+/// Not zero if one of eight bytes must not stand in a string as it is. The sums stay within their bytes: of seven bits, the
+/// high bit is set in `x + 0x7f` unless they are zero.
 #[inline]
 fn special(bytes: u64) -> u64 {
-    let is = |byte: u8| {
-        let x = bytes ^ eight(byte);
-        !(((x & !HIGH_BITS) + eight(0x7f)) | x)
-    };
-    let is_control = !(((bytes & !HIGH_BITS) + eight(0x80 - 0x20)) | bytes);
-    (is_control | is(b'"') | is(b'\\') | is(0x7f) | is(0xc2)) & HIGH_BITS
+    let low = bytes & !HIGH_BITS;
+    let is_not = |byte: u8| (low ^ eight(byte)) + eight(0x7f);
+    let is_no_control = low + eight(0x80 - 0x20);
+    let is_plain = (is_no_control & is_not(b'"') & is_not(b'\\') & is_not(0x7f)) | bytes;
+    let is_lead = if bytes & HIGH_BITS == 0 { 0 } else { !is_not(0xc2 & 0x7f) & bytes };
+    (!is_plain | is_lead) & HIGH_BITS
 }
 
 fn put_char(out: &mut Vec<u8>, character: char) {
@@ -81,27 +81,31 @@ fn put_char(out: &mut Vec<u8>, character: char) {
 
 #[inline]
 pub(super) fn put_unsigned(out: &mut Vec<u8>, value: u64) {
-    put_integer(out, value, value);
+    if value <= MAX_EXACT {
+        digits::put(out, value);
+    } else {
+        put_inexact(out, "", value);
+    }
 }
 
 #[inline]
 pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
-    put_integer(out, value, value.unsigned_abs());
-}
-
-fn put_integer(out: &mut Vec<u8>, value: impl Integer, magnitude: u64) {
-    if magnitude <= MAX_EXACT {
-        put_digits(out, value);
-    } else {
-        out.push(b'"');
-        put_digits(out, value);
-        out.push(b'"');
+    let magnitude = value.unsigned_abs();
+    if magnitude > MAX_EXACT {
+        return put_inexact(out, if value < 0 { "-" } else { "" }, magnitude);
     }
+    if value < 0 {
+        out.push(b'-');
+    }
+    digits::put(out, magnitude);
 }
 
-/// Appends the digits alone.
-pub(super) fn put_digits(out: &mut Vec<u8>, value: impl Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+#[cold]
+fn put_inexact(out: &mut Vec<u8>, sign: &str, magnitude: u64) {
+    out.push(b'"');
+    out.extend_from_slice(sign.as_bytes());
+    digits::put(out, magnitude);
+    out.push(b'"');
 }
 
 /// Appends the shortest digits that read back as `value`; JSON has no infinity and no NaN, so these are null.

@@ -134,7 +134,7 @@ impl DeepFlowInstance {
         call: &ParseArguments<'_>,
         is_response: bool,
     ) -> Result<Vec<Message>, CallError> {
-        let view = FlowView { is_response, ..call.flow };
+        let view = FlowView { is_response, ..*call.flow };
         if flow.claimed.is_none() {
             flow.claimed = self.check(payload, &view)?;
         }

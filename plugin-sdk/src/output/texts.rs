@@ -1,0 +1,204 @@
+//! The strings of an answer. Most are copied into it; one that is told of in several places is copied once, and one that
+//! the module has among its constants need not be copied at all.
+
+use core::ops::Range;
+
+use super::message::AttributeHead;
+use super::{Output, REASONS, STRINGS, STRINGS_AT};
+use crate::contract::Str;
+
+/// What the setters of a [`MessageWriter`](super::MessageWriter) take for a string: bytes, which are copied, one that is
+/// [`Written`], or one that is [`Fixed`].
+pub trait Writable: Sized {
+    /// The string in the answer.
+    #[doc(hidden)]
+    fn write_to(self, output: &mut Output) -> Written;
+
+    /// Adds an attribute whose value it is.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn add_to(self, output: &mut Output, head: AttributeHead) {
+        let value = self.write_to(output).0.to_value();
+        output.add(head, value);
+    }
+}
+
+/// A string that lies in the answer, to be told of in several places, as a whole or in part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written(pub(super) Str);
+
+impl Written {
+    /// The bytes in that range, as far as the string has them.
+    #[must_use]
+    #[inline]
+    pub fn part(self, range: Range<usize>) -> Self {
+        let len = self.0.len as usize;
+        let start = range.start.min(len);
+        let end = range.end.clamp(start, len);
+        Self(Str { ptr: self.0.ptr.wrapping_add(start as u32), len: (end - start) as u32 })
+    }
+}
+
+/// A string that is known when the plugin is built: in a module it is told of where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed(pub &'static str);
+
+impl<T: AsRef<[u8]>> Writable for T {
+    #[inline]
+    fn write_to(self, output: &mut Output) -> Written {
+        Written(output.text(self.as_ref()))
+    }
+
+    #[inline]
+    fn add_to(self, output: &mut Output, head: AttributeHead) {
+        output.text_attribute(head, self.as_ref());
+    }
+}
+
+impl Writable for Written {
+    #[inline(always)]
+    fn write_to(self, _: &mut Output) -> Written {
+        self
+    }
+}
+
+impl Writable for Fixed {
+    #[cfg(target_family = "wasm")]
+    #[inline(always)]
+    fn write_to(self, _: &mut Output) -> Written {
+        Written(Str { ptr: self.0.as_ptr() as usize as u32, len: self.0.len() as u32 })
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn write_to(self, output: &mut Output) -> Written {
+        self.0.write_to(output)
+    }
+}
+
+impl Output {
+    /// Copies a string into the arena; `None` if there is no room. An empty string is present, not absent.
+    #[inline]
+    pub(super) fn string(&mut self, text: &[u8]) -> Option<Str> {
+        self.copy(text, STRINGS)
+    }
+
+    /// As `string`, but with room of its own.
+    pub(super) fn reason(&mut self, reason: &str) -> Option<Str> {
+        if reason.is_empty() { None } else { self.copy(reason.as_bytes(), STRINGS + REASONS) }
+    }
+
+    /// Copies a string of the message that is being put together.
+    pub(super) fn text(&mut self, text: &[u8]) -> Str {
+        self.string(text).unwrap_or_else(|| self.cut())
+    }
+
+    /// As `text`, of one in pieces.
+    #[inline(never)]
+    pub(super) fn joined(&mut self, pieces: &[&[u8]]) -> Str {
+        let start = self.strings;
+        for piece in pieces {
+            if self.string(piece).is_none() {
+                self.strings = start;
+                return self.cut();
+            }
+        }
+        Str { ptr: self.address(STRINGS_AT + start), len: (self.strings - start) as u32 }
+    }
+
+    /// Adds an attribute with a string; one function for copying and adding, as calls are dear in the sandbox.
+    #[inline(never)]
+    pub(super) fn text_attribute(&mut self, head: AttributeHead, text: &[u8]) {
+        let value = self.text(text).to_value();
+        self.add(head, value);
+    }
+
+    #[cold]
+    fn cut(&mut self) -> Str {
+        self.draft.is_cut = true;
+        Str::default()
+    }
+
+    fn copy(&mut self, text: &[u8], room: usize) -> Option<Str> {
+        let end = self.strings.checked_add(text.len()).filter(|end| *end <= room)?;
+        let at = STRINGS_AT + self.strings;
+        copy_text(self.arena.get_mut(at..STRINGS_AT + end)?, text);
+        self.strings = end;
+        Some(Str { ptr: self.address(at), len: text.len() as u32 })
+    }
+}
+
+/// Copies a string to a place of its length. Most are short, and where memory is copied by a call of the host, as it is in
+/// Wasm, that call costs more than they do: a front and an end of fixed lengths, which may overlap, need none.
+#[inline]
+fn copy_text(to: &mut [u8], text: &[u8]) {
+    fn both_ends<const N: usize>(to: &mut [u8], text: &[u8]) -> Option<()> {
+        *to.first_chunk_mut::<N>()? = *text.first_chunk()?;
+        *to.last_chunk_mut::<N>()? = *text.last_chunk()?;
+        Some(())
+    }
+    let is_copied = match text.len() {
+        0 => Some(()),
+        1..4 => {
+            // First, middle and last byte.
+            let middle = text.len() / 2;
+            let copied = both_ends::<1>(to, text);
+            to.get_mut(middle).zip(text.get(middle)).map(|(to, from)| *to = *from).and(copied)
+        }
+        4..8 => both_ends::<4>(to, text),
+        8..=16 => both_ends::<8>(to, text),
+        17..=32 => both_ends::<16>(to, text),
+        33..=64 => both_ends::<32>(to, text),
+        _ => None,
+    };
+    if is_copied.is_none() {
+        to.copy_from_slice(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fixed, copy_text};
+    use crate::contract::memory::Memory;
+    use crate::contract::verb;
+    use crate::manifest::Key;
+    use crate::output::{Kind, Output};
+
+    #[test]
+    fn strings_of_every_length_are_copied_as_they_are() {
+        let text: Vec<u8> = (1..=100).collect();
+        for len in 0..text.len() {
+            let mut to = vec![0; len];
+            copy_text(&mut to, &text[..len]);
+            assert_eq!(to, text[..len]);
+        }
+    }
+
+    #[test]
+    fn a_string_that_is_set_in_several_places_is_copied_once() {
+        let mut output = Output::default();
+        let mut writer = output.message(Kind::Request);
+        let endpoint = writer.write_joined(&[b"shop", b".", b"orders"]);
+        let (domain, resource) = (endpoint.part(0..4), endpoint.part(5..usize::MAX));
+        writer.endpoint(endpoint).domain(domain).resource(resource).str(Key(0), resource).version(Fixed("7")).emit();
+        let address = output.finish(verb::MORE, 0, 0, "");
+        let memory = Memory(output.memory());
+        let message = memory.messages(&memory.result(address).unwrap()).unwrap().next().unwrap();
+        let text = |string| core::str::from_utf8(memory.string("", string).unwrap().unwrap()).unwrap();
+        let said = [message.endpoint, message.domain, message.resource, message.version].map(text);
+        assert_eq!(said, ["shop.orders", "shop", "orders", "7"]);
+        let attribute = memory.attributes(&message).unwrap().next().unwrap();
+        assert_eq!(attribute.value, message.resource.to_value());
+        assert_eq!(output.strings, "shop.orders7".len());
+    }
+
+    #[test]
+    fn a_string_for_which_there_is_no_room_is_left_out_in_all_its_places() {
+        let mut output = Output::default();
+        let mut writer = output.message(Kind::Request);
+        let long = [b'x'; 40 << 10];
+        let written = writer.write_joined(&[&long, &long]);
+        assert_eq!([written, written.part(1..2)].map(|written| written.0.to_value()), [0, 0]);
+        writer.resource(b"short").emit();
+        assert_eq!(output.strings, "short".len() + "no room in the answer".len());
+    }
+}
