@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::source::Source;
 use super::{BEYOND_FRAME, State, Stream};
 use crate::at_once;
+use crate::output::Read;
 use crate::sequential::Stop;
 
 /// Longest string that [`Stream::text`] keeps, in bytes.
@@ -73,6 +74,13 @@ impl<'a> Texts<'a> {
         }
         let at = (text.at & !IN_WINDOW) as usize;
         self.window.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+    }
+
+    /// The string, to be told of in the answer, which may not take a copy.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(&self, text: Text) -> Read<'a> {
+        Read { bytes: self.get(text), is_in_window: text.at & IN_WINDOW != 0 }
     }
 
     #[inline(never)]
