@@ -3,6 +3,8 @@
 use core::fmt;
 use std::borrow::Cow;
 
+use protap_plugin::{Fixed, MessageWriter};
+
 use crate::api::Api;
 use crate::errors;
 
@@ -16,6 +18,14 @@ impl ApiName {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Says it in a message.
+    pub(crate) fn tell<'a>(&self, message: MessageWriter<'a>) -> MessageWriter<'a> {
+        match &self.0 {
+            Cow::Borrowed(known) => message.type_name(Fixed(known)),
+            Cow::Owned(unknown) => message.type_name(unknown),
+        }
     }
 }
 
