@@ -91,7 +91,8 @@ impl Records {
         self.has_offsets = self.offsets.is_some();
         let mut left = len;
         // Nearly always there is one batch.
-        if left >= HEAD as u64 && self.entry(stream, &mut left).await? && left >= HEAD as u64 {
+        let goes_on = left >= HEAD as u64 && self.entry(stream, &mut left).await?;
+        if goes_on && left >= HEAD as u64 {
             self.entries(stream, &mut left).await?;
         }
         stream.skip(left).await
