@@ -183,7 +183,7 @@ pub mod testing;
 pub use self::frames::{AsFrames, FrameBytes, Frames};
 pub use self::guest::{Guest, Parser, ParserCall};
 pub use self::manifest::{AttributeDef, Facts, Key, Manifest, OptionDef, Transport};
-pub use self::output::{Fixed, Kind, MessageWriter, Output, Status, Writable, Written};
+pub use self::output::{Fixed, Kind, MessageWriter, Output, Read, Status, Writable, Written};
 pub use self::plugin::{Client, Direction, Frame, Heads, Input, Progress, Resync, Verdict};
 pub use self::probe::probe_by_frames;
 pub use self::raw::{AsRaw, Raw};

@@ -177,7 +177,7 @@ impl MessageWriter<'_> {
     }
 
     /// Adds an attribute with a list of strings.
-    pub fn list<S: AsRef<[u8]>>(mut self, key: Key, values: impl IntoIterator<Item = S>) -> Self {
+    pub fn list<S: Writable>(mut self, key: Key, values: impl IntoIterator<Item = S>) -> Self {
         let value = self.strings(values).to_value();
         self.attribute(key, tag::LIST, 0, value)
     }
@@ -189,7 +189,7 @@ impl MessageWriter<'_> {
     }
 
     /// Adds an attribute whose value is the list of names that facts give to the keys.
-    pub fn fact_list<S: AsRef<[u8]>>(mut self, key: Key, facts: Facts, keys: impl IntoIterator<Item = S>) -> Self {
+    pub fn fact_list<S: Writable>(mut self, key: Key, facts: Facts, keys: impl IntoIterator<Item = S>) -> Self {
         let value = self.strings(keys).to_value();
         self.attribute(key, tag::REF_LIST, u32::from(facts.0), value)
     }
@@ -239,10 +239,10 @@ impl MessageWriter<'_> {
         self.output.set(offset_of!(Message, reason), &reason);
     }
 
-    fn strings<S: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = S>) -> Str {
+    fn strings<S: Writable>(&mut self, values: impl IntoIterator<Item = S>) -> Str {
         let first = self.output.lists;
         for value in values {
-            if !self.output.element(first, value.as_ref()) {
+            if !value.add_element(self.output, first) {
                 self.output.draft.is_cut = true;
                 break;
             }
@@ -281,13 +281,25 @@ impl Output {
 
     /// Adds an element to the list that began with `first`, if there is room. One function, as above.
     #[inline(never)]
-    fn element(&mut self, first: usize, text: &[u8]) -> bool {
-        let (index, has_room) = (self.lists, self.lists.saturating_sub(first) < MAX_LIST as usize);
-        let Some(text) = has_room.then(|| self.string(text)).flatten() else { return false };
-        let slot = self.entry::<{ LISTS_AT }, { STRINGS_AT }, { Str::SIZE }>(index);
+    pub(super) fn text_element(&mut self, first: usize, text: &[u8]) -> bool {
+        let text = self.has_element(first).then(|| self.string(text)).flatten();
+        text.is_some_and(|text| self.element(first, text))
+    }
+
+    /// The same of a string that is in its place.
+    #[inline]
+    pub(super) fn element(&mut self, first: usize, text: Str) -> bool {
+        let (index, has_room) = (self.lists, self.has_element(first));
+        let slot = self.entry::<{ LISTS_AT }, { STRINGS_AT }, { Str::SIZE }>(index).filter(|_| has_room);
         let is_added = slot.and_then(|slot| text.write(slot)).is_some();
         self.lists += usize::from(is_added);
         is_added
+    }
+
+    /// Whether a list may have one more element.
+    #[inline]
+    fn has_element(&self, first: usize) -> bool {
+        self.lists.saturating_sub(first) < MAX_LIST as usize
     }
 
     /// Writes one field of the message.

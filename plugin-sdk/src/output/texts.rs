@@ -21,6 +21,14 @@ pub trait Writable: Sized {
         let value = self.write_to(output).0.to_value();
         output.add(head, value);
     }
+
+    /// Adds it to the list that begins there, if there is room.
+    #[doc(hidden)]
+    #[inline]
+    fn add_element(self, output: &mut Output, first: usize) -> bool {
+        let text = self.write_to(output).0;
+        output.element(first, text)
+    }
 }
 
 /// A string that lies in the answer, to be told of in several places, as a whole or in part.
@@ -62,6 +70,36 @@ impl<T: AsRef<[u8]>> Writable for T {
     fn add_to(self, output: &mut Output, head: AttributeHead) {
         output.text_attribute(head, self.as_ref());
     }
+
+    #[inline]
+    fn add_element(self, output: &mut Output, first: usize) -> bool {
+        output.text_element(first, self.as_ref())
+    }
+}
+
+/// A string that was read from a stream ([`Texts::read`](crate::Texts::read)). Where it was left in the window, a module
+/// tells of it there: the host takes the answer before it gives another window.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) is_in_window: bool,
+}
+
+impl Writable for Read<'_> {
+    #[inline(always)]
+    fn write_to(self, output: &mut Output) -> Written {
+        if self.is_in_window && cfg!(target_family = "wasm") {
+            in_place(self.bytes)
+        } else {
+            self.bytes.write_to(output)
+        }
+    }
+}
+
+/// A string that stays where it is in a module's memory, until the host has taken the answer.
+#[inline(always)]
+fn in_place(text: &[u8]) -> Written {
+    Written(Str { ptr: text.as_ptr() as usize as u32, len: text.len() as u32 })
 }
 
 impl Writable for Written {
@@ -75,7 +113,7 @@ impl Writable for Fixed {
     #[cfg(target_family = "wasm")]
     #[inline(always)]
     fn write_to(self, _: &mut Output) -> Written {
-        Written(Str { ptr: self.0.as_ptr() as usize as u32, len: self.0.len() as u32 })
+        in_place(self.0.as_bytes())
     }
 
     #[cfg(not(target_family = "wasm"))]

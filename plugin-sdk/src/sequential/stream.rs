@@ -5,9 +5,10 @@ use core::cell::{Cell, RefCell};
 use core::mem;
 use std::rc::Rc;
 
-pub use self::source::{Arriving, Source, Whole};
+pub use self::source::{Arriving, Source};
 pub use self::texts::{Text, Texts};
 use self::waits::{Begun, Skipped};
+pub use self::whole::Whole;
 use super::{Stop, Wanted};
 use crate::output::Output;
 use crate::plugin::{Call, Direction, Input, Progress};
@@ -16,6 +17,7 @@ mod reads;
 pub(super) mod source;
 mod texts;
 mod waits;
+mod whole;
 
 /// A frame whose end is not known.
 const NO_END: u64 = u64::MAX;

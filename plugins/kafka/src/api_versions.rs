@@ -36,13 +36,13 @@ pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary)
     if error == errors::UNSUPPORTED_VERSION {
         return wire.stream.skip_to_frame_end().await;
     }
-    let count = wire.array_len(6).await?.unwrap_or(0);
+    let count = wire.array_len(6).await?;
     let api = |api: &mut Fields<'_, '_>| {
         api.skip(6)?;
         api.tags()
     };
     wire.structures(count, api, drop).await?;
-    summary.apis = Some(count);
+    summary.apis = Some(u64::from(count));
     if wire.version >= 1 {
         summary.throttle_ms = Some(wire.stream.i32_be().await?);
     }

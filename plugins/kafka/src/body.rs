@@ -155,7 +155,7 @@ pub(crate) async fn read(
 #[at_once]
 async fn structures(wire: &Wire<'_, impl Source>, what: What) -> Result<u64, Stop> {
     match what {
-        What::Each => Ok(wire.array_len(1).await?.unwrap_or(0)),
+        What::Each => Ok(u64::from(wire.array_len(1).await?)),
         What::Maybe => Ok(u64::from(wire.stream.i8().await? >= 0)),
         _ => Ok(1),
     }

@@ -97,7 +97,7 @@ impl Details {
     pub(crate) fn emit<'a>(&self, mut message: MessageWriter<'a>, texts: Texts<'_>) -> MessageWriter<'a> {
         for ((_, key), text) in TEXTS.iter().zip(self.texts) {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
-                message = message.str(*key, texts.get(text));
+                message = message.str(*key, texts.read(text));
             }
         }
         let (numbers, flags) = self.numbers.split_at(NUMBERS.len());
@@ -112,7 +112,7 @@ impl Details {
             }
         }
         if let Some(instance) = self.client_instance {
-            message = message.str(key::CLIENT_INSTANCE, texts.get(instance));
+            message = message.str(key::CLIENT_INSTANCE, texts.read(instance));
         }
         self.emit_kinds(self.emit_groups(message, texts))
     }
@@ -120,11 +120,11 @@ impl Details {
     /// The groups; of a coordinator's keys that are none, nothing but the type.
     fn emit_groups<'a>(&self, message: MessageWriter<'a>, texts: Texts<'_>) -> MessageWriter<'a> {
         let Some(first) = self.groups.first().filter(|_| self.sought().is_none()) else { return message };
-        let message = message.str(key::GROUP, texts.get(*first));
+        let message = message.str(key::GROUP, texts.read(*first));
         if self.group_count < 2 {
             return message;
         }
-        let list = self.groups.iter().map(|group| texts.get(*group));
+        let list = self.groups.iter().map(|group| texts.read(*group));
         message.list(key::GROUPS, list).i64(key::GROUP_COUNT, i64::try_from(self.group_count).unwrap_or(i64::MAX))
     }
 

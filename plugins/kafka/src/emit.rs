@@ -1,7 +1,7 @@
 //! What requests and responses have in common when they are emitted: topics, partitions, offsets, records, and how much of
 //! a message was decoded.
 
-use protap_plugin::{MessageWriter, Stop, Texts};
+use protap_plugin::{Fixed, MessageWriter, Stop, Texts, Writable};
 
 use crate::attributes as key;
 use crate::request::{Body, Extent};
@@ -20,15 +20,15 @@ pub(crate) fn topics<'a>(
     summary: &Summary,
     is_resource: bool,
 ) -> MessageWriter<'a> {
-    let list = summary.topics.list().iter().map(|topic| texts.get(*topic));
+    let list = summary.topics.list().map(|topic| texts.read(topic));
     let message = topic_list(message, list, summary.topics.are_ids, is_resource);
     if summary.topics.count > 0 { message.i64(key::TOPIC_COUNT, clamp(summary.topics.count)) } else { message }
 }
 
 /// Names topics, the first one as destination and, if wanted, as resource.
-fn topic_list<'a, 'b>(
+fn topic_list<'a, T: Writable + Copy>(
     mut message: MessageWriter<'a>,
-    list: impl Iterator<Item = &'b [u8]> + Clone,
+    list: impl Iterator<Item = T> + Clone,
     are_ids: bool,
     is_resource: bool,
 ) -> MessageWriter<'a> {
@@ -93,7 +93,7 @@ pub(crate) fn records<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summ
     }
     message = message.i64(key::RECORD_BYTES, clamp(records.bytes));
     let Some(codec) = records.compression() else { return message };
-    message = message.i64(key::BATCH_COUNT, clamp(records.batches)).str(key::COMPRESSION, codec);
+    message = message.i64(key::BATCH_COUNT, clamp(records.batches)).str(key::COMPRESSION, Fixed(codec));
     if let Some(magic) = records.magic {
         message = message.i64(key::MAGIC, magic);
     }
@@ -105,10 +105,10 @@ pub(crate) fn records<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summ
     }
     let Some(trace) = &records.trace else { return message };
     if let Some(traceparent) = trace.traceparent {
-        message = message.str(key::TRACEPARENT, texts.get(traceparent));
+        message = message.str(key::TRACEPARENT, texts.read(traceparent));
     }
     match trace.sw8 {
-        Some(sw8) => message.str(key::SW8, texts.get(sw8)),
+        Some(sw8) => message.str(key::SW8, texts.read(sw8)),
         None => message,
     }
 }

@@ -39,10 +39,10 @@ pub(crate) async fn request(wire: Wire<'_, impl Source>, flow: &Flow, summary: &
         session = Session::continued(flow.session.take(), id, epoch);
         summary.session = (epoch >= 0).then_some((id, epoch));
     }
-    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(3).await? {
         topic(&wire, summary).await?;
         let place = session.as_deref_mut().map(|session| last_topic(&wire, summary, session));
-        for _ in 0..wire.array_len(16).await?.unwrap_or(0) {
+        for _ in 0..wire.array_len(16).await? {
             let index = request_partition(&wire, summary).await?;
             if let Some(place) = place {
                 session = session.take().and_then(|mut session| session.partition(place?, index).map(|()| session));
@@ -83,7 +83,7 @@ async fn request_partition(wire: &Wire<'_, impl Source>, summary: &mut Summary) 
 
 #[at_once]
 async fn forgotten(wire: &Wire<'_, impl Source>, mut session: Option<&mut Session>) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(3).await? {
         let name = if wire.version >= IDS {
             let id = TopicId::read(wire).await?;
             wire.stream.keep(&id.text())
@@ -97,7 +97,7 @@ async fn forgotten(wire: &Wire<'_, impl Source>, mut session: Option<&mut Sessio
             wire.tags().await?;
             continue;
         };
-        for _ in 0..wire.array_len(4).await?.unwrap_or(0) {
+        for _ in 0..wire.array_len(4).await? {
             session.forget(place, wire.stream.i32_be().await?);
         }
         wire.tags().await?;
@@ -129,44 +129,32 @@ pub(crate) async fn response(
             flow.session.replace(Session::granted(session, id));
         }
     }
-    let mut records = Records::looking_for_trace(summary.wants_trace);
-    let read = topics(&wire, summary, &mut records).await;
-    summary.records = Some(records);
-    read?;
+    summary.records = Some(Records::looking_for_trace(summary.wants_trace));
+    for _ in 0..wire.array_len(3).await? {
+        topic(&wire, summary).await?;
+        for _ in 0..wire.array_len(15).await? {
+            response_partition(&wire, summary).await?;
+        }
+        wire.tags().await?;
+    }
     wire.tags().await
 }
 
 #[at_once]
-async fn topics(wire: &Wire<'_, impl Source>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
-        topic(wire, summary).await?;
-        for _ in 0..wire.array_len(15).await?.unwrap_or(0) {
-            response_partition(wire, summary, records).await?;
-        }
-        wire.tags().await?;
-    }
-    Ok(())
-}
-
-#[at_once]
-async fn response_partition(
-    wire: &Wire<'_, impl Source>,
-    summary: &mut Summary,
-    records: &mut Records,
-) -> Result<(), Stop> {
+async fn response_partition(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
     summary.partition(wire.stream.i32_be().await?);
     summary.errors.note(wire.stream.i16_be().await?);
     wire.stream.skip(8).await?;
     wire.skip_since(4, 8).await?;
     wire.skip_since(5, 8).await?;
     if wire.version >= 4 {
-        for _ in 0..wire.array_len(16).await?.unwrap_or(0) {
+        for _ in 0..wire.array_len(16).await? {
             wire.stream.skip(16).await?;
             wire.tags().await?;
         }
     }
     wire.skip_since(11, 4).await?;
-    if let Some(len) = wire.bytes_len().await? {
+    if let (Some(len), Some(records)) = (wire.bytes_len().await?, &mut summary.records) {
         records.read(wire.stream, len).await?;
     }
     summary.leads(wire.tagged_i32(CURRENT_LEADER).await?);

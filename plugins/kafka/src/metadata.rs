@@ -19,7 +19,7 @@ const MAX_NAME: usize = 249;
 /// ```
 #[at_once]
 pub(crate) async fn request(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(2).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(2).await? {
         let id = if wire.version >= IDS { Some(TopicId::read(&wire).await?) } else { None };
         let before = summary.topics.count;
         summary.topics.read_name(&wire).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary)
     if wire.version >= 3 {
         summary.throttle_ms = Some(wire.stream.i32_be().await?);
     }
-    let brokers = wire.array_len(10).await?.unwrap_or(0);
+    let brokers = wire.array_len(10).await?;
     let broker = |broker: &mut Fields<'_, '_>| {
         broker.skip(4)?;
         broker.skip_string()?;
@@ -61,12 +61,12 @@ pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary)
         broker.tags()
     };
     wire.structures(brokers, broker, drop).await?;
-    summary.brokers = Some(brokers);
+    summary.brokers = Some(u64::from(brokers));
     if wire.version >= 2 {
         wire.skip_string().await?;
     }
     wire.skip_since(1, 4).await?;
-    for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(5).await? {
         topic(&wire, summary).await?;
     }
     if (8..=10).contains(&wire.version) {
@@ -93,7 +93,7 @@ async fn topic(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<()
         emit_fact(wire, name.as_str(), id).await;
     }
     wire.skip_since(1, 1).await?;
-    let count = wire.array_len(17).await?.unwrap_or(0);
+    let count = wire.array_len(17).await?;
     let note = |error| {
         summary.errors.note(error);
         summary.partitions = summary.partitions.saturating_add(1);

@@ -226,7 +226,7 @@ fn is_sane(summary: &Summary, stream: &Stream) -> bool {
         && summary.max_wait_ms.is_none_or(|wait| wait >= 0)
         && summary.partition.is_none_or(|index| (0..1 << 20).contains(&index));
     stream.with_texts(|texts| {
-        let are_names = summary.topics.list().iter().all(|topic| is_name(texts.get(*topic)));
+        let are_names = summary.topics.list().all(|topic| is_name(texts.get(topic)));
         let software = summary.software.map(|(name, _)| name);
         let are_texts = [summary.group(), summary.transactional_id, software].into_iter().flatten();
         is_setting && are_names && are_texts.into_iter().all(|text| is_text(texts.get(text)))

@@ -25,28 +25,20 @@ pub(crate) async fn request(wire: Wire<'_, impl Source>, summary: &mut Summary) 
         fields.skip(4).map(|()| acks)
     };
     summary.acks = Some(wire.read(acks).await?);
-    let mut records = Records::looking_for_trace(summary.wants_trace);
-    let read = topics(&wire, summary, &mut records).await;
-    summary.records = Some(records);
-    read?;
-    wire.tags().await
-}
-
-#[at_once]
-async fn topics(wire: &Wire<'_, impl Source>, summary: &mut Summary, records: &mut Records) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
-        topic(wire, summary).await?;
-        for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
+    summary.records = Some(Records::looking_for_trace(summary.wants_trace));
+    for _ in 0..wire.array_len(3).await? {
+        topic(&wire, summary).await?;
+        for _ in 0..wire.array_len(5).await? {
             let (index, len) = wire.read(|fields| Ok((fields.reader.i32_be()?, fields.bytes_len()?))).await?;
             summary.partition(index);
-            if let Some(len) = len {
+            if let (Some(len), Some(records)) = (len, &mut summary.records) {
                 records.read(wire.stream, len).await?;
             }
             wire.tags().await?;
         }
         wire.tags().await?;
     }
-    Ok(())
+    wire.tags().await
 }
 
 /// ```text
@@ -57,9 +49,9 @@ async fn topics(wire: &Wire<'_, impl Source>, summary: &mut Summary, records: &m
 /// ```
 #[at_once]
 pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(3).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(3).await? {
         topic(&wire, summary).await?;
-        for _ in 0..wire.array_len(14).await?.unwrap_or(0) {
+        for _ in 0..wire.array_len(14).await? {
             summary.partition(wire.stream.i32_be().await?);
             summary.errors.note(wire.stream.i16_be().await?);
             let base_offset = wire.stream.i64_be().await?;
@@ -84,7 +76,7 @@ pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary)
 
 #[at_once]
 async fn record_errors(wire: &Wire<'_, impl Source>) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(5).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(5).await? {
         wire.stream.skip(4).await?;
         wire.skip_string().await?;
         wire.tags().await?;

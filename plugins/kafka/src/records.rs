@@ -49,6 +49,8 @@ pub(crate) struct Records {
     pub(crate) offsets: Option<(i64, i64)>,
     /// What the first record that is not compressed says of the trace that it is part of, if that is wanted.
     pub(crate) trace: Option<Box<Trace>>,
+    /// Those offsets are of records before these.
+    has_offsets: bool,
     wants_trace: bool,
     /// A bit for each codec seen.
     codecs: u8,
@@ -80,62 +82,80 @@ impl Records {
     }
 
     /// Reads `len` bytes of records.
+    #[inline(never)]
     pub(crate) async fn read(&mut self, stream: &Stream<impl Source>, len: u64) -> Result<(), Stop> {
         if len > stream.frame_remaining() {
             return Err(Stop::Malformed("records beyond their frame's end"));
         }
-        let end = stream.offset().saturating_add(len);
         self.bytes = self.bytes.saturating_add(len);
-        let had_offsets = self.offsets;
-        while end.saturating_sub(stream.offset()) >= HEAD as u64 {
-            let Some(entry_end) = self.entry(stream, end).await? else { break };
-            if had_offsets.is_some() {
-                self.offsets = had_offsets;
-            }
-            stream.skip(entry_end.saturating_sub(stream.offset())).await?;
+        self.has_offsets = self.offsets.is_some();
+        let mut left = len;
+        // Nearly always there is one batch.
+        let goes_on = left >= HEAD as u64 && self.entry(stream, &mut left).await?;
+        if goes_on && left >= HEAD as u64 {
+            self.entries(stream, &mut left).await?;
         }
-        stream.skip(end.saturating_sub(stream.offset())).await
+        stream.skip(left).await
     }
 
-    /// Counts the entry that begins here, in records that end at `end`; returns where it ends, or `None` if nothing
-    /// more can be counted. The last entry of a Fetch response may be cut off; it is not delivered.
-    async fn entry(&mut self, stream: &Stream<impl Source>, end: u64) -> Result<Option<u64>, Stop> {
-        let start = stream.offset();
+    /// The entries behind the first. A function of its own: a loop would keep all that is counted in variables, of which
+    /// there are too many.
+    #[inline(never)]
+    async fn entries(&mut self, stream: &Stream<impl Source>, left: &mut u64) -> Result<(), Stop> {
+        while *left >= HEAD as u64 && self.entry(stream, left).await? {}
+        Ok(())
+    }
+
+    /// Counts the entry that begins here and passes over it, in records of which `left` bytes are left; whether more can be
+    /// counted behind it. The last entry of a Fetch response may be cut off; it is not delivered.
+    async fn entry(&mut self, stream: &Stream<impl Source>, left: &mut u64) -> Result<bool, Stop> {
         let head: [u8; HEAD] = stream.array().await?;
+        *left = left.saturating_sub(HEAD as u64);
         let (offset, len, magic) = entry_head(&head).unwrap_or_default();
         let header = match magic {
             0 | 1 => 1,
             2 => BATCH_REST as u64,
             _ => {
                 self.is_broken = true;
-                return Ok(None);
+                return Ok(false);
             }
         };
-        let total = u64::try_from(len).unwrap_or(0).saturating_add(PREFIX);
-        if total < HEAD as u64 + header {
+        // What is behind the header.
+        let rest = u64::try_from(len).ok().and_then(|len| (len + PREFIX).checked_sub(HEAD as u64 + header));
+        let Some(mut rest) = rest else {
             self.is_broken = true;
-            return Ok(None);
+            return Ok(false);
+        };
+        if header + rest > *left {
+            return Ok(false);
         }
-        let entry_end = start.saturating_add(total);
-        if entry_end > end {
-            return Ok(None);
-        }
+        *left -= header + rest;
         self.magic.get_or_insert(magic.unsigned_abs());
         if magic == 2 {
             let header: [u8; BATCH_REST] = stream.array().await?;
             let is_plain = self.batch(offset, &header);
             if self.wants_trace && is_plain && self.trace.is_none() {
-                self.trace = rare(trace::read(stream, entry_end)).await?.map(Box::new);
+                let end = stream.offset().saturating_add(rest);
+                self.trace = rare(trace::read(stream, end)).await?.map(Box::new);
+                rest = end.saturating_sub(stream.offset());
             }
         } else {
             let attributes = stream.u8().await?;
             self.count = self.count.saturating_add(1);
             self.has_wrappers |= attributes & CODEC_MASK != 0;
             self.codec(attributes);
-            self.offsets = Some((self.offsets.map_or(offset, |(first, _)| first), offset));
+            self.lie_at(offset, offset);
         }
         self.batches = self.batches.saturating_add(1);
-        Ok(Some(entry_end))
+        stream.skip(rest).await?;
+        Ok(true)
+    }
+
+    /// Takes note of the offsets of an entry, if it is one of the first records.
+    fn lie_at(&mut self, first: i64, last: i64) {
+        if !self.has_offsets {
+            self.offsets = Some((self.offsets.map_or(first, |(first, _)| first), last));
+        }
     }
 
     /// Takes note of a batch; whether its records are messages that can be read.
@@ -150,7 +170,7 @@ impl Records {
         self.are_transactional |= attributes & IS_TRANSACTIONAL != 0;
         self.is_broken |= count < 0;
         let last = base_offset.saturating_add(i64::from(last_delta));
-        self.offsets = Some((self.offsets.map_or(base_offset, |(first, _)| first), last));
+        self.lie_at(base_offset, last);
         let codec = attributes.to_be_bytes()[1];
         self.codec(codec);
         !is_control && codec & CODEC_MASK == 0 && count > 0

@@ -1,6 +1,6 @@
 //! Reads a request and emits it: header, then the body of the APIs that are decoded.
 
-use protap_plugin::{MessageWriter, Output, Source, Stop, Stream, Text, Texts, at_once, large, rare};
+use protap_plugin::{Fixed, Kind, MessageWriter, Output, Source, Stop, Stream, Text, Texts, at_once, large, rare};
 
 use crate::api::{self, Api};
 use crate::attributes as key;
@@ -48,6 +48,8 @@ impl Asked {
         Some(Self { api_key, api_version, has_topics, begins_session })
     }
 }
+
+pub(crate) const SYSTEM_NAME: Fixed = Fixed("kafka");
 
 /// How much of a body was decoded: all, or why not.
 pub(crate) type Body = Result<Extent, Stop>;
@@ -154,7 +156,8 @@ fn emit(out: &mut Output, texts: Texts<'_>, flow: &Flow, request: &Request<'_>) 
     let api = header.api();
     let name = ApiName::new(api, header.api_key);
     let is_one_way = header.api_key == api::PRODUCE && summary.acks == Some(0);
-    let mut message = if is_one_way { out.one_way(name.as_str()) } else { out.request(name.as_str()) };
+    let kind = if is_one_way { Kind::OneWay } else { Kind::Request };
+    let mut message = name.tell(out.message(kind));
     message = message.id(u64::from(header.correlation_id)).version(decimal(i64::from(header.api_version)));
     if !is_one_way {
         message = message.context(&Asked::new(header, summary).to_context());
@@ -162,12 +165,12 @@ fn emit(out: &mut Output, texts: Texts<'_>, flow: &Flow, request: &Request<'_>) 
     if api.is_some_and(Api::is_long_poll) || summary.max_wait_ms.is_some_and(|wait| wait > 0) {
         message = message.long_poll();
     }
-    message = message.str(key::SYSTEM, "kafka");
+    message = message.str(key::SYSTEM, SYSTEM_NAME);
     if let Some((operation, operation_type)) = api.and_then(Api::operation) {
-        message = message.str(key::OPERATION_NAME, operation).str(key::OPERATION_TYPE, operation_type);
+        message = message.str(key::OPERATION_NAME, Fixed(operation)).str(key::OPERATION_TYPE, Fixed(operation_type));
     }
     if let Some(client_id) = client_id {
-        message = message.str(key::CLIENT_ID, texts.get(client_id));
+        message = message.str(key::CLIENT_ID, texts.read(client_id));
     }
     if let (api::SASL_AUTHENTICATE, Some(mechanism)) = (header.api_key, flow.sasl_mechanism.get()) {
         message = message.str(key::MECHANISM, mechanism);
@@ -177,7 +180,7 @@ fn emit(out: &mut Output, texts: Texts<'_>, flow: &Flow, request: &Request<'_>) 
     message = emit::session(message, summary, flow);
     let other = summary.found().and_then(|details| details.resource);
     if let (0, Some(name)) = (summary.topics.count, summary.group().or(summary.transactional_id).or(other)) {
-        message = message.resource(texts.get(name)).endpoint(texts.get(name));
+        message = message.resource(texts.read(name)).endpoint(texts.read(name));
     }
     message = settings(message, texts, summary);
     emit::complete(emit::records(message, texts, summary), body, (&name, header.api_version)).emit();
@@ -201,10 +204,10 @@ fn settings<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summ
     // What a coordinator is sought for may be a transactional id.
     let sought = summary.found().and_then(Details::sought).filter(|sought| *sought == COORDINATES_TRANSACTIONS);
     if let Some(id) = summary.transactional_id.or_else(|| sought.and_then(|_| summary.group())) {
-        message = message.str(key::TRANSACTIONAL_ID, texts.get(id));
+        message = message.str(key::TRANSACTIONAL_ID, texts.read(id));
     }
     if let Some((name, version)) = summary.software {
-        message = message.str(key::SOFTWARE_NAME, texts.get(name)).str(key::SOFTWARE_VERSION, texts.get(version));
+        message = message.str(key::SOFTWARE_NAME, texts.read(name)).str(key::SOFTWARE_VERSION, texts.read(version));
     }
     message
 }
@@ -247,7 +250,7 @@ async fn read_sasl_token(stream: &Stream<impl Source>, flow: &Flow) -> Result<bo
 pub(crate) fn emit_sasl_token(stream: &Stream<impl Source>, flow: &Flow) {
     let mechanism = flow.sasl_mechanism.get().unwrap_or("unknown");
     stream.emit(|out, _| {
-        let message = out.one_way("SaslToken").str(key::SYSTEM, "kafka").str(key::MECHANISM, mechanism);
+        let message = out.one_way("SaslToken").str(key::SYSTEM, SYSTEM_NAME).str(key::MECHANISM, mechanism);
         message.partial("SASL token").emit();
     });
 }

@@ -6,7 +6,7 @@ use protap_plugin::{MessageWriter, Output, Source, Status, Stop, Stream, Texts, 
 use crate::api::{self, Api};
 use crate::attributes as key;
 use crate::emit::clamp;
-use crate::request::{Asked, Body, Extent, emit_sasl_token, extent, go_on};
+use crate::request::{Asked, Body, Extent, SYSTEM_NAME, emit_sasl_token, extent, go_on};
 use crate::summary::Summary;
 use crate::text::{ApiName, ErrorName};
 use crate::wire::Wire;
@@ -37,7 +37,7 @@ pub(crate) async fn read(stream: &Stream<impl Source>, plugin: &Kafka, flow: &Fl
         } else {
             // Nothing tells it from noise, so nothing more is said of it.
             stream.emit(|out, _| {
-                let message = out.response(Status::Unknown).id(id).str(key::SYSTEM, "kafka");
+                let message = out.response(Status::Unknown).id(id).str(key::SYSTEM, SYSTEM_NAME);
                 message.header_only("request not seen").emit();
             });
         }

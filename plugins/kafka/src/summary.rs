@@ -112,8 +112,9 @@ impl Summary {
 /// The topics of a message: names, or ids in the form in which Kafka prints them.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    list: [Text; MAX_TOPICS],
-    kept: usize,
+    first: Option<Text>,
+    /// The next ones: see [`Summary::more_partitions`].
+    more: Vec<Text>,
     /// How many there are.
     pub(crate) count: u64,
     /// They are ids.
@@ -123,14 +124,19 @@ pub(crate) struct Topics {
 #[at_once]
 impl Topics {
     /// The first ones.
-    pub(crate) fn list(&self) -> &[Text] {
-        self.list.get(..self.kept).unwrap_or_default()
+    pub(crate) fn list(&self) -> impl Iterator<Item = Text> + Clone {
+        self.first.iter().chain(&self.more).copied()
+    }
+
+    /// How many those are.
+    fn kept(&self) -> usize {
+        self.more.len() + usize::from(self.first.is_some())
     }
 
     /// The topic that was read last, if it is one of the first ones.
     pub(crate) fn last(&self) -> Option<Text> {
-        let is_kept = self.count == self.kept as u64;
-        self.list().last().copied().filter(|_| is_kept)
+        let is_kept = self.count == self.kept() as u64;
+        self.more.last().copied().or(self.first).filter(|_| is_kept)
     }
 
     /// Reads a topic's name.
@@ -138,7 +144,7 @@ impl Topics {
         match wire.string_len().await? {
             None => Ok(()),
             Some(len) if len > MAX_TOPIC_NAME => Err(Stop::Malformed("a topic name of more than 249 bytes")),
-            Some(len) if self.kept == MAX_TOPICS => {
+            Some(len) if self.kept() == MAX_TOPICS => {
                 self.count = self.count.saturating_add(1);
                 wire.stream.skip(len).await
             }
@@ -157,7 +163,7 @@ impl Topics {
             return Ok(());
         }
         self.are_ids = true;
-        if self.kept < MAX_TOPICS {
+        if self.kept() < MAX_TOPICS {
             self.push(wire.stream.keep(&id.text()));
         } else {
             self.count = self.count.saturating_add(1);
@@ -168,9 +174,10 @@ impl Topics {
     /// Adds a topic whose name was read.
     pub(crate) fn push(&mut self, topic: Text) {
         self.count = self.count.saturating_add(1);
-        if let Some(slot) = self.list.get_mut(self.kept) {
-            *slot = topic;
-            self.kept += 1;
+        if self.first.is_none() {
+            self.first = Some(topic);
+        } else if self.kept() < MAX_TOPICS {
+            self.more.push(topic);
         }
     }
 }

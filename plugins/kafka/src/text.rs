@@ -3,6 +3,8 @@
 use core::fmt;
 use std::borrow::Cow;
 
+use protap_plugin::{Fixed, MessageWriter};
+
 use crate::api::Api;
 use crate::errors;
 
@@ -16,6 +18,14 @@ impl ApiName {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Says it in a message.
+    pub(crate) fn tell<'a>(&self, message: MessageWriter<'a>) -> MessageWriter<'a> {
+        match &self.0 {
+            Cow::Borrowed(known) => message.type_name(Fixed(known)),
+            Cow::Owned(unknown) => message.type_name(unknown),
+        }
     }
 }
 
@@ -52,6 +62,12 @@ pub(crate) struct Decimal {
 /// Writes a number in decimal digits.
 pub(crate) fn decimal(number: i64) -> Decimal {
     let mut digits = [b'0'; 20];
+    if let Ok(digit @ 0..10) = u8::try_from(number)
+        && let Some(last) = digits.last_mut()
+    {
+        *last += digit;
+        return Decimal { digits, start: 19 };
+    }
     let mut start = digits.len();
     let mut left = number.unsigned_abs();
     for (i, digit) in digits.iter_mut().enumerate().rev() {

@@ -6,6 +6,8 @@
 
 use protap_plugin::{Arriving, ReadError, Reader, Source, Stop, Stream, Text, at_once};
 
+const NEGATIVE: &str = "a negative length";
+
 /// A stream, and how the message that is read from it is encoded.
 #[derive(Debug)]
 pub(crate) struct Wire<'a, S = Arriving> {
@@ -24,8 +26,8 @@ impl<S> Clone for Wire<'_, S> {
 
 impl<S: Source> Wire<'_, S> {
     fn fields<'b, 'c>(&self, reader: &'b mut Reader<'c>) -> Fields<'b, 'c> {
-        let frame_remaining = self.stream.frame_remaining();
-        Fields { version: self.version, is_flexible: self.is_flexible, frame_remaining, reader }
+        let beyond = self.stream.frame_remaining().wrapping_sub(reader.remaining().len() as u64);
+        Fields { version: self.version, is_flexible: self.is_flexible, beyond, reader }
     }
 }
 
@@ -43,7 +45,7 @@ impl<S: Source> Wire<'_, S> {
     /// Reads `count` structures, as many at once as are there; `each` is called with what was read of one.
     pub(crate) async fn structures<T>(
         &self,
-        count: u64,
+        count: u32,
         read: impl Fn(&mut Fields<'_, '_>) -> Result<T, ReadError>,
         mut each: impl FnMut(T),
     ) -> Result<(), Stop> {
@@ -69,8 +71,8 @@ impl<S: Source> Wire<'_, S> {
         self.read(|fields| fields.bytes_len()).await
     }
 
-    /// Reads the count of an array whose elements take at least `least` bytes each; `None` is null.
-    pub(crate) async fn array_len(&self, least: u32) -> Result<Option<u64>, Stop> {
+    /// Reads the count of an array whose elements take at least `least` bytes each; null counts as 0.
+    pub(crate) async fn array_len(&self, least: u32) -> Result<u32, Stop> {
         self.read(|fields| fields.array_len(least)).await
     }
 
@@ -95,14 +97,17 @@ impl<S: Source> Wire<'_, S> {
     }
 
     /// Passes over an array of elements of `size` bytes each; returns how many they were.
-    pub(crate) async fn skip_array(&self, size: u32) -> Result<u64, Stop> {
-        let count = self.array_len(size).await?.unwrap_or(0);
+    pub(crate) async fn skip_array(&self, size: u32) -> Result<u32, Stop> {
+        let count = self.array_len(size).await?;
         self.stream.skip(size_of_all(count, size)).await?;
         Ok(count)
     }
 
     /// Passes over the tagged fields at the end of a structure.
     pub(crate) async fn tags(&self) -> Result<(), Stop> {
+        if !self.is_flexible {
+            return Ok(());
+        }
         for _ in 0..self.tag_count().await? {
             self.varint().await?;
             let len = self.varint().await?;
@@ -114,6 +119,9 @@ impl<S: Source> Wire<'_, S> {
     /// The same, but for the number that the field with this tag begins with.
     pub(crate) async fn tagged_i32(&self, tag: u32) -> Result<Option<i32>, Stop> {
         let mut found = None;
+        if !self.is_flexible {
+            return Ok(found);
+        }
         for _ in 0..self.tag_count().await? {
             let is_it = self.varint().await? == tag;
             let mut len = u64::from(self.varint().await?);
@@ -141,8 +149,8 @@ impl<S: Source> Wire<'_, S> {
 pub(crate) struct Fields<'a, 'b> {
     pub(crate) version: i16,
     is_flexible: bool,
-    /// Bytes between the first of these and the frame's end.
-    frame_remaining: u64,
+    /// Bytes of the frame that are not there.
+    beyond: u64,
     pub(crate) reader: &'a mut Reader<'b>,
 }
 
@@ -150,10 +158,10 @@ impl Fields<'_, '_> {
     /// At least one structure, of `left` as many as are there; returns how many.
     fn some<T>(
         &mut self,
-        left: u64,
+        left: u32,
         read: impl Fn(&mut Self) -> Result<T, ReadError>,
         mut each: impl FnMut(T),
-    ) -> Result<u64, ReadError> {
+    ) -> Result<u32, ReadError> {
         let mut done = 0;
         while done < left {
             let before = *self.reader;
@@ -203,12 +211,18 @@ impl Fields<'_, '_> {
         self.nullable(len)
     }
 
-    /// The count of an array whose elements take at least `least` bytes each; `None` is null.
+    /// The count of an array whose elements take at least `least` bytes each; null counts as 0.
     #[inline(always)]
-    pub(crate) fn array_len(&mut self, least: u32) -> Result<Option<u64>, ReadError> {
-        let count = self.bytes_len()?;
-        let size = count.map_or(0, |count| size_of_all(count, least));
-        if size > self.reader.remaining().len() as u64 && size > self.frame_remaining() {
+    pub(crate) fn array_len(&mut self, least: u32) -> Result<u32, ReadError> {
+        let count = match self.is_flexible {
+            true => self.varint()?.saturating_sub(1),
+            false => match self.reader.i32_be()? {
+                -1 => 0,
+                count => u32::try_from(count).map_err(|_| self.reader.malformed(NEGATIVE))?,
+            },
+        };
+        let (size, there) = (size_of_all(count, least), self.reader.remaining().len() as u64);
+        if size > there && size > there.saturating_add(self.beyond) {
             return Err(self.reader.malformed("an array longer than its frame"));
         }
         Ok(count)
@@ -224,7 +238,7 @@ impl Fields<'_, '_> {
     /// An array of elements of `size` bytes each that is passed over.
     #[inline(always)]
     pub(crate) fn skip_array(&mut self, size: u32) -> Result<(), ReadError> {
-        let count = self.array_len(size)?.unwrap_or(0);
+        let count = self.array_len(size)?;
         self.skip(size_of_all(count, size))
     }
 
@@ -251,15 +265,11 @@ impl Fields<'_, '_> {
         Ok(())
     }
 
-    fn frame_remaining(&self) -> u64 {
-        self.frame_remaining.saturating_sub(self.reader.offset() as u64)
-    }
-
     #[inline(always)]
     fn nullable(&self, len: i32) -> Result<Option<u64>, ReadError> {
         match len {
             -1 => Ok(None),
-            len => u64::try_from(len).map(Some).map_err(|_| self.reader.malformed("a negative length")),
+            len => u64::try_from(len).map(Some).map_err(|_| self.reader.malformed(NEGATIVE)),
         }
     }
 }
@@ -278,8 +288,7 @@ fn long_varint(first: u8, mut reader: Reader<'_>) -> Result<(u32, Reader<'_>), R
     Err(reader.malformed("a varint of more than five bytes"))
 }
 
-/// Bytes of so many elements. Counts take 32 bits, so that this cannot overflow; a multiplication that saturates would
-/// take 128, which Wasm has not.
-fn size_of_all(count: u64, size: u32) -> u64 {
-    u64::from(u32::try_from(count).unwrap_or(u32::MAX)) * u64::from(size)
+/// Bytes of so many elements.
+fn size_of_all(count: u32, size: u32) -> u64 {
+    u64::from(count) * u64::from(size)
 }

@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::source::Source;
 use super::{BEYOND_FRAME, State, Stream};
 use crate::at_once;
+use crate::output::Read;
 use crate::sequential::Stop;
 
 /// Longest string that [`Stream::text`] keeps, in bytes.
@@ -65,11 +66,27 @@ pub struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The bytes of a string.
+    #[inline(always)]
     #[must_use]
     pub fn get(&self, text: Text) -> &'a [u8] {
-        let bytes = if text.at & IN_WINDOW == 0 { self.kept } else { self.window };
+        if text.at & IN_WINDOW == 0 {
+            return self.kept(text);
+        }
         let at = (text.at & !IN_WINDOW) as usize;
-        bytes.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+        self.window.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
+    }
+
+    /// The string, to be told of in the answer, which may not take a copy.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(&self, text: Text) -> Read<'a> {
+        Read { bytes: self.get(text), is_in_window: text.at & IN_WINDOW != 0 }
+    }
+
+    #[inline(never)]
+    fn kept(&self, text: Text) -> &'a [u8] {
+        let at = text.at as usize;
+        self.kept.get(at..at.saturating_add(text.len as usize)).unwrap_or_default()
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn read(wire: &Wire<'_, impl Source>, what: What, summary: &mut
         What::Partitions => partitions(wire, summary).await,
         What::Assigned => {
             let count = wire.skip_array(4).await?;
-            summary.details().add(ASSIGNED, count);
+            summary.details().add(ASSIGNED, u64::from(count));
             Ok(())
         }
         What::ClientInstance => {
@@ -89,7 +89,7 @@ async fn number(wire: &Wire<'_, impl Source>, what: What, summary: &mut Summary)
 
 #[at_once]
 async fn texts(wire: &Wire<'_, impl Source>, what: What, summary: &mut Summary) -> Result<(), Stop> {
-    for _ in 0..wire.array_len(1).await?.unwrap_or(0) {
+    for _ in 0..wire.array_len(1).await? {
         match what {
             What::Topics => summary.topics.read_name(wire).await?,
             What::Groups => group(wire, summary).await?,
@@ -152,7 +152,7 @@ async fn records(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<
 
 #[at_once]
 async fn partitions(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<(), Stop> {
-    let count = wire.array_len(4).await?.unwrap_or(0);
+    let count = u64::from(wire.array_len(4).await?);
     let listed = count.min(summary.partitions_to_list());
     for _ in 0..listed {
         summary.partition(wire.stream.i32_be().await?);
