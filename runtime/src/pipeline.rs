@@ -22,7 +22,7 @@ use crate::merge::Merge;
 use crate::packet::{Decoded, IgnoredCounts, IpPacket, RawPacket, Segment, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::FlowOptions;
+use crate::shard::{FlowOptions, shards_of};
 
 /// Capture time between two looks at what waits, in nanoseconds.
 const TICK: u64 = 1_000_000_000;
@@ -107,7 +107,7 @@ pub fn run(
     sink: &mut (dyn Sink + Send),
     observer: &mut dyn Observer,
 ) -> Result<RunReport, RunError> {
-    let flows = Arc::new(options.flows.clone());
+    let flows = Arc::new(options.flows.for_each_of(shards_of(options.workers)));
     let mut merge = Merge::new(sink);
     if options.workers <= 1 {
         let mut inline = Inline::new(plugins, &flows, &mut merge);

@@ -1,6 +1,7 @@
-//! A fixed share of all flows, with its own table, limits and plugin instances. There are always [`SHARDS`] of them,
-//! however many workers serve them, and what one does depends on its own segments alone: so records and counters are
-//! the same for any number of workers.
+//! A fixed share of all flows, with its own table, limits and plugin instances. There are [`FEW_SHARDS`] of them, however
+//! many of as many workers serve them, and what one does depends on its own segments alone: so records and counters are
+//! the same for any number of workers. More workers than that have more shards to serve, in which limits and faults touch
+//! other flows.
 
 mod core;
 mod flow;
@@ -25,8 +26,10 @@ use crate::running::RunningPlugins;
 use crate::session::SessionCounters;
 use crate::summary::{RecordSummary, Unclaimed};
 
-/// Number of shards: no more workers than this can be busy.
-pub const SHARDS: usize = 16;
+/// Number of shards for up to as many workers: each has instances of the plugins, which want their place in the caches.
+pub const FEW_SHARDS: usize = 4;
+/// Number of shards for more workers: no more than this can be busy.
+pub const MAX_SHARDS: usize = 16;
 
 /// How long a flow may stay with an older version of its plugin to finish a message, in nanoseconds.
 const RETIREMENT: u64 = 2_000_000_000;
@@ -38,6 +41,12 @@ pub struct Limits {
     pub flows: usize,
     /// Bytes that all flows together may keep.
     pub buffered_bytes: usize,
+}
+
+/// Number of shards that so many workers serve.
+#[must_use]
+pub fn shards_of(workers: usize) -> usize {
+    if workers <= FEW_SHARDS { FEW_SHARDS } else { MAX_SHARDS }
 }
 
 impl Default for Limits {
@@ -70,6 +79,16 @@ pub struct FlowOptions {
     pub given_up: Option<Sender<(Endpoint, Endpoint)>>,
 }
 
+impl FlowOptions {
+    /// The same for each of so many shards: its part of the limits.
+    #[must_use]
+    pub fn for_each_of(&self, shards: usize) -> Self {
+        let Limits { flows, buffered_bytes } = self.limits;
+        let part = |all: usize| all.checked_div(shards).unwrap_or(all);
+        Self { limits: Limits { flows: part(flows).max(1), buffered_bytes: part(buffered_bytes) }, ..self.clone() }
+    }
+}
+
 /// A share of the flows.
 #[derive(Debug)]
 pub struct Shard {
@@ -97,7 +116,7 @@ pub struct ShardReport {
 }
 
 impl Shard {
-    /// An empty shard.
+    /// An empty shard, which keeps to the limits for itself.
     #[must_use]
     pub fn new(plugins: Arc<PluginSet>, options: Arc<FlowOptions>) -> Self {
         Self { flows: LruCache::unbounded(), core: Core::new(plugins, options) }
@@ -266,8 +285,7 @@ impl Shard {
 
     /// Evicts the least recently used flows until the limits hold.
     fn make_room(&mut self) {
-        let flows = (self.core.options.limits.flows / SHARDS).max(1);
-        let bytes = self.core.options.limits.buffered_bytes / SHARDS;
+        let Limits { flows, buffered_bytes: bytes } = self.core.options.limits;
         while self.flows.len() > flows || (self.core.buffered > bytes && self.flows.len() > 1) {
             if self.flows.len() > flows {
                 self.core.report.evicted_flows += 1;

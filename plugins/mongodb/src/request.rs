@@ -56,9 +56,8 @@ impl Request {
         settings: &Settings,
     ) -> Result<(), Stop> {
         match message.op_code {
-            OpCode::Msg => self.msg(message, stream).await,
             OpCode::Compressed => rare(self.compressed(message, stream, settings)).await,
-            _ => rare(self.legacy(message, stream)).await,
+            _ => self.body(message, stream).await,
         }
     }
 
@@ -77,7 +76,7 @@ impl Request {
     async fn body(&mut self, message: &mut Message, stream: &Stream<impl Source>) -> Result<(), Stop> {
         match message.op_code {
             OpCode::Msg => self.msg(message, stream).await,
-            _ => self.legacy(message, stream).await,
+            _ => rare(self.legacy(message, stream)).await,
         }
     }
 

@@ -39,9 +39,8 @@ impl Response {
         context: Context,
     ) -> Result<(), Stop> {
         match message.op_code {
-            OpCode::Msg => self.msg(message, stream, context).await,
             OpCode::Compressed => rare(self.compressed(message, stream, settings, context)).await,
-            _ => rare(self.legacy(message, stream, context)).await,
+            _ => self.body(message, stream, context).await,
         }
     }
 
@@ -66,7 +65,7 @@ impl Response {
     ) -> Result<(), Stop> {
         match message.op_code {
             OpCode::Msg => self.msg(message, stream, context).await,
-            _ => self.legacy(message, stream, context).await,
+            _ => rare(self.legacy(message, stream, context)).await,
         }
     }
 

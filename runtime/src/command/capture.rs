@@ -22,7 +22,7 @@ use protap::pipeline::{Observer, RunError, RunOptions, RunReport, run};
 use protap::plugin::PluginSet;
 use protap::plugin::wasm::Deadline;
 use protap::plugin::watch::PluginWatch;
-use protap::shard::{DecodeAs, FlowOptions, Limits, SHARDS};
+use protap::shard::{DecodeAs, FlowOptions, Limits, MAX_SHARDS};
 use protap::summary::{Counters, Progress};
 
 use super::Failure;
@@ -123,7 +123,7 @@ struct CommonArguments {
     #[arg(short, long, value_name = "N")]
     count: Option<u64>,
     /// Threads that parse; the output is the same for any number [default: to read, as many as cores, at most 4; else 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=SHARDS as i64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_SHARDS as i64))]
     workers: Option<u16>,
     /// Also write the packets to a pcapng file
     #[arg(short, long, value_name = "FILE")]

@@ -15,7 +15,7 @@ use crate::merge::{Emitted, Item, Lines, Merge, Page};
 use crate::packet::{Segment, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowKey, FlowOptions, SHARDS, Shard};
+use crate::shard::{FlowKey, FlowOptions, MAX_SHARDS, Shard, shards_of};
 
 pub(super) use shed::ShedCounters;
 pub(super) use threads::Threads;
@@ -34,7 +34,7 @@ pub(super) struct Inline<'m, 's> {
 
 impl<'m, 's> Inline<'m, 's> {
     pub(super) fn new(plugins: &Arc<PluginSet>, options: &Arc<FlowOptions>, merge: &'m mut Merge<'s>) -> Self {
-        let shards = (0..SHARDS).map(|_| Shard::new(plugins.clone(), options.clone())).collect();
+        let shards = (0..shards_of(1)).map(|_| Shard::new(plugins.clone(), options.clone())).collect();
         Self { shards, lines: Lines::new(merge.form()), page: Page::default(), merge, packet: 0 }
     }
 
@@ -63,7 +63,7 @@ impl Workers for Inline<'_, '_> {
     fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
         self.packet = segment.packet;
         let key = FlowKey::of(segment);
-        let index = key.shard();
+        let index = key.shard(self.shards.len());
         let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
         shard.take(key, segment, processes);
         hand_out((index, shard), (segment.packet, true), (&mut self.lines, &mut self.page), self.merge);
@@ -112,7 +112,7 @@ fn hand_out(
 
 /// Comes after what the shards gave out at a tick.
 fn end_of_tick(packet: u64) -> Emitted {
-    Emitted { packet, is_of_segment: false, shard: SHARDS, item: Item::EndOfTick }
+    Emitted { packet, is_of_segment: false, shard: MAX_SHARDS, item: Item::EndOfTick }
 }
 
 /// The capture ends here: what waits gets its last tick at the capture's time, and is given up.

@@ -1,30 +1,31 @@
-//! Compiled modules kept on disk, so that a start costs milliseconds. What is in an entry is run as native code, so entries
-//! are believed only in a folder that nobody but the user can write to: owned by the effective user, mode 0700, no
+//! Compiled modules kept on disk and run from where they lie, so that a start costs milliseconds and programs share their
+//! pages. What is in an entry is run as native code, so entries are believed only in a folder that nobody but the user can write to: owned by the effective user, mode 0700, no
 //! symbolic link on the way. Anything else, and everything that is damaged or of another build, is as if it were not
 //! there. Without such a folder modules are compiled in memory, as they are if anything here fails.
 //!
 //! An entry is named after the module and the engine's settings, and holds
-//! `magic (8), length of the module (8), CRC-32 of the rest (4), the module, the compiled module`: names may collide,
-//! modules may not.
+//! `the compiled module, the module, length of the module (8), magic (8), CRC-32 of all before it (4)`: names may collide,
+//! modules may not. An entry is never written to once it has its name.
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Write};
+use std::io::Write;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use wasmtime::{Engine, Module};
 
 /// Entries that are kept; the oldest make room.
 const MAX_ENTRIES: usize = 64;
 /// Longest entry that is read: a module of 16 MiB and what becomes of it.
 const MAX_ENTRY: u64 = 512 << 20;
-/// Begins every entry; another form of entries has another one.
-const MAGIC: &[u8; 8] = b"protapc1";
-/// Bytes before the module.
-const HEADER: usize = 20;
+/// In every entry; another form of entries has another one.
+const MAGIC: &[u8; 8] = b"protapc2";
 
 /// A folder of compiled modules.
 #[derive(Debug)]
@@ -63,9 +64,9 @@ impl ModuleCache {
     /// The compiled module, if an entry of this build and these settings is there.
     #[must_use]
     pub fn load(&self, engine: &Engine, module: &[u8]) -> Option<Module> {
-        let entry = self.read(&entry_name(engine, module))?;
-        let compiled = compiled_part(&entry, module)?;
-        deserialize(engine, compiled)
+        let entry = self.open_entry(&entry_name(engine, module))?;
+        let is_of_module = compiled_part(&Mapped::of(&entry)?, module).is_some();
+        if is_of_module { deserialize(engine, entry) } else { None }
     }
 
     /// Keeps a compiled module. That it could not be kept is no failure.
@@ -78,17 +79,12 @@ impl ModuleCache {
         }
     }
 
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
+    fn open_entry(&self, name: &str) -> Option<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.folder, name, flags, Mode::empty()).ok()?);
         let metadata = file.metadata().ok()?;
         let is_ours = metadata.is_file() && metadata.uid() == effective_user()? && metadata.mode() & 0o022 == 0;
-        if !is_ours || metadata.len() > MAX_ENTRY {
-            return None;
-        }
-        let mut entry = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
-        file.take(MAX_ENTRY).read_to_end(&mut entry).ok()?;
-        Some(entry)
+        (is_ours && metadata.len() <= MAX_ENTRY).then_some(file)
     }
 
     /// Writes an entry under another name first, so that nobody sees half of it.
@@ -132,37 +128,74 @@ fn effective_user() -> Option<u32> {
 fn entry_name(engine: &Engine, module: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    module.hash(&mut hasher);
+    (module.len(), crc(module)).hash(&mut hasher);
     format!("{:016x}.module", hasher.finish())
 }
 
-fn entry(module: &[u8], compiled: &[u8]) -> Vec<u8> {
+fn crc(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
-    crc.update(module);
-    crc.update(compiled);
-    let len = (module.len() as u64).to_le_bytes();
-    [&MAGIC[..], &len, &crc.sum().to_le_bytes(), module, compiled].concat()
+    crc.update(bytes);
+    crc.sum()
+}
+
+fn entry(module: &[u8], compiled: &[u8]) -> Vec<u8> {
+    let mut entry = [compiled, module, &(module.len() as u64).to_le_bytes(), MAGIC].concat();
+    entry.extend_from_slice(&crc(&entry).to_le_bytes());
+    entry
 }
 
 /// The compiled part of an entry that is whole and of that module.
 fn compiled_part<'a>(entry: &'a [u8], module: &[u8]) -> Option<&'a [u8]> {
-    let (header, rest) = entry.split_at_checked(HEADER)?;
-    let (magic, header) = header.split_first_chunk::<8>()?;
-    let (len, crc) = header.split_first_chunk::<8>()?;
-    let mut actual = flate2::Crc::new();
-    actual.update(rest);
-    let is_whole =
-        magic == MAGIC && u64::from_le_bytes(*len) == module.len() as u64 && *crc == actual.sum().to_le_bytes();
-    let compiled = rest.strip_prefix(module)?;
-    is_whole.then_some(compiled)
+    let (checked, sum) = entry.split_last_chunk::<4>()?;
+    let (rest, magic) = checked.split_last_chunk::<8>()?;
+    let (rest, len) = rest.split_last_chunk::<8>()?;
+    let is_whole = magic == MAGIC && *sum == crc(checked).to_le_bytes();
+    let compiled = rest.strip_suffix(module)?;
+    (is_whole && u64::from_le_bytes(*len) == module.len() as u64).then_some(compiled)
+}
+
+/// An entry where it lies, to be checked.
+struct Mapped {
+    start: *mut c_void,
+    len: usize,
+}
+
+#[allow(unsafe_code, reason = "a file that is mapped can be written to by whoever may write to the file")]
+impl Mapped {
+    fn of(file: &File) -> Option<Self> {
+        let len = usize::try_from(file.metadata().ok()?.len()).ok().filter(|len| *len > 0)?;
+        // SAFETY: the kernel chooses an address that is free.
+        let start = unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }.ok()?;
+        Some(Self { start, len })
+    }
+}
+
+#[allow(unsafe_code, reason = "a file that is mapped can be written to by whoever may write to the file")]
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: so many bytes are mapped from there on until this is dropped. Only the effective user can write to the
+        // file, and this program never does once it has its name.
+        unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }
+    }
+}
+
+#[allow(unsafe_code, reason = "what is mapped has to be unmapped")]
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped so, and borrows of it have ended.
+        let _ = unsafe { munmap(self.start, self.len) };
+    }
 }
 
 #[allow(unsafe_code, reason = "a compiled module is native code, and believing it cannot be safe")]
-fn deserialize(engine: &Engine, compiled: &[u8]) -> Option<Module> {
-    // SAFETY: wasmtime asks that the bytes come from `Module::serialize`. They are those that this program wrote: the
-    // folder and the file belong to the effective user and can be written to by nobody else, and the checksum says that
-    // they are whole. wasmtime itself refuses those of another version, target or settings.
-    unsafe { Module::deserialize(engine, compiled) }.ok()
+fn deserialize(engine: &Engine, entry: File) -> Option<Module> {
+    // SAFETY: wasmtime asks that the file begins with what `Module::serialize` gave and stays as it is. It is one that this
+    // program wrote: the folder and the file belong to the effective user and can be written to by nobody else, the
+    // checksum says that it is whole, and it is replaced or removed but never written to. wasmtime itself refuses
+    // modules of another version, target or settings.
+    unsafe { Module::deserialize_open_file(engine, entry) }.ok()
 }
 
 #[cfg(test)]

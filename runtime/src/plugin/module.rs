@@ -94,8 +94,10 @@ pub enum Abi {
 
 /// Reads a module file, but never more than a module may be long.
 pub fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_MODULE + 1).read_to_end(&mut bytes)?;
+    let file = std::fs::File::open(path)?;
+    let len = file.metadata()?.len().min(MAX_MODULE);
+    let mut bytes = Vec::with_capacity(usize::try_from(len + 1).unwrap_or(0));
+    file.take(MAX_MODULE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -4,7 +4,6 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use super::SHARDS;
 use crate::packet::{Endpoint, Segment, Transport};
 
 /// Both ends of a flow.
@@ -29,16 +28,16 @@ impl FlowKey {
         Self { low, high, rest: u64::from(below) << 32 | u64::from(above) | transport }
     }
 
-    /// Which shard the flow belongs to: the same in every run and on every machine, so unkeyed on purpose. Whoever crafts
+    /// Which of so many shards the flow belongs to: the same in every run and on every machine, so unkeyed on purpose. Whoever crafts
     /// flows for one shard slows that shard.
-    pub(crate) fn shard(&self) -> usize {
+    pub(crate) fn shard(&self, shards: usize) -> usize {
         let ([a, b], [c, d]) = (self.low, self.high);
         let words = [a, b, c, d, self.rest];
         // Odd constants without structure: the fractional digits of pi.
         let hash = words.iter().fold(0x243f_6a88_85a3_08d3_u64, |hash, word| {
             (hash.rotate_left(23) ^ word).wrapping_mul(0x1319_8a2e_0370_7345)
         });
-        usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or(0)
+        usize::try_from(hash >> 32).unwrap_or(0).checked_rem(shards).unwrap_or(0)
     }
 }
 
@@ -66,10 +65,10 @@ fn words(end: Endpoint) -> ([u64; 2], u32) {
     }
 }
 
-/// Which shard a segment belongs to: the same for both directions, in every run and on every machine.
+/// Which of so many shards a segment belongs to: the same for both directions, in every run and on every machine.
 #[must_use]
-pub fn shard_of(segment: &Segment<'_>) -> usize {
-    FlowKey::of(segment).shard()
+pub fn shard_of(segment: &Segment<'_>, shards: usize) -> usize {
+    FlowKey::of(segment).shard(shards)
 }
 
 #[cfg(test)]
@@ -77,8 +76,9 @@ mod tests {
     use std::collections::HashSet;
     use std::net::IpAddr;
 
-    use super::{FlowKey, SHARDS};
+    use super::FlowKey;
     use crate::packet::{Endpoint, Segment, TcpFields, Transport};
+    use crate::shard::{FEW_SHARDS, MAX_SHARDS};
 
     fn key(source: (&str, u16), destination: (&str, u16), transport: Transport) -> FlowKey {
         let end = |(ip, port): (&str, u16)| Endpoint { ip: ip.parse::<IpAddr>().unwrap(), port };
@@ -109,10 +109,13 @@ mod tests {
 
     #[test]
     fn flows_of_one_client_and_one_server_are_spread_over_all_shards() {
-        let mut counts = [0; SHARDS];
-        for port in 1024..5120 {
-            counts[key(("10.0.0.1", port), ("10.0.0.2", 9092), Transport::Tcp).shard()] += 1;
+        for shards in [FEW_SHARDS, MAX_SHARDS] {
+            let mut counts = vec![0_usize; shards];
+            for port in 1024..5120 {
+                counts[key(("10.0.0.1", port), ("10.0.0.2", 9092), Transport::Tcp).shard(shards)] += 1;
+            }
+            let even = 4096 / shards;
+            assert!(counts.iter().all(|count| count.abs_diff(even) < even / 4), "{counts:?}");
         }
-        assert!(counts.iter().all(|count| (200..320).contains(count)), "{counts:?}");
     }
 }

@@ -94,19 +94,21 @@ impl<S: Source> Stream<S> {
         &self,
         mut read: impl FnMut(&mut Reader<'_>) -> Result<T, ReadError>,
     ) -> impl Future<Output = Result<T, Stop>> {
-        poll_fn(move |_| {
-            let taken = self.0.peek(|bytes| {
-                let mut reader = Reader::new(bytes);
-                read(&mut reader).map(|value| (value, reader.offset()))
-            });
-            match taken {
-                Ok((value, len)) => {
-                    self.0.advance(len);
-                    Poll::Ready(Ok(value))
-                }
-                Err(error) => self.unread(error),
-            }
+        poll_fn(move |_| match self.take_fields(&mut read) {
+            Ok(value) => Poll::Ready(Ok(value)),
+            Err(error) => self.unread(error),
         })
+    }
+
+    /// Reads fields of what is there; nothing is taken if they are too few, or wrong.
+    #[inline(always)]
+    fn take_fields<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let (value, len) = self.0.peek(|bytes| {
+            let mut reader = Reader::new(bytes);
+            read(&mut reader).map(|value| (value, reader.offset()))
+        })?;
+        self.0.advance(len);
+        Ok(value)
     }
 
     #[cold]
@@ -117,18 +119,8 @@ impl<S: Source> Stream<S> {
 
     /// [`read`](Self::read) without waiting.
     #[inline]
-    pub fn read_now<T>(&self, mut read: impl FnMut(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, Stop> {
-        let taken = self.0.peek(|bytes| {
-            let mut reader = Reader::new(bytes);
-            read(&mut reader).map(|value| (value, reader.offset()))
-        });
-        match taken {
-            Ok((value, len)) => {
-                self.0.advance(len);
-                Ok(value)
-            }
-            Err(error) => Err(self.unread_now(&error)),
-        }
+    pub fn read_now<T>(&self, read: impl FnMut(&mut Reader<'_>) -> Result<T, ReadError>) -> Result<T, Stop> {
+        self.take_fields(read).map_err(|error| self.unread_now(&error))
     }
 
     #[cold]

@@ -12,7 +12,7 @@ use crate::packet::{Segment, Timestamp};
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
 use crate::record::{ProcessPair, Spares};
-use crate::shard::{FlowOptions, SHARDS, Shard};
+use crate::shard::{FlowOptions, Shard};
 
 /// One thing that happens.
 pub(super) enum Job {
@@ -147,6 +147,8 @@ pub(super) struct Channels {
 pub(super) struct Place {
     pub(super) worker: usize,
     pub(super) workers: usize,
+    /// Shards of all workers.
+    pub(super) shards: usize,
 }
 
 /// A worker: its share of the shards, batch after batch.
@@ -158,7 +160,7 @@ pub(super) fn work(
 ) {
     let is_mine = |shard: &usize| shard % place.workers == place.worker;
     let mut shards: Vec<(usize, Shard)> =
-        (0..SHARDS).filter(is_mine).map(|index| (index, Shard::new(plugins.clone(), options.clone()))).collect();
+        (0..place.shards).filter(is_mine).map(|index| (index, Shard::new(plugins.clone(), options.clone()))).collect();
     let mut spares = Spares::default();
     for mut batch in &channels.batches {
         let mut outcome = Outcome::default();

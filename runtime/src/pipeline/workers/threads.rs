@@ -17,7 +17,7 @@ use crate::pipeline::Workers;
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowOptions, SHARDS, shard_of};
+use crate::shard::{FlowOptions, MAX_SHARDS, shard_of, shards_of};
 
 /// Segments in a batch, as a mean over the workers.
 const BATCH_SEGMENTS: usize = 256;
@@ -40,6 +40,7 @@ struct Lane {
 /// The reading thread's side.
 pub(in crate::pipeline) struct Threads<'scope> {
     lanes: Vec<Lane>,
+    shards: usize,
     is_live: bool,
     segments: usize,
     bytes: usize,
@@ -59,7 +60,8 @@ impl<'scope> Threads<'scope> {
         (workers, is_live): (usize, bool),
         merge: &'m mut Merge<'_>,
     ) -> io::Result<Self> {
-        let workers = workers.min(SHARDS);
+        let workers = workers.min(MAX_SHARDS);
+        let shards = shards_of(workers);
         let mut lanes = Vec::new();
         let mut sources = Vec::new();
         for worker in 0..workers {
@@ -73,7 +75,7 @@ impl<'scope> Threads<'scope> {
                 // It runs what others wrote, and needs nothing.
                 #[cfg(target_os = "linux")]
                 let _ = crate::privilege::drop_all();
-                work(Place { worker, workers }, (&plugins, &options), lines, &channels)
+                work(Place { worker, workers, shards }, (&plugins, &options), lines, &channels)
             };
             std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(scope, work)?;
             lanes.push(Lane { queue, emptied, batch: Batch::default(), shedding: Shedding::default() });
@@ -87,7 +89,19 @@ impl<'scope> Threads<'scope> {
         };
         let merger = std::thread::Builder::new().name("merge".to_owned()).spawn_scoped(scope, gather)?;
         let shed = ShedCounters::default();
-        Ok(Self { lanes, is_live, segments: 0, bytes: 0, block: None, kept: 0, packet: 0, shed, rounds, merger })
+        Ok(Self {
+            lanes,
+            shards,
+            is_live,
+            segments: 0,
+            bytes: 0,
+            block: None,
+            kept: 0,
+            packet: 0,
+            shed,
+            rounds,
+            merger,
+        })
     }
 
     pub(in crate::pipeline) fn finish(mut self, last: Timestamp) -> io::Result<ShardTotals> {
@@ -145,7 +159,7 @@ impl<'scope> Threads<'scope> {
 impl Workers for Threads<'_> {
     fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
         self.packet = segment.packet;
-        let shard = shard_of(segment);
+        let shard = shard_of(segment, self.shards);
         let worker = shard % self.lanes.len().max(1);
         let Some(lane) = self.lanes.get_mut(worker) else { return Ok(()) };
         let fate = if self.is_live { lane.shedding.judge(segment, &lane.batch, &mut self.shed) } else { Fate::Taken };
