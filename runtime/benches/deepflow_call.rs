@@ -93,7 +93,7 @@ impl Flow {
             gap: 0,
             now: 1,
             piece_at,
-            flow,
+            flow: &flow,
         };
         let answer = self.plugins.parse(0, CallKind::Parse, &arguments, (&mut None, &mut self.spares)).unwrap();
         assert_eq!((answer.messages.len(), answer.result.consumed as usize), (1, REQUEST.len()));

@@ -94,6 +94,27 @@ pub enum Verdict {
     Quarantined,
 }
 
+/// What the plugins say that are asked one after the other.
+#[derive(Debug, Default)]
+struct Asked {
+    /// No more bytes will come.
+    is_complete: bool,
+    /// The first claim by the plugins' names, and the place of who makes it.
+    likely: Option<(usize, Claim)>,
+    /// Some need more bytes.
+    waits: bool,
+    /// Some may still say something, but hold nobody back.
+    lingers: bool,
+    is_quarantined: bool,
+}
+
+impl Asked {
+    fn consider(&mut self, place: usize, claim: Option<Claim>) {
+        let claim = claim.map(|claim| (place, claim));
+        self.likely = self.likely.into_iter().chain(claim).min_by_key(|(place, _)| *place);
+    }
+}
+
 /// What is known of a flow beside its bytes.
 #[derive(Clone, Debug)]
 pub struct FlowFacts {
@@ -227,64 +248,87 @@ impl Head {
         })
     }
 
-    /// Asks the plugins that are still in question. `is_complete` if no more bytes will come.
+    /// Asks the plugins that are still in question. `is_complete` if no more bytes will come. Those whose servers usually
+    /// live at one of the flow's ports come first: if one of them is certain, the others need not even be started.
     pub fn infer(&mut self, plugins: &mut RunningPlugins, facts: &FlowFacts, is_complete: bool) -> Verdict {
         if self.answers.len() < plugins.len() {
             self.answers.resize(plugins.len(), Answer::default());
         }
         let is_complete = is_complete || self.is_full();
-        let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
-        let mut likely = None;
-        let (mut waits, mut lingers, mut is_quarantined) = (false, false, false);
-        let mut slots = 0..;
-        while let Some(index) = slots.next().and_then(|n| plugins.nth(n)) {
-            let answer = self.answers.get(index).copied().unwrap_or_default();
-            let is_candidate = plugins.plugin(index).is_some_and(|plugin| {
-                plugin.manifest.transports.iter().any(|name| match name {
-                    TransportName::Tcp => facts.transport == Transport::Tcp,
-                    TransportName::Udp => facts.transport == Transport::Udp,
-                })
-            });
-            if !is_candidate || answer.is_out {
-                continue;
-            }
-            if plugins.is_quarantined(index, facts.ends, facts.now) {
-                is_quarantined = true;
-                continue;
-            }
-            if plugins.plugin(index).is_some_and(|plugin| plugin.deepflow().is_some()) {
-                let answer = self.judge(index, answer, plugins, facts);
-                lingers |= !answer.is_out;
-                likely = likely.or(answer.claim);
-                if let Some(slot) = self.answers.get_mut(index) {
-                    *slot = answer;
+        let ports = [facts.ends.0.port, facts.ends.1.port];
+        let mut asked = Asked { is_complete, ..Asked::default() };
+        for lives_here in [true, false] {
+            let mut places = 0..;
+            while let Some((place, index)) = places.next().and_then(|place| Some((place, plugins.nth(place)?))) {
+                if lives_at(plugins, index, ports) == lives_here
+                    && let Some(claim) = self.ask((place, index), plugins, facts, &mut asked)
+                {
+                    return Verdict::Claimed(claim);
                 }
-                continue;
-            }
-            if !is_complete && longest < answer.more {
-                waits = true;
-                continue;
-            }
-            let packed = plugins.probe(index, &self.call(facts, is_complete)).unwrap_or_else(|error| {
-                plugins.fault(index, &error, &facts.scene());
-                u64::from(probe::NO)
-            });
-            let (answer, certainty) = read(packed, index);
-            if let Some(slot) = self.answers.get_mut(index) {
-                *slot = answer;
-            }
-            match certainty {
-                Some((true, claim)) => return Verdict::Claimed(claim),
-                Some((false, claim)) => likely = likely.or(Some(claim)),
-                None => waits |= !answer.is_out,
             }
         }
+        let Asked { likely, waits, lingers, is_quarantined, .. } = asked;
         match likely {
-            Some(claim) if is_complete || !waits => Verdict::Claimed(claim),
+            Some((_, claim)) if is_complete || !waits => Verdict::Claimed(claim),
             Some(_) => Verdict::NeedMore,
             None if (waits || lingers) && !is_complete => Verdict::NeedMore,
             None if is_quarantined => Verdict::Quarantined,
             None => Verdict::Unclaimed,
+        }
+    }
+
+    /// Asks one plugin, which has that place among them and that index, unless it is out of the question; gives its claim if
+    /// it is certain.
+    fn ask(
+        &mut self,
+        (place, index): (usize, usize),
+        plugins: &mut RunningPlugins,
+        facts: &FlowFacts,
+        asked: &mut Asked,
+    ) -> Option<Claim> {
+        let answer = self.answers.get(index).copied().unwrap_or_default();
+        let plugin = plugins.plugin(index)?;
+        let is_candidate = plugin.manifest.transports.iter().any(|name| match name {
+            TransportName::Tcp => facts.transport == Transport::Tcp,
+            TransportName::Udp => facts.transport == Transport::Udp,
+        });
+        let is_judge = plugin.deepflow().is_some();
+        if !is_candidate || answer.is_out {
+            return None;
+        }
+        if plugins.is_quarantined(index, facts.ends, facts.now) {
+            asked.is_quarantined = true;
+            return None;
+        }
+        if is_judge {
+            let answer = self.judge(index, answer, plugins, facts);
+            asked.lingers |= !answer.is_out;
+            asked.consider(place, answer.claim);
+            self.remember(index, answer);
+            return None;
+        }
+        let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
+        if !asked.is_complete && longest < answer.more {
+            asked.waits = true;
+            return None;
+        }
+        let packed = plugins.probe(index, &self.call(facts, asked.is_complete)).unwrap_or_else(|error| {
+            plugins.fault(index, &error, &facts.scene());
+            u64::from(probe::NO)
+        });
+        let (answer, certainty) = read(packed, index);
+        self.remember(index, answer);
+        match certainty {
+            Some((true, claim)) => return Some(claim),
+            Some((false, claim)) => asked.consider(place, Some(claim)),
+            None => asked.waits |= !answer.is_out,
+        }
+        None
+    }
+
+    fn remember(&mut self, plugin: usize, answer: Answer) {
+        if let Some(slot) = self.answers.get_mut(plugin) {
+            *slot = answer;
         }
     }
 
@@ -385,6 +429,11 @@ impl Head {
     }
 }
 
+/// Whether servers of that plugin usually live at one of the ports.
+fn lives_at(plugins: &RunningPlugins, plugin: usize, ports: [u16; 2]) -> bool {
+    plugins.plugin(plugin).is_some_and(|plugin| ports.iter().any(|port| plugin.manifest.ports.contains(port)))
+}
+
 /// Reads a probe's answer: what to remember of it, and a claim with its certainty.
 fn read(packed: u64, plugin: usize) -> (Answer, Option<(bool, Claim)>) {
     let [verdict, client, ..] = packed.to_le_bytes();
@@ -404,3 +453,6 @@ fn read(packed: u64, plugin: usize) -> (Answer, Option<(bool, Claim)>) {
         _ => (Answer { is_out: true, ..Answer::default() }, None),
     }
 }
+
+#[cfg(test)]
+mod tests;

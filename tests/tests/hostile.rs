@@ -349,12 +349,13 @@ fn a_flow_that_provokes_a_fault_costs_the_others_nothing() {
     }
 }
 
-/// A probe that is called for every flow, and fails on every flow.
+/// A probe that is called for every flow, as it comes first by its ports and its name, and fails on every flow.
 #[test]
 fn a_probe_that_fails_on_every_flow_costs_no_flow() {
     for (fault, body) in [("trap", "(unreachable)"), ("deadline", FOREVER)] {
         let mut guest = Guest::sound("aaa", 7000);
         (guest.probe, guest.probe_others) = (body.to_owned(), body.to_owned());
+        guest.manifest["ports"] = serde_json::json!([7000, 19_092]);
         let capture = capture(&[7000], |_| b'c');
         let outcome = read_with(&beside_kafka(&[guest.file(&scratch(&format!("probe-{fault}")))]), capture.clone(), 1);
         assert_kafka_is_untouched(&outcome, capture);
