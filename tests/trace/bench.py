@@ -2,7 +2,8 @@
 """What `protap trace` costs: bench.py [REPETITIONS].
 
 A Redis server is driven by redis-benchmark while nothing, tcpdump or a trace looks on, in turns; both ends are traced, and
-every request must become a record. Then a process that is not traced is timed: calls that have nothing to do with sockets,
+every request must become a record. Then the same once more with the server and the client on one core and what looks on on
+the others: what they lose where there is a core to spare. Then a process that is not traced is timed: calls that have nothing to do with sockets,
 and socket calls on another port. Medians over the repetitions, each against the run without tracing of the same repetition;
 "no tracing, again" is the noise. Prints a table in Markdown.
 """
@@ -38,7 +39,7 @@ def cpu(pid):
 class Observer:
     """What looks on: nothing, tcpdump or a trace."""
 
-    def __init__(self, variant, port):
+    def __init__(self, variant, port, cores=None):
         self.variant, self.stats, self.process = variant, os.path.join(WORK, "stats.json"), None
         if variant.startswith("tcpdump"):
             arguments, word = ["tcpdump", "-i", "lo", "-w", "/dev/null", f"tcp port {port}"], "listening"
@@ -50,6 +51,8 @@ class Observer:
                 arguments = ["unshare", "--mount", "sh", "-c", MOUNTED, *arguments]
         else:
             return
+        if cores:
+            arguments = ["taskset", "-c", cores, *arguments]
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while word not in (line := self.process.stderr.readline()):
             if not line:
@@ -80,13 +83,16 @@ def sum_of_records(stats):
     return sum(stats["records"]["by_protocol"].get("redis", {}).values())
 
 
-def drive(server, variant):
+def drive(server, variant, has_spare=False):
     """Requests a second, and CPU seconds of a request: those of the server, of the client, of what looks on."""
-    observer = Observer(variant, PORT)
+    last = os.cpu_count() - 1
+    observer = Observer(variant, PORT, f"1-{last}" if has_spare else None)
+    on = "0" if has_spare else f"0-{last}"
+    subprocess.run(["taskset", "-a", "-c", "-p", on, str(server)], check=True, stdout=subprocess.DEVNULL)
     of_server = cpu(server)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run(
-        ["redis-benchmark", "-p", str(PORT), "-n", str(REQUESTS), "-c", str(CLIENTS), "-t", "get", "--csv"],
+        ["taskset", "-c", on, "redis-benchmark", "-p", str(PORT), "-n", str(REQUESTS), "-c", str(CLIENTS), "-t", "get", "--csv"],
         check=True, capture_output=True, text=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -115,7 +121,7 @@ def main():
     subprocess.run(["cc", "-O2", "-o", calls, os.path.join(HERE, "calls.c")], check=True)
     server = subprocess.Popen(["redis-server", "--port", str(PORT), "--save", ""], stdout=subprocess.DEVNULL)
     time.sleep(1)
-    driven, timed = {variant: [] for variant in VARIANTS}, {variant: [] for variant in VARIANTS}
+    driven, spared, timed = ({variant: [] for variant in VARIANTS} for _ in range(3))
     try:
         drive(server.pid, BASE)
         for repetition in range(repetitions):
@@ -123,31 +129,34 @@ def main():
             at = repetition % len(VARIANTS)
             for variant in VARIANTS[at:] + VARIANTS[:at]:
                 driven[variant].append(drive(server.pid, variant))
+                spared[variant].append(drive(server.pid, variant, has_spare=True))
                 timed[variant].append(time_calls(calls, variant))
             print(f"{repetition + 1} of {repetitions}", file=sys.stderr, flush=True)
     finally:
         server.kill()
         server.wait()
-    report(driven, timed, repetitions)
+    report(driven, spared, timed, repetitions)
 
 
-def report(driven, timed, repetitions):
+def report(driven, spared, timed, repetitions):
     with open("/proc/cpuinfo") as file:
         model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     print(f"{model}, {os.cpu_count()} CPUs, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}; load {os.getloadavg()[0]:.1f}")
     print(f"{repetitions} repetitions of redis-benchmark -n {REQUESTS} -c {CLIENTS} -t get; median [least, most]\n")
-    print("| | requests a second / untraced | CPU of a request / untraced | of it the observer's, µs |"
+    print("| | requests a second / untraced | the same with a core to spare | CPU of a request / untraced | of it the observer's, µs |"
           " another call, ns more | another socket call, ns more |")
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     for variant in VARIANTS:
         pairs = list(zip(driven[variant], driven[BASE]))
         more = [[one - base for one, base in zip(*pair)] for pair in zip(timed[variant], timed[BASE])]
         if variant == BASE:
             rates, costs = [run[0] for run in driven[BASE]], [run[1] for run in driven[BASE]]
-            cells = [f"{statistics.median(rates):.0f} requests/s", f"{statistics.median(costs):.1f} µs", ""]
+            alone = statistics.median(run[0] for run in spared[BASE])
+            cells = [f"{statistics.median(rates):.0f} requests/s", f"{alone:.0f} requests/s", f"{statistics.median(costs):.1f} µs", ""]
             cells += [f"{statistics.median(column):.0f} ns" for column in zip(*timed[BASE])]
         else:
             cells = [spread([one[0] / base[0] for one, base in pairs], ".2f")]
+            cells += [spread([one[0] / base[0] for one, base in zip(spared[variant], spared[BASE])], ".2f")]
             cells += [spread([one[1] / base[1] for one, base in pairs], ".2f")]
             cells += [f"{statistics.median(one[2] for one, _ in pairs):.2f}"]
             cells += [spread(column, ".0f") for column in zip(*more)]

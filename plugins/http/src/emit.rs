@@ -56,7 +56,7 @@ impl Request<'_> {
         let method = texts.get(self.head.line.part(0..self.line.method));
         let version = version(self.line.is_1_0);
         let mut writer = output.message(Kind::Request).type_name(method).version(version);
-        writer = writer.context(&Context::of(method).to_bytes()).str(PROTOCOL_VERSION, version);
+        writer = writer.context(Context::of(method).to_bytes()).str(PROTOCOL_VERSION, version);
         writer = if self.head.accepts_events { writer.long_poll() } else { writer };
         writer = if METHODS.contains(&method) {
             writer.str(METHOD, method)

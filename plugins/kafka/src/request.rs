@@ -160,7 +160,7 @@ fn emit(out: &mut Output, texts: Texts<'_>, flow: &Flow, request: &Request<'_>) 
     let mut message = name.tell(out.message(kind));
     message = message.id(u64::from(header.correlation_id)).version(decimal(i64::from(header.api_version)));
     if !is_one_way {
-        message = message.context(&Asked::new(header, summary).to_context());
+        message = message.context(Asked::new(header, summary).to_context());
     }
     if api.is_some_and(Api::is_long_poll) || summary.max_wait_ms.is_some_and(|wait| wait > 0) {
         message = message.long_poll();

@@ -42,7 +42,7 @@ pub(crate) fn request(stream: &Stream<impl Source>, request: &Request, asked: As
             (false, false) => out.request(&type_name),
         };
         if !asked.is_one_way {
-            writer = writer.context(&asked.context.to_bytes());
+            writer = writer.context(asked.context.to_bytes());
         }
         writer = command(database(writer, asked.database), &type_name, request, texts);
         if let (Verb::Exec, Some(number)) = (request.verb, asked.context.number) {

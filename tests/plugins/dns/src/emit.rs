@@ -74,7 +74,7 @@ pub(crate) fn emit(flow: &mut Flow, message: &Message, span: (u64, u64), output:
 fn request<'a>(message: &Message, output: &'a mut Output) -> MessageWriter<'a> {
     let mut writer = output.request("").id(message.header.id.into());
     if let Some(question) = &message.question {
-        writer = writer.context(&Asked::of(question).to_bytes());
+        writer = writer.context(Asked::of(question).to_bytes());
     }
     if let Some(edns) = message.edns {
         writer = writer.i64(UDP_SIZE, edns.udp_size).bool(DNSSEC_OK, edns.is_dnssec_ok);

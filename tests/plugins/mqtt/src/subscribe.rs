@@ -71,9 +71,9 @@ pub(crate) fn request(flow: &mut Flow, packet: &Packet<'_>, output: &mut Output)
     let message = named(output.request(name), flow, operation).id(id.into());
     let Some((filters, count, context)) = found else {
         let reason = if flow.version == Version::Unknown { NO_VERSION } else { packet.flaw() };
-        return message.context(&[context_of(flow.version)]).header_only(reason).emit();
+        return message.context([context_of(flow.version)]).header_only(reason).emit();
     };
-    let message = message.context(&[context]).list(FILTERS, &filters).i64(FILTER_COUNT, count.cast_signed());
+    let message = message.context([context]).list(FILTERS, &filters).i64(FILTER_COUNT, count.cast_signed());
     match filters.as_slice() {
         [filter] => message.resource(filter).endpoint(filter).emit(),
         _ if count > filters.len() as u64 => message.partial("more filters than are emitted").emit(),

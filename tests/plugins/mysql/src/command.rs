@@ -116,7 +116,7 @@ fn emit(output: &mut Output, command: Command, head: &Head<LOOKED_AT>) {
     };
     let word = text.and_then(keyword);
     let mut message = match command.reply {
-        Some(reply) => output.request(command.name).context(&[reply.to_byte()]),
+        Some(reply) => output.request(command.name).context([reply.to_byte()]),
         None => output.one_way(command.name),
     };
     message = message.str(SYSTEM, SYSTEM_NAME);

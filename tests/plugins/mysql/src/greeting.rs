@@ -128,7 +128,7 @@ pub(crate) async fn read_login(stream: &Stream, flow: &Flow, packet: Packet) -> 
     flow.client.set(Some(capabilities));
     let login = Login::decode(head.bytes(), capabilities);
     stream.emit(|output, _| {
-        let mut message = output.request("LOGIN").context(&[Reply::Login.to_byte()]).str(SYSTEM, SYSTEM_NAME);
+        let mut message = output.request("LOGIN").context([Reply::Login.to_byte()]).str(SYSTEM, SYSTEM_NAME);
         if let Some(database) = login.and_then(|login| login.database) {
             message = message.domain(database).str(NAMESPACE, database);
         }
