@@ -1,6 +1,6 @@
 //! What a request leaves with the host for the sake of its reply: one byte.
 
-use protap_plugin::host;
+use protap_plugin::{Source, Stream};
 
 use crate::command::Command;
 use crate::verb::Verb;
@@ -37,13 +37,13 @@ impl Context {
     }
 
     /// Of the pending request with this id.
-    pub(crate) fn pending(id: u32) -> Self {
-        Self(host::pending(id.into()).and_then(|bytes| bytes.first().copied()).unwrap_or_default())
+    pub(crate) fn pending(stream: &Stream<impl Source>, id: u32) -> Self {
+        Self(stream.pending(id.into()).and_then(|bytes| bytes.first().copied()).unwrap_or_default())
     }
 
     /// Whether a request with this id waits for its reply.
-    pub(crate) fn is_pending(id: u32) -> bool {
-        host::pending(id.into()).is_some()
+    pub(crate) fn is_pending(stream: &Stream<impl Source>, id: u32) -> bool {
+        stream.pending(id.into()).is_some()
     }
 
     /// What to leave with the host.

@@ -145,7 +145,7 @@ async fn body(
     cursors: &Cursors,
 ) -> Result<(), Stop> {
     let read = if message.header.is_response(stream.direction()) {
-        let context = Context::pending(message.header.response_to);
+        let context = Context::pending(stream, message.header.response_to);
         let mut response = Response::default();
         let read = response.read(&mut message, stream, settings, context).await;
         if emit::response(stream, &message, &response, context, read).is_some() {

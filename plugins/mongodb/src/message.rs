@@ -152,7 +152,7 @@ impl Message {
         });
         let end = stream.offset().saturating_add(len + 1);
         let message_length = (end - self.start).saturating_add(flags.trailer());
-        if end <= limit || message_length > MAX_MESSAGE || !Context::is_pending(self.header.response_to) {
+        if end <= limit || message_length > MAX_MESSAGE || !Context::is_pending(stream, self.header.response_to) {
             return Ok(limit);
         }
         let stream = stream.arriving()?;
@@ -205,7 +205,7 @@ async fn mended(stream: &Stream<impl Source>, mut bytes: [u8; header::LEN]) -> O
         OpCode::Reply => 20,
         _ => return None,
     };
-    if stream.direction() != Direction::ToClient || !Context::is_pending(header.response_to) {
+    if stream.direction() != Direction::ToClient || !Context::is_pending(stream, header.response_to) {
         return None;
     }
     stream.available(before + 4).await.ok()?;

@@ -125,6 +125,22 @@ fn exhaust_replies_are_paired_with_their_request_both_ways() {
 }
 
 #[test]
+fn replies_that_come_at_once_are_those_that_come_one_by_one() {
+    let ask = request(5, &doc! { "getMore": 1_i64, "collection": "c", "$db": "d" });
+    let batch = body(&doc! { "cursor": { "id": 1_i64, "ns": "d.c", "nextBatch": [{}] }, "ok": 1.0 });
+    let to = |n, to, flags| msg(n, to, flags, std::slice::from_ref(&batch));
+    let extents = |replies: [Vec<u8>; 3]| {
+        let report = replay().to_server(&ask).to_client(replies.concat()).split_sweep();
+        report.messages[1..].iter().map(|seen| seen.completeness).collect::<Vec<_>>()
+    };
+    let chained = [to(11, 5, MORE_TO_COME), to(12, 11, MORE_TO_COME), to(13, 12, 0)];
+    assert_eq!(extents(chained), [Completeness::Full; 3]);
+    // The request is answered by the first one.
+    let repeated = [to(11, 5, 0), to(12, 5, 0), to(13, 5, 0)];
+    assert_eq!(extents(repeated), [Completeness::Full, Completeness::Partial, Completeness::Partial]);
+}
+
+#[test]
 fn a_reply_without_its_request_says_where_it_belongs() {
     let cursor = doc! { "firstBatch": [{}], "id": 0_i64, "ns": "d.c.e" };
     let seen = only(replay().to_client(reply(5, &doc! { "cursor": cursor, "ok": 1.0 })).run());
