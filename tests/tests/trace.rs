@@ -180,7 +180,8 @@ fn a_ring_that_is_too_small_loses_bytes_and_counts_them() {
     for outcome in run("burst", &["--buffer", "4"]) {
         assert!(lost(&outcome, "ring_events") > 0, "nothing was lost");
         assert!(lost(&outcome, "ring_bytes") > 0);
-        assert!(lost(&outcome, "gap_bytes") > 0);
+        // A gap shows where something follows it: on a machine that is busy enough, nothing does.
+        assert!(lost(&outcome, "gap_bytes") > 0 || outcome.traced.is_empty());
         assert!(outcome.traced.len() < outcome.captured.len(), "records were made up");
         println!("{} of {} records, {}", outcome.traced.len(), outcome.captured.len(), outcome.stats["losses"]);
     }
