@@ -67,7 +67,7 @@ pub(crate) async fn read(stream: &Stream, emits_keys: bool) -> Result<(), Stop> 
     stream.begin_frame(line.len + block.map_or(0, |len| len + 2))?;
     stream.emit(|output, _| {
         let message = match is_answered(&line, name) {
-            true => output.request(name).context(&key_count.to_le_bytes()),
+            true => output.request(name).context(key_count.to_le_bytes()),
             false => output.one_way(name),
         };
         let mut message = message.str(SYSTEM, "memcached").str(OPERATION, name);
