@@ -104,7 +104,7 @@ fn call(plugins: PluginSet) {
         {
             let window = BYTES.get(..window).unwrap_or_default();
             let offset = u64::from(round) << 31;
-            let arguments = ParseArguments { handle, flags, offset, window, gap: 7, now: 1, piece_at: offset, flow };
+            let arguments = ParseArguments { handle, flags, offset, window, gap: 7, now: 1, piece_at: offset, flow: &flow };
             // A rebuilt instance does not know the handle.
             if running.standing(0, handle) != Standing::Current {
                 break;

@@ -193,10 +193,10 @@ impl Connection {
         }
     }
 
-    /// What the server sent, and the marks behind it.
+    /// What the server sent, and the marks behind it; a client's reset, since what the server sent before may be waiting.
     pub(super) fn delay(&self, event: &Event) -> u64 {
-        let is_spare =
-            !event.kind.is_inbound() && self.plaintext.is_none() && self.is_both_traced() && self.is_server(event);
+        let waits = self.is_server(event) || event.kind == Kind::Reset;
+        let is_spare = !event.kind.is_inbound() && self.plaintext.is_none() && self.is_both_traced() && waits;
         if is_spare { SERVER_DELAY } else { 0 }
     }
 }
