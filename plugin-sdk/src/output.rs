@@ -6,6 +6,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use self::arena::Arena;
 pub use self::message::MessageWriter;
+pub(crate) use self::texts::part;
 pub use self::texts::{Fixed, Read, Writable, Written};
 use crate::contract::{Attribute, Fact, Message, ParseResult, Str, completeness, kind};
 use crate::host;

@@ -1,15 +1,14 @@
-//! Code that is written once and compiled twice: `at_once` and `Stream::whole`. A made-up protocol: length (u8, of all
-//! that follows), operation, and what the operation says. A frame that is there as a whole is read without waiting, one
-//! that is cut is waited for; what is emitted is the same.
+//! Code that is written once and compiled twice: `at_once` and `Sequential::message_now`. A made-up protocol: length (u8,
+//! of all that follows), operation, and what the operation says. A frame that is there as a whole is read without
+//! waiting, one that is cut is waited for; what is emitted is the same.
 
 #![allow(missing_docs, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-#![allow(clippy::redundant_closure, reason = "a generic function is not one for any lifetime")]
 
 use std::rc::Rc;
 
 use protap_plugin::prelude::*;
 use protap_plugin::testing::{Replay, Seen, Value};
-use protap_plugin::{Source, at_once, rare};
+use protap_plugin::{Source, Whole, at_once, rare};
 
 attributes! {
     SCHEMA;
@@ -28,22 +27,11 @@ impl Sequential for Spoken {
     }
 
     async fn message(_plugin: Rc<Self>, _flow: Rc<()>, stream: Stream) -> Result<(), Stop> {
-        let len = stream.u8().await?;
-        stream.begin_frame(1 + u64::from(len))?;
-        let read = match stream.whole(|frame| Fields::read_now(frame)) {
-            Some(read) => read,
-            None => rare(Fields::read(&stream)).await,
-        };
-        match read {
-            Err(Stop::Malformed(why)) => stream.emit(|output, _| output.one_way("BAD").exception(why).emit()),
-            read => {
-                let fields = read?;
-                stream.emit(|output, texts| {
-                    output.one_way("SAID").resource(texts.get(fields.text)).i64(NUMBER, fields.number).emit();
-                })
-            }
-        };
-        Ok(())
+        read(&stream).await
+    }
+
+    fn message_now(&self, _flow: &(), stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
+        Some(read_now(stream))
     }
 
     fn frame(&self, _direction: Direction, _bytes: &[u8]) -> Frame {
@@ -52,6 +40,22 @@ impl Sequential for Spoken {
 }
 
 export!(Spoken as Sequential);
+
+#[at_once]
+async fn read(stream: &Stream<impl Source>) -> Result<(), Stop> {
+    let len = stream.u8().await?;
+    stream.begin_frame(1 + u64::from(len))?;
+    match rare(Fields::read(stream)).await {
+        Err(Stop::Malformed(why)) => stream.emit(|output, _| output.one_way("BAD").exception(why).emit()),
+        read => {
+            let fields = read?;
+            stream.emit(|output, texts| {
+                output.one_way("SAID").resource(texts.get(fields.text)).i64(NUMBER, fields.number).emit();
+            })
+        }
+    };
+    Ok(())
+}
 
 #[derive(Default)]
 struct Fields {

@@ -40,10 +40,8 @@ impl Written {
     #[must_use]
     #[inline]
     pub fn part(self, range: Range<usize>) -> Self {
-        let len = self.0.len as usize;
-        let start = range.start.min(len);
-        let end = range.end.clamp(start, len);
-        Self(Str { ptr: self.0.ptr.wrapping_add(start as u32), len: (end - start) as u32 })
+        let (start, len) = part(range, self.0.len);
+        Self(Str { ptr: self.0.ptr.wrapping_add(start), len })
     }
 
     /// All from the beginning of this string to the end of another one that was
@@ -54,6 +52,15 @@ impl Written {
         let end = last.0.ptr.wrapping_add(last.0.len);
         Self(Str { ptr: self.0.ptr, len: end.saturating_sub(self.0.ptr) })
     }
+}
+
+/// Where in a string of that length a range begins, and how many of its bytes the string has.
+#[inline]
+pub(crate) fn part(range: Range<usize>, len: u32) -> (u32, u32) {
+    let all = len as usize;
+    let start = range.start.min(all);
+    let end = range.end.clamp(start, all);
+    (start as u32, (end - start) as u32)
 }
 
 /// A string that is known when the plugin is built: in a module it is told of where it lies.

@@ -27,7 +27,8 @@ const SHORT_FRAME: &str = "a frame shorter than its header";
 /// One direction of a flow, read from front to back.
 ///
 /// Every read is checked against what there is and, once [`begin_frame`](Self::begin_frame) was called, against the
-/// frame's end. Its bytes arrive while it is read, or all of a frame is there ([`Stream::whole`]).
+/// frame's end. Its bytes arrive while it is read, or all of a message is there
+/// ([`message_now`](crate::Sequential::message_now)).
 #[derive(Clone, Debug)]
 pub struct Stream<S = Arriving>(S);
 

@@ -182,7 +182,8 @@ impl<S: Source> Stream<S> {
         Room { stream: self }
     }
 
-    /// Room is not waited for over a [whole](Stream::whole) frame.
+    /// Room is not waited for where nothing is: as much as there is when a message's code begins must do, or the code asks
+    /// for [more bytes](Self::arriving) first, which makes it code that may wait.
     pub fn room_now(&self) {}
 
     /// Emits messages and facts. A message starts where this message's code began and ends at the frame's end or,
@@ -207,6 +208,7 @@ impl<S: Source> Stream<S> {
     pub fn pending_front(&self) -> Option<host::Context> {
         self.0.state().output.borrow().as_deref().and_then(Output::pending_front)
     }
+
     /// Context of the peer's pending request with this id, if no response that was emitted in this call answers it
     /// already: how many come in one call depends on how the bytes were cut. Where messages are being emitted, ask the
     /// output instead.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::waits::Target;
 use super::whole::{NO_FRAME, Whole};
-use super::{BEYOND_FRAME, NO_END, SHORT_FRAME, State, Stream, Tail};
+use super::{BEYOND_FRAME, SHORT_FRAME, State, Stream, Tail};
 use crate::reader::{ReadError, Reader};
 use crate::sequential::{Stop, Wanted};
 
@@ -201,34 +201,6 @@ impl Bytes for Arriving {
     }
 }
 
-impl Stream {
-    /// Reads what is left of the frame, if all of it is there; else nothing, and the code that waits is to be run over the
-    /// stream itself. It is the same code, [written once](crate::at_once).
-    ///
-    /// Code that asks for more than the frame ([`arriving`](Self::arriving)) is given up, and is run over the stream
-    /// itself: up to there it must not have done anything but read.
-    #[inline]
-    pub fn whole<T>(&self, read: impl FnOnce(&Stream<Whole<'_>>) -> T) -> Option<T> {
-        let state = &*self.0.0;
-        let frame_end = state.frame_end.get();
-        let there = state.base.get().saturating_add(state.len.get() as u64);
-        if frame_end == NO_END || frame_end > there {
-            return None;
-        }
-        let before = state.kept_texts();
-        let window = state.window.borrow();
-        let frame = window.get(state.cursor.get()..state.reach.get()).unwrap_or_default();
-        let stream = Stream(Whole::frame(state, frame, (self.offset(), 0)));
-        let done = read(&stream);
-        if stream.0.gave_up() {
-            state.drop_texts(before);
-            return None;
-        }
-        state.advance(frame.len() - stream.0.ready());
-        Some(done)
-    }
-}
-
 impl<S: Source> Stream<S> {
     /// Reads bytes that are there already, such as what was found compressed in this stream: `len` of them, or their
     /// beginning. Strings that are read from them are kept with this stream's.
@@ -238,8 +210,9 @@ impl<S: Source> Stream<S> {
         read(&Stream(Whole::frame(self.0.state(), there, (0, beyond))))
     }
 
-    /// The stream as one of which more may come, for what lies behind the frame. Over a whole frame this is an error: the
-    /// code is to pass it on, and is run again (see [`whole`](Stream::whole)).
+    /// The stream as one of which more may come, for what lies behind the frame. Where nothing is waited for this is an
+    /// error: the code is to pass it on, and is run again where it may wait
+    /// ([`message_now`](crate::Sequential::message_now)).
     pub fn arriving(&self) -> Result<Stream, Stop> {
         self.0.arriving()
     }

@@ -4,9 +4,9 @@
 use core::ops::Range;
 
 use super::source::Source;
-use super::{BEYOND_FRAME, State, Stream};
+use super::{BEYOND_FRAME, Stream};
 use crate::at_once;
-use crate::output::Read;
+use crate::output::{Read, part};
 use crate::sequential::Stop;
 
 /// Longest string that [`Stream::text`] keeps, in bytes.
@@ -31,29 +31,14 @@ impl Text {
     /// The bytes in that range, as far as the string has them.
     #[must_use]
     pub fn part(self, range: Range<usize>) -> Self {
-        let len = self.len as usize;
-        let start = range.start.min(len);
-        let end = range.end.clamp(start, len);
-        Self { at: self.at + start as u32, len: (end - start) as u32 }
+        let (start, len) = part(range, self.len);
+        Self { at: self.at + start, len }
     }
 
     /// Whether there are no bytes in it.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len == 0
-    }
-}
-
-impl State {
-    /// What to go back to where a message's code is given up.
-    pub(super) fn kept_texts(&self) -> (usize, usize, bool) {
-        (self.texts.borrow().len(), self.kept.get(), self.is_cut.get())
-    }
-
-    pub(super) fn drop_texts(&self, (len, kept, is_cut): (usize, usize, bool)) {
-        self.texts.borrow_mut().truncate(len);
-        self.kept.set(kept);
-        self.is_cut.set(is_cut);
     }
 }
 
