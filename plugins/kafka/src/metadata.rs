@@ -9,7 +9,9 @@ use crate::summary::{Summary, TopicId};
 use crate::wire::{Fields, Wire};
 
 /// First version with topic ids beside the names.
-pub(crate) const IDS: i16 = 10;
+const IDS: i16 = 10;
+/// Topics of an answer for whose facts there is room whenever a message begins. Only code that waits can wait for more.
+const MAX_AT_ONCE: u32 = 64;
 /// Longest topic name.
 const MAX_NAME: usize = 249;
 
@@ -66,7 +68,11 @@ pub(crate) async fn response(wire: Wire<'_, impl Source>, summary: &mut Summary)
         wire.skip_string().await?;
     }
     wire.skip_since(1, 4).await?;
-    for _ in 0..wire.array_len(5).await? {
+    let topics = wire.array_len(5).await?;
+    if wire.version >= IDS && topics > MAX_AT_ONCE {
+        wire.stream.arriving()?;
+    }
+    for _ in 0..topics {
         topic(&wire, summary).await?;
     }
     if (8..=10).contains(&wire.version) {
@@ -107,9 +113,8 @@ async fn topic(wire: &Wire<'_, impl Source>, summary: &mut Summary) -> Result<()
 fn partition(partition: &mut Fields<'_, '_>) -> Result<i16, ReadError> {
     let error = partition.reader.i16_be()?;
     partition.skip(if partition.version >= 7 { 12 } else { 8 })?;
-    partition.skip_array(4)?;
-    partition.skip_array(4)?;
-    if partition.version >= 5 {
+    let arrays = if partition.version >= 5 { 3 } else { 2 };
+    for _ in 0..arrays {
         partition.skip_array(4)?;
     }
     partition.tags()?;

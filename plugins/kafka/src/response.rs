@@ -43,12 +43,8 @@ pub(crate) async fn read(stream: &Stream<impl Source>, plugin: &Kafka, flow: &Fl
         }
         return Ok(());
     };
-    // Only code that waits can wait for room for many facts.
-    let has_facts = match asked.api_key {
-        api::PRODUCE | api::FETCH | api::API_VERSIONS => false,
-        api::METADATA => asked.api_version >= metadata::IDS,
-        _ => true,
-    };
+    // Only code that waits can wait for room for many facts. Metadata counts its topics first.
+    let has_facts = !matches!(asked.api_key, api::PRODUCE | api::FETCH | api::API_VERSIONS | api::METADATA);
     if has_facts && stream.frame_remaining() > MAX_AT_ONCE {
         stream.arriving()?;
     }

@@ -7,6 +7,7 @@
 use protap_plugin::{Arriving, ReadError, Reader, Source, Stop, Stream, Text, at_once};
 
 const NEGATIVE: &str = "a negative length";
+const LONG_ARRAY: &str = "an array longer than its frame";
 
 /// A stream, and how the message that is read from it is encoded.
 #[derive(Debug)]
@@ -155,26 +156,27 @@ pub(crate) struct Fields<'a, 'b> {
 }
 
 impl Fields<'_, '_> {
-    /// At least one structure, of `left` as many as are there; returns how many.
+    /// At least one structure, of `left` as many as are there; returns how many. A function of its own, with a reader of
+    /// its own: what the code around it keeps goes through memory in the sandbox.
+    #[inline(never)]
     fn some<T>(
         &mut self,
         left: u32,
-        read: impl Fn(&mut Self) -> Result<T, ReadError>,
+        read: impl Fn(&mut Fields<'_, '_>) -> Result<T, ReadError>,
         mut each: impl FnMut(T),
     ) -> Result<u32, ReadError> {
-        let mut done = 0;
+        let (mut done, mut rest) = (0, *self.reader);
         while done < left {
-            let before = *self.reader;
-            match read(self) {
+            let mut reader = rest;
+            match read(&mut Fields { reader: &mut reader, ..*self }) {
                 Ok(one) => each(one),
                 Err(error) if done == 0 => return Err(error),
-                Err(_) => {
-                    *self.reader = before;
-                    break;
-                }
+                Err(_) => break,
             }
+            rest = reader;
             done += 1;
         }
+        *self.reader = rest;
         Ok(done)
     }
 
@@ -214,18 +216,29 @@ impl Fields<'_, '_> {
     /// The count of an array whose elements take at least `least` bytes each; null counts as 0.
     #[inline(always)]
     pub(crate) fn array_len(&mut self, least: u32) -> Result<u32, ReadError> {
-        let count = match self.is_flexible {
-            true => self.varint()?.saturating_sub(1),
-            false => match self.reader.i32_be()? {
-                -1 => 0,
-                count => u32::try_from(count).map_err(|_| self.reader.malformed(NEGATIVE))?,
-            },
-        };
-        let (size, there) = (size_of_all(count, least), self.reader.remaining().len() as u64);
-        if size > there && size > there.saturating_add(self.beyond) {
-            return Err(self.reader.malformed("an array longer than its frame"));
+        let count = self.count()?;
+        let size = size_of_all(count, least);
+        if size > self.reader.remaining().len() as u64 && self.is_beyond_frame(size) {
+            return Err(self.reader.malformed(LONG_ARRAY));
         }
         Ok(count)
+    }
+
+    /// The count of an array, which may be any; null counts as 0.
+    #[inline(always)]
+    fn count(&mut self) -> Result<u32, ReadError> {
+        if self.is_flexible {
+            return Ok(self.varint()?.saturating_sub(1));
+        }
+        match self.reader.i32_be()? {
+            -1 => Ok(0),
+            count => u32::try_from(count).map_err(|_| self.reader.malformed(NEGATIVE)),
+        }
+    }
+
+    /// Whether so many bytes do not fit into the frame.
+    fn is_beyond_frame(&self, size: u64) -> bool {
+        size > (self.reader.remaining().len() as u64).saturating_add(self.beyond)
     }
 
     /// A string that is passed over.
@@ -238,8 +251,11 @@ impl Fields<'_, '_> {
     /// An array of elements of `size` bytes each that is passed over.
     #[inline(always)]
     pub(crate) fn skip_array(&mut self, size: u32) -> Result<(), ReadError> {
-        let count = self.array_len(size)?;
-        self.skip(size_of_all(count, size))
+        let size = size_of_all(self.count()?, size);
+        self.skip(size).map_err(|error| match self.is_beyond_frame(size) {
+            true => self.reader.malformed(LONG_ARRAY),
+            false => error,
+        })
     }
 
     /// Bytes that are passed over.
