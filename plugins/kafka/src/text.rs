@@ -3,7 +3,7 @@
 use core::fmt;
 use std::borrow::Cow;
 
-use protap_plugin::{Fixed, MessageWriter};
+use protap_plugin::{Fixed, MessageWriter, Output, Writable, Written};
 
 use crate::api::Api;
 use crate::errors;
@@ -53,21 +53,28 @@ fn unknown(number: impl fmt::Display) -> Cow<'static, str> {
     Cow::Owned(format!("Unknown({number})"))
 }
 
-/// A number in decimal digits.
-pub(crate) struct Decimal {
-    digits: [u8; 20],
-    start: usize,
+/// A number in decimal digits, of which there are some among the plugin's constants.
+pub(crate) enum Decimal {
+    Small(Fixed),
+    Any { digits: [u8; 20], start: usize },
 }
 
+/// The numbers that most versions and partitions have.
+const SMALL: [&str; 20] =
+    ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19"];
+
 /// Writes a number in decimal digits.
+#[inline]
 pub(crate) fn decimal(number: i64) -> Decimal {
-    let mut digits = [b'0'; 20];
-    if let Ok(digit @ 0..10) = u8::try_from(number)
-        && let Some(last) = digits.last_mut()
-    {
-        *last += digit;
-        return Decimal { digits, start: 19 };
+    match usize::try_from(number).ok().and_then(|number| SMALL.get(number)) {
+        Some(small) => Decimal::Small(Fixed(small)),
+        None => digits(number),
     }
+}
+
+#[inline(never)]
+fn digits(number: i64) -> Decimal {
+    let mut digits = [b'0'; 20];
     let mut start = digits.len();
     let mut left = number.unsigned_abs();
     for (i, digit) in digits.iter_mut().enumerate().rev() {
@@ -82,23 +89,33 @@ pub(crate) fn decimal(number: i64) -> Decimal {
         start = i;
         left /= 10;
     }
-    Decimal { digits, start }
+    Decimal::Any { digits, start }
 }
 
-impl AsRef<[u8]> for Decimal {
-    fn as_ref(&self) -> &[u8] {
-        self.digits.get(self.start..).unwrap_or_default()
+impl Writable for Decimal {
+    #[inline]
+    fn write_to(self, output: &mut Output) -> Written {
+        match self {
+            Self::Small(small) => small.write_to(output),
+            Self::Any { digits, start } => digits.get(start..).unwrap_or_default().write_to(output),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::decimal;
+    use protap_plugin::Fixed;
+
+    use super::{Decimal, decimal};
 
     #[test]
     fn numbers_are_written_in_decimal() {
-        for number in [0, 7, 10, -1, 65_535, i64::MAX, i64::MIN] {
-            assert_eq!(decimal(number).as_ref(), number.to_string().as_bytes());
+        for number in [0, 7, 10, 19, 20, -1, 65_535, i64::MAX, i64::MIN] {
+            let text = match decimal(number) {
+                Decimal::Small(Fixed(text)) => text.to_owned(),
+                Decimal::Any { digits, start } => String::from_utf8(digits[start..].to_vec()).unwrap(),
+            };
+            assert_eq!(text, number.to_string());
         }
     }
 }
