@@ -197,6 +197,9 @@ impl MessageWriter<'_> {
     /// Makes the message part of the answer.
     #[inline]
     pub fn emit(mut self) {
+        if self.output.draft.attributes(self.output.attributes) > MAX_ATTRIBUTES {
+            self.output.cut_attributes();
+        }
         let cut = if self.output.draft.is_cut { Some("no room in the answer") } else { self.output.cut };
         if let Some(reason) = cut.filter(|_| self.output.draft.completeness == completeness::FULL) {
             self = self.partial(reason);
@@ -269,14 +272,20 @@ fn head(key: Key, tag: u8, aux: u32) -> AttributeHead {
 impl Output {
     #[inline(always)]
     pub(super) fn add(&mut self, head: AttributeHead, value: u64) {
-        let has_room = self.draft.attributes(self.attributes) < MAX_ATTRIBUTES;
         match self.entry::<{ ATTRIBUTES_AT }, { FACTS_AT }, { Attribute::SIZE }>(self.attributes) {
-            Some(bytes) if has_room => {
+            Some(bytes) => {
                 *bytes = (u128::from(head) | u128::from(value) << 64).to_le_bytes();
                 self.attributes += 1;
             }
-            _ => self.draft.is_cut = true,
+            None => self.draft.is_cut = true,
         }
+    }
+
+    /// Takes back what a message has more of attributes than it may. Once for all of them, as there are many.
+    #[cold]
+    fn cut_attributes(&mut self) {
+        self.attributes = self.draft.first_attribute + MAX_ATTRIBUTES as usize;
+        self.draft.is_cut = true;
     }
 
     /// Adds an element to the list that began with `first`, if there is room. One function, as above.
