@@ -11,14 +11,14 @@ use std::time::Duration;
 use protap::capture::{CaptureEvent, CaptureSource, FileSource};
 use protap::emit::{FactTable, Form, JsonSink, Sink};
 use protap::packet::{Decoded, Timestamp, decode};
-use protap::pipeline::run;
+use protap::pipeline::{Unobserved, run};
 use protap::plugin::PluginSet;
 use protap::plugin::wasm::Deadline;
 use protap::record::Record;
 
 use crate::measure::{cpu_time, in_turns, is_quick};
 use crate::plugins;
-use crate::replay::{Unobserved, options};
+use crate::replay::options;
 use crate::report::{Report, Row};
 use crate::traffic::{Pcap, bulk, fetches, repeated};
 
