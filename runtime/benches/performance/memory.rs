@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use protap::capture::FileSource;
 use protap::emit::JsonSink;
-use protap::pipeline::run;
+use protap::pipeline::{Unobserved, run};
 use protap::plugin::wasm::Deadline;
 
 use crate::measure::is_quick;
 use crate::plugins;
-use crate::replay::{Unobserved, options};
+use crate::replay::options;
 use crate::report::{Report, Row};
 use crate::traffic::{Flag, bulk, short_flow};
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use protap::capture::FileSource;
 use protap::emit::JsonSink;
-use protap::pipeline::run;
+use protap::pipeline::{Unobserved, run};
 use protap::plugin::wasm::{Deadline, WasmEngine};
 use protap::plugin::{Plugin, PluginSet};
 
 use crate::measure::{cpu_time, in_turns};
 use crate::plugins;
-use crate::replay::{Unobserved, options};
+use crate::replay::options;
 use crate::report::{Report, Row};
 use crate::traffic::foreign;
 
