@@ -193,11 +193,12 @@ impl Connection {
         }
     }
 
-    /// What the server sent, and the marks behind it; a client's reset, since what the server sent before may be waiting.
+    /// How much longer than others an event waits: what the server sent, for the client's receipt of it, and the marks behind
+    /// that; so does the client's reset, which else would come before what the server sent until then.
     pub(super) fn delay(&self, event: &Event) -> u64 {
-        let waits = self.is_server(event) || event.kind == Kind::Reset;
-        let is_spare = !event.kind.is_inbound() && self.plaintext.is_none() && self.is_both_traced() && waits;
-        if is_spare { SERVER_DELAY } else { 0 }
+        let waits_for_receipts = self.is_both_traced() && self.plaintext.is_none() && !event.kind.is_inbound();
+        let is_behind_server = self.is_server(event) || event.kind == Kind::Reset;
+        if waits_for_receipts && is_behind_server { SERVER_DELAY } else { 0 }
     }
 }
 
