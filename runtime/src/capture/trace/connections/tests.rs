@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Connections, Made, Payload, Turn};
-use crate::capture::trace::event::{Event, Kind};
+use crate::capture::trace::event::{Event, Kind, layout};
 use crate::packet::Endpoint;
 
 mod turns;
@@ -165,6 +165,17 @@ fn of_two_callers_at_once_neither_tells_and_their_bytes_are_a_gap() {
     assert_eq!(brief(&both)[2..], ["40000 1000+50", "40000 1050+100", "40000 1150+10"]);
     let both = told(&[&claims[..2], &read, &claims[2..], &[later]].concat());
     assert_eq!(brief(&both)[2..], ["40000 1000+50", "40000 1050+100", "40000 1150+10"]);
+}
+
+/// What the kernel found to be right behind the last bytes, and the server so leaves out.
+#[test]
+fn callers_at_once_do_not_take_away_what_is_sure() {
+    let early = after(SERVER + 20, at_client(Kind::Sent, CLIENT));
+    let sure = Event { flags: layout::EVENT_ONLY as u8, ..early };
+    let claims = [(at_client(Kind::Sent, CLIENT + 50), 100), (at_client(Kind::Sent, CLIENT + 100), 50)];
+    let told = |first| brief(&told(&[&[(opened(), 0), (first, 10)], &claims[..]].concat()));
+    assert_eq!(told(sure)[2..], ["40000 1000+10"]);
+    assert!(told(early).is_empty(), "it may be another call's");
 }
 
 #[test]
