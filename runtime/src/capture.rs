@@ -68,6 +68,12 @@ pub trait CaptureSource {
     /// The counters as of now.
     fn stats(&mut self) -> CaptureStats;
 
+    /// The same capture from its beginning, to be read by another thread as well; `None` if it can be read only once, or
+    /// reading takes long.
+    fn again(&self) -> Option<Box<dyn CaptureSource + Send>> {
+        None
+    }
+
     /// Packets will be looked at by several threads, for a while: if they lie in blocks that can be kept, tell of them.
     fn share(&mut self) {}
 

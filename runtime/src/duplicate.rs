@@ -2,7 +2,8 @@
 //! passes several taps. Packets in, the verdict "seen a moment ago" out; it holds hashes, never packets.
 //!
 //! Two packets count as one if their IP packets are the same byte for byte, apart from the TTL (hop limit) and the
-//! IPv4 header checksum, which a router changes, and were captured at most [`WINDOW_NS`] and [`RING_LEN`] packets apart.
+//! IPv4 header checksum, which a router changes, and were captured at most [`WINDOW_NS`] and [`RING_LEN`] packets of their
+//! shard apart.
 //! Link headers, VLAN tags and padding are not compared; of a long TCP segment, neither is the payload's middle: its place
 //! in the stream, its length and both its ends are those of the other already.
 //!
@@ -17,7 +18,7 @@ use crate::packet::{IpPacket, Timestamp};
 /// retransmission takes milliseconds.
 pub const WINDOW_NS: u64 = 1_000_000;
 
-/// How many packets back a copy is looked for. The kernel hands packets on in batches of up to 64, so that many may
+/// How many packets of its shard back a copy is looked for. The kernel hands packets on in batches of up to 64, so that many may
 /// come between the copies.
 pub const RING_LEN: usize = 128;
 

@@ -4,7 +4,6 @@
 //! no protocol; a closed pipe is the caller's to understand.
 
 mod buffer;
-mod digits;
 mod facts;
 pub(crate) mod human;
 mod json;

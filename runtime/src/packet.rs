@@ -1,6 +1,7 @@
 //! A captured packet in, a TCP segment or UDP datagram out. A packet stands alone here: neither IP fragments nor streams
 //! are reassembled, and no checksum is verified. What is not decoded is [`Ignored`] for a reason that can be counted.
 
+mod flow_key;
 mod ignored;
 mod ip;
 mod link;
@@ -12,6 +13,7 @@ mod transport;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+pub(crate) use flow_key::FlowKey;
 pub use ignored::{Ignored, IgnoredCounts};
 
 /// Nanoseconds since the Unix epoch, in capture time: the only clock of the data path.
@@ -136,6 +138,12 @@ impl<'a> IpPacket<'a> {
         link::strip(packet).map(|(version, reader)| Self { version, reader })
     }
 
+    /// Its flow, if that can be told at a glance.
+    #[inline]
+    pub(crate) fn flow_key(&self) -> Option<FlowKey> {
+        FlowKey::at_a_glance(self.version, &self.reader)
+    }
+
     /// Decodes it as far as its transport payload; `packet` is the one that carries it.
     #[inline]
     pub fn decode(self, packet: &RawPacket<'_>) -> Decoded<'a> {
@@ -151,7 +159,8 @@ impl<'a> IpPacket<'a> {
         ip::packet_bytes(self.version, self.reader).ok()
     }
 
-    fn segment(self, packet: &RawPacket<'_>) -> Result<Segment<'a>, Ignored> {
+    #[inline]
+    pub(crate) fn segment(&self, packet: &RawPacket<'_>) -> Result<Segment<'a>, Ignored> {
         let mut reader = self.reader;
         let ip = ip::read(self.version, &mut reader)?;
         let (transport, ports, tcp) = match ip.protocol {

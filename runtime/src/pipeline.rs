@@ -2,6 +2,7 @@
 //! is one thread. With more, packets travel in batches to the workers, each of which has its shards, and what comes
 //! back is put into the order that one worker would have given.
 
+mod front;
 mod report;
 mod workers;
 
@@ -13,16 +14,21 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use thiserror::Error;
 
+use self::front::{Front, Place, Placed};
 pub use self::report::RunReport;
-use self::workers::{Inline, Threads};
+use self::workers::{Inline, Threads, read_each};
 use crate::capture::{Block, CaptureError, CaptureEvent, CaptureSource, CaptureStats};
-use crate::duplicate::DuplicateFilter;
 use crate::emit::Sink;
 use crate::merge::Merge;
-use crate::packet::{Decoded, IgnoredCounts, IpPacket, RawPacket, Segment, Timestamp};
+use crate::packet::{IgnoredCounts, RawPacket, Timestamp};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowOptions, shards_of};
+use crate::shard::{FlowOptions, MAX_SHARDS, shards_of};
+
+/// Packets of a round: workers that read the same capture hand on what they have after the same packets.
+const ROUND_PACKETS: usize = 1024;
+/// Bytes of packets in a round, about.
+const ROUND_BYTES: usize = 1 << 20;
 
 /// Capture time between two looks at what waits, in nanoseconds.
 const TICK: u64 = 1_000_000_000;
@@ -69,12 +75,30 @@ pub trait Observer {
     fn idle(&mut self) -> io::Result<()>;
 }
 
+/// Nobody watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn packet(&mut self, _: &RawPacket<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What stands between the loop and the shards.
 trait Workers {
     /// A segment; of one told by a socket, the processes at its source and destination as far as known.
-    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()>;
+    fn segment(&mut self, segment: &Placed<'_>, processes: Option<&ProcessPair>) -> io::Result<()>;
     /// The segments that follow may lie in this block.
     fn block(&mut self, _block: &Block) -> io::Result<()> {
+        Ok(())
+    }
+    /// A round of packets is over, for all who read them.
+    fn end_round(&mut self) -> io::Result<()> {
         Ok(())
     }
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
@@ -94,6 +118,8 @@ struct LoopReport {
     first: Option<Timestamp>,
     last: Timestamp,
     next_tick: Timestamp,
+    /// Number of the last packet.
+    packets: u64,
     /// The last plugins that took the place of the first ones.
     plugins: Option<Arc<PluginSet>>,
     errors: Vec<CaptureError>,
@@ -111,8 +137,13 @@ pub fn run(
     let mut merge = Merge::new(sink);
     if options.workers <= 1 {
         let mut inline = Inline::new(plugins, &flows, &mut merge);
-        let counted = drive(source, options, &mut inline, observer).map_err(RunError::Output)?;
-        let shards = inline.finish(counted.last).map_err(RunError::Output)?;
+        let counted = drive(source, (options, Place::ALONE), &mut inline, observer).map_err(RunError::Output)?;
+        let shards = inline.finish(&counted).map_err(RunError::Output)?;
+        return Ok(RunReport::new(source.stats(), counted, plugins, shards, &merge));
+    }
+    if let Some(others) = read_again(source, options) {
+        let watched = (options, observer);
+        let (counted, shards) = read_each(source, others, (plugins, &flows), watched, &mut merge)?;
         return Ok(RunReport::new(source.stats(), counted, plugins, shards, &merge));
     }
     source.share();
@@ -120,58 +151,64 @@ pub fn run(
     let (counted, shards) = std::thread::scope(|scope| {
         let mut threads = Threads::start(scope, (plugins, &flows), (options.workers, is_live), &mut merge)
             .map_err(RunError::Worker)?;
-        let counted = drive(source, options, &mut threads, observer);
-        let last = counted.as_ref().map_or(0, |counted| counted.last);
-        let shards = threads.finish(last).map_err(RunError::Output)?;
+        let counted = drive(source, (options, Place::ALONE), &mut threads, observer);
+        let shards = threads.finish(counted.as_ref().unwrap_or(&LoopReport::default())).map_err(RunError::Output)?;
         Ok((counted.map_err(RunError::Output)?, shards))
     })?;
     Ok(RunReport::new(source.stats(), counted, plugins, shards, &merge))
 }
 
+/// The capture once more for each worker but the first one, if it can be read so often.
+fn read_again(source: &dyn CaptureSource, options: &RunOptions) -> Option<Vec<Box<dyn CaptureSource + Send>>> {
+    let others = 1..options.workers.min(MAX_SHARDS);
+    // Whatever comes from outside would come to one of them alone.
+    let is_alone = options.plugins.is_none() && options.duration.is_none();
+    is_alone.then(|| others.map(|_| source.again()).collect()).flatten()
+}
+
 fn drive(
     source: &mut dyn CaptureSource,
-    options: &RunOptions,
+    (options, place): (&RunOptions, Place),
     workers: &mut dyn Workers,
     observer: &mut dyn Observer,
 ) -> io::Result<LoopReport> {
     let started = Instant::now();
     let mut report = LoopReport::default();
-    let mut duplicates = DuplicateFilter::default();
-    let mut packets = 0;
+    let shards = shards_of(options.workers);
+    let mut front = Front::new(place, shards);
+    let mut round = (0, 0);
     while (!options.stop.load(Ordering::Relaxed) || source.drains())
-        && options.max_packets.is_none_or(|max| packets < max)
+        && options.max_packets.is_none_or(|max| report.packets < max)
     {
         match source.next() {
-            Ok(CaptureEvent::Packet(packet)) => {
-                packets = packet.number;
-                observer.packet(&packet)?;
+            Ok(CaptureEvent::Packet(ref packet)) => {
+                report.packets = packet.number;
+                observer.packet(packet)?;
+                round = (round.0 + 1, round.1 + packet.data.len());
+                if round.0 > ROUND_PACKETS || round.1 > ROUND_BYTES {
+                    workers.end_round()?;
+                    round = (1, packet.data.len());
+                }
                 if report.see(packet.at) {
                     workers.tick(report.last, packet.number, false)?;
                 }
-                match IpPacket::of(&packet) {
-                    Ok(ip) if duplicates.has_seen(&ip, packet.at) => continue,
-                    Ok(ip) => match ip.decode(&packet) {
-                        Decoded::Segment(segment) => workers.segment(&segment, None)?,
-                        Decoded::Ignored(reason) => report.ignored.count(reason),
-                    },
-                    Err(reason) => report.ignored.count(reason),
-                }
+                front.packet(packet, |segment| Some(workers.segment(segment, None))).transpose()?;
             }
             Ok(CaptureEvent::Socket(event)) => {
-                packets = event.segment.packet;
+                report.packets = event.segment.packet;
                 if report.see(event.segment.at) {
-                    workers.tick(report.last, packets, false)?;
+                    workers.tick(report.last, report.packets, false)?;
                 }
-                workers.segment(&event.segment, Some(event.processes))?;
+                workers.segment(&Placed::new(&event.segment, shards), Some(event.processes))?;
             }
             Ok(CaptureEvent::Block(block)) => workers.block(block)?,
             Ok(CaptureEvent::Settled) => workers.settle()?,
             Ok(CaptureEvent::Pause) => {
-                workers.tick(report.last, packets, false)?;
+                workers.tick(report.last, report.packets, false)?;
                 workers.flush()?;
             }
             Ok(CaptureEvent::Idle) => {
-                workers.tick(report.last, packets, true)?;
+                workers.tick(report.last, report.packets, true)?;
                 workers.flush()?;
                 observer.idle()?;
             }
@@ -191,11 +228,28 @@ fn drive(
             break;
         }
     }
-    report.duplicates = duplicates.duplicates();
+    (report.ignored, report.duplicates) = front.counted();
     Ok(report)
 }
 
 impl LoopReport {
+    /// The end of the capture: its time, and a number behind the last packet.
+    fn end(&self) -> (Timestamp, u64) {
+        (self.last, self.packets.saturating_add(1))
+    }
+
+    /// Adds what another loop over the same packets counted of its own shards. What it could not read, this one mostly
+    /// could not either.
+    fn add(&mut self, other: Self) {
+        self.ignored.add(&other.ignored);
+        self.duplicates += other.duplicates;
+        for error in other.errors {
+            if !self.errors.iter().any(|known| known.to_string() == error.to_string()) {
+                self.errors.push(error);
+            }
+        }
+    }
+
     /// Something was captured; whether a tick is due before it.
     fn see(&mut self, at: Timestamp) -> bool {
         self.first.get_or_insert(at);

@@ -5,7 +5,6 @@
 
 mod core;
 mod flow;
-mod key;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -16,9 +15,7 @@ use lru::LruCache;
 
 use self::core::Core;
 use self::flow::{Flow, LINGER, UDP_IDLE};
-pub(crate) use self::key::FlowKey;
-pub use self::key::shard_of;
-use crate::packet::{Endpoint, Segment, Timestamp, Transport};
+use crate::packet::{Endpoint, FlowKey, Segment, Timestamp, Transport};
 use crate::plugin::PluginSet;
 use crate::reassembly::ReassemblyCounters;
 use crate::record::{Output, ProcessPair, Spares};
@@ -156,11 +153,10 @@ impl Shard {
         self.make_room();
     }
 
-    /// The flow of this segment is followed no more, as there is no time for it.
-    pub fn shed(&mut self, segment: &Segment<'_>) {
-        let key = FlowKey::of(segment);
-        if let Some(mut flow) = self.flows.pop(&key) {
-            self.core.end(&key, &mut flow, "shed");
+    /// The flow is followed no more, as there is no time for it.
+    pub(crate) fn shed(&mut self, key: &FlowKey) {
+        if let Some(mut flow) = self.flows.pop(key) {
+            self.core.end(key, &mut flow, "shed");
         }
     }
 

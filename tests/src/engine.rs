@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use crossbeam_channel::{Receiver, Sender};
 use protap::capture::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, FileSource};
 use protap::emit::JsonSink;
-use protap::packet::{RawPacket, Transport};
-use protap::pipeline::{Observer, RunOptions, run};
+use protap::packet::Transport;
+use protap::pipeline::{RunOptions, Unobserved, run};
 use protap::plugin::wasm::{Deadline, WasmEngine};
 use protap::plugin::{LoadError, Plugin, PluginSet};
 use protap::shard::{DecodeAs, FlowOptions};
@@ -169,11 +169,16 @@ impl CaptureSource for Swapping {
     }
 }
 
+/// Runs a capture up to the packet with that number.
+#[must_use]
+pub fn read_first(plugins: &Arc<PluginSet>, source: &mut FileSource, packets: u64, workers: usize) -> Outcome {
+    outcome(source, plugins, &RunOptions { workers, max_packets: Some(packets), ..options() })
+}
+
 /// Runs a capture that is told to stop behind the packet with that number.
 #[must_use]
-pub fn read_stopped(plugins: &Arc<PluginSet>, capture: Vec<u8>, after: u64, workers: usize) -> Outcome {
+pub fn read_stopped(plugins: &Arc<PluginSet>, source: FileSource, after: u64, workers: usize) -> Outcome {
     let stop = Arc::new(AtomicBool::new(false));
-    let source = FileSource::from_reader("the capture", io::Cursor::new(capture));
     let mut source = Stopping { source, after, stop: stop.clone() };
     outcome(&mut source, plugins, &RunOptions { workers, stop, ..options() })
 }
@@ -192,6 +197,10 @@ impl CaptureSource for Stopping {
             self.stop.store(true, Ordering::Relaxed);
         }
         event
+    }
+
+    fn again(&self) -> Option<Box<dyn CaptureSource + Send>> {
+        self.source.again()
     }
 
     fn share(&mut self) {
@@ -215,7 +224,7 @@ fn read_any(
 
 fn outcome(source: &mut dyn CaptureSource, plugins: &Arc<PluginSet>, options: &RunOptions) -> Outcome {
     let mut out = Vec::new();
-    let report = run(source, plugins, options, &mut JsonSink::new(&mut out, "pcap"), &mut NobodyWatches);
+    let report = run(source, plugins, options, &mut JsonSink::new(&mut out, "pcap"), &mut Unobserved);
     let report = report.expect("a vector takes all records");
     Outcome {
         records: Records::new(String::from_utf8(out).expect("JSON is UTF-8")),
@@ -228,7 +237,7 @@ fn outcome(source: &mut dyn CaptureSource, plugins: &Arc<PluginSet>, options: &R
 #[must_use]
 pub fn measure(plugins: &Arc<PluginSet>, source: &mut FileSource) -> Value {
     let mut sink = JsonSink::new(io::sink(), "pcap");
-    let report = run(source, plugins, &options(), &mut sink, &mut NobodyWatches).expect("a sink takes all records");
+    let report = run(source, plugins, &options(), &mut sink, &mut Unobserved).expect("a sink takes all records");
     assert!(report.errors.is_empty(), "{:?}", report.errors);
     report.summary.to_json()
 }
@@ -243,17 +252,5 @@ fn options() -> RunOptions {
         stop: Arc::new(AtomicBool::new(false)),
         wants_counters: Arc::default(),
         plugins: None,
-    }
-}
-
-struct NobodyWatches;
-
-impl Observer for NobodyWatches {
-    fn packet(&mut self, _packet: &RawPacket<'_>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn idle(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

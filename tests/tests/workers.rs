@@ -4,8 +4,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use protap::capture::FileSource;
-use protap_e2e::artifacts::{fixture, fixtures};
-use protap_e2e::engine::{Outcome, read_source, read_stopped, read_with, shipped_plugins};
+use protap_e2e::artifacts::{fixture, fixtures, scratch};
+use protap_e2e::engine::{Outcome, read_first, read_source, read_stopped, read_with, shipped_plugins};
 use protap_e2e::pcap::Capture;
 use protap_e2e::repeat::corpus;
 
@@ -79,6 +79,14 @@ fn assert_same(one: &Outcome, other: &Outcome, what: &str) {
     }
 }
 
+/// The capture as a file, which each worker reads for itself, and as what can be read only once.
+fn both_ways(name: &str, capture: &[u8]) -> [(&'static str, FileSource); 2] {
+    let path = scratch("workers").join(name);
+    std::fs::write(&path, capture).expect("the folder for temporary files can be written to");
+    let once = FileSource::from_reader(&path.display().to_string(), io::Cursor::new(capture.to_vec()));
+    [("a file", FileSource::new([path])), ("read once", once)]
+}
+
 #[test]
 fn a_long_capture_gives_the_same_bytes_and_counters_with_any_number_of_workers() {
     let capture = long();
@@ -90,22 +98,42 @@ fn a_long_capture_gives_the_same_bytes_and_counters_with_any_number_of_workers()
         one.summary["capture"]
     );
     for workers in WORKERS {
-        assert_same(&one, &read_with(shipped_plugins(), capture.clone(), workers), &format!("{workers} workers"));
+        for (way, mut source) in both_ways("long.pcap", &capture) {
+            let several = read_source(shipped_plugins(), &mut source, workers);
+            assert_same(&one, &several, &format!("{way}, {workers} workers"));
+        }
     }
 }
 
 #[test]
-fn a_capture_that_was_cut_off_or_stopped_gives_the_same_with_any_number_of_workers() {
+fn a_capture_that_was_cut_off_gives_the_same_with_any_number_of_workers() {
     let mut capture = long();
-    let stopped = read_stopped(shipped_plugins(), capture.clone(), 5_000, 1);
-    assert_eq!(stopped.summary["capture"]["packets"], 5_000);
     capture.truncate(capture.len() * 2 / 3 + 5);
-    let cut = read_with(shipped_plugins(), capture.clone(), 1);
+    let [(_, mut file), _] = both_ways("cut.pcap", &capture);
+    let cut = read_source(shipped_plugins(), &mut file, 1);
     assert!(cut.errors.len() == 1 && cut.errors[0].contains("cut off"), "{:?}", cut.errors);
     for workers in WORKERS {
-        let what = format!("{workers} workers");
-        assert_same(&stopped, &read_stopped(shipped_plugins(), capture.clone(), 5_000, workers), &what);
-        assert_same(&cut, &read_with(shipped_plugins(), capture.clone(), workers), &what);
+        for (way, mut source) in both_ways("cut.pcap", &capture) {
+            let several = read_source(shipped_plugins(), &mut source, workers);
+            assert_same(&cut, &several, &format!("{way}, {workers} workers"));
+        }
+    }
+}
+
+/// Workers that read for themselves stop at the same packet, a little later than one alone.
+#[test]
+fn a_run_that_is_stopped_is_one_of_fewer_packets_for_any_number_of_workers() {
+    let capture = long();
+    for workers in [1].into_iter().chain(WORKERS) {
+        for (way, source) in both_ways("stopped.pcap", &capture) {
+            let what = format!("{way}, {workers} workers");
+            let stopped = read_stopped(shipped_plugins(), source, 5_000, workers);
+            let packets = stopped.summary["capture"]["packets"].as_u64().unwrap_or(0);
+            let latest = if way == "a file" && workers > 1 { 14_000 } else { 5_000 };
+            assert!((5_000..=latest).contains(&packets), "{packets} packets: {what}");
+            let [_, (_, mut source)] = both_ways("fewer.pcap", &capture);
+            assert_same(&read_first(shipped_plugins(), &mut source, packets, 1), &stopped, &what);
+        }
     }
 }
 

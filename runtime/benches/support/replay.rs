@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use protap::capture::FileSource;
 use protap::emit::JsonSink;
-use protap::packet::RawPacket;
-use protap::pipeline::{Observer, RunOptions, run};
+use protap::pipeline::{RunOptions, Unobserved, run};
 use protap::plugin::PluginSet;
 use protap::shard::FlowOptions;
 
@@ -52,19 +51,6 @@ impl Write for Counted {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Nobody watches.
-pub struct Unobserved;
-
-impl Observer for Unobserved {
-    fn packet(&mut self, _: &RawPacket<'_>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn idle(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

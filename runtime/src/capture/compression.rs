@@ -15,19 +15,42 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Largest zstd window in bytes, which is what `zstd --long` needs; it bounds the decompressor's memory.
 const MAX_ZSTD_WINDOW: u64 = 128 << 20;
 
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// By the first bytes of a file, which it reads.
+    fn of(input: &mut dyn Read) -> io::Result<(Self, Vec<u8>)> {
+        let mut start = Vec::with_capacity(4);
+        input.take(4).read_to_end(&mut start)?;
+        let compression = match start.as_slice() {
+            start if start.starts_with(&GZIP_MAGIC) => Self::Gzip,
+            start if *start == ZSTD_MAGIC => Self::Zstd,
+            _ => Self::None,
+        };
+        Ok((compression, start))
+    }
+}
+
+/// Whether what begins here is compressed.
+pub(super) fn is_compressed(mut input: impl Read) -> io::Result<bool> {
+    Compression::of(&mut input).map(|(compression, _)| compression != Compression::None)
+}
+
 /// Wraps `input` in what decompresses it.
 pub(super) fn decompress(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-    let mut start = Vec::with_capacity(4);
-    input.by_ref().take(4).read_to_end(&mut start)?;
-    let (is_gzip, is_zstd) = (start.starts_with(&GZIP_MAGIC), start == ZSTD_MAGIC);
+    let (compression, start) = Compression::of(&mut input)?;
     let whole = Cursor::new(start).chain(input);
-    if is_gzip {
-        Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))))
-    } else if is_zstd {
-        Ok(Box::new(ZstdReader::new(BufReader::with_capacity(1 << 16, whole))))
-    } else {
-        Ok(Box::new(whole))
-    }
+    Ok(match compression {
+        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))),
+        Compression::Zstd => Box::new(ZstdReader::new(BufReader::with_capacity(1 << 16, whole))),
+        Compression::None => Box::new(whole),
+    })
 }
 
 /// An empty last block (RFC 8878, section 3.1.1.2: last, raw, length 0), and a checksum, which is not verified. It makes

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use super::compression::decompress;
+use super::compression::{decompress, is_compressed};
 use super::error::{CaptureError, FormatError};
 use super::pcap_format::{FoundPacket, PcapFormat};
 use super::pcapng_format::{Drops, PcapngFormat};
@@ -29,6 +29,17 @@ pub struct FileSource {
 enum Input {
     Path(PathBuf),
     Reader(String, Box<dyn Read + Send>),
+}
+
+impl Input {
+    /// Its path, if that is a file that is not compressed: a pipe can be read only once, and decompressing takes longer
+    /// than all else.
+    fn plain_file(&self) -> Option<PathBuf> {
+        let Self::Path(path) = self else { return None };
+        let is_plain = std::fs::metadata(path).is_ok_and(|meta| meta.is_file())
+            && File::open(path).and_then(is_compressed).is_ok_and(|is_compressed| !is_compressed);
+        is_plain.then(|| path.clone())
+    }
 }
 
 impl FileSource {
@@ -91,6 +102,11 @@ impl CaptureSource for FileSource {
         };
         self.stats.count(&packet);
         Ok(CaptureEvent::Packet(packet))
+    }
+
+    fn again(&self) -> Option<Box<dyn CaptureSource + Send>> {
+        let paths: Option<Vec<_>> = self.inputs.iter().map(Input::plain_file).collect();
+        paths.filter(|_| self.current.is_none()).map(|paths| Box::new(Self::new(paths)) as _)
     }
 
     fn share(&mut self) {

@@ -186,7 +186,8 @@ pub(super) fn read(arguments: &ReadArguments) -> Result<ExitCode, Failure> {
     common.run(&mut source, "pcap", plugins, &options, common.told(progress)?)
 }
 
-/// Workers for a file, unless told otherwise, at most: one thread reads for all of them.
+/// Workers for a file, unless told otherwise, at most: more would have more shards to serve, and one thread puts what they
+/// give out in order.
 const WORKERS: usize = 4;
 
 fn cores() -> usize {

@@ -164,11 +164,7 @@ fn put_attributes(
     let mut attributes = line.object(key!("attributes"));
     merge.for_each_declared(record, |index, said| {
         if let Some(key) = names.attributes.get(index) {
-            attributes.member(key, |out| match said {
-                (content, Value::Str(text)) => put_string(out, facts.resolve(plugin, content, text)),
-                (_, Value::I64(value)) => put_signed(out, value),
-                said => put_value(out, said, plugin, facts),
-            });
+            attributes.member(key, |out| put_value(out, said, plugin, facts));
         }
     });
     for (name, said) in attributes::extra(record) {
@@ -197,6 +193,7 @@ fn put_process(line: &mut Object<'_>, record: &Record) {
     ends.close_member();
 }
 
+#[inline]
 fn put_value(out: &mut Vec<u8>, said: Said<'_>, plugin: &PluginIdentity, facts: &mut FactTable) {
     let (content, value) = said;
     match value {

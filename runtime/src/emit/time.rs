@@ -1,6 +1,5 @@
 //! Capture time as text, always UTC. Only the calendar arithmetic that this needs: from days to a date.
 
-use crate::emit::digits;
 use crate::packet::Timestamp;
 
 const SECOND: u64 = 1_000_000_000;
@@ -27,10 +26,7 @@ impl Clock {
             Some(text) => out.extend_from_slice(text),
             None => out.extend_from_slice(&self.text),
         }
-        let nanos = at % SECOND;
-        // The digit is below ten, so nothing is cut.
-        out.push(b'0' + (nanos / 100_000_000) as u8);
-        digits::put_eight(out, nanos);
+        put_digits::<9>(out, at % SECOND);
         out.extend_from_slice(b"Z\"");
     }
 

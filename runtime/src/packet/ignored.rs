@@ -61,6 +61,11 @@ impl IgnoredCounts {
         }
     }
 
+    /// Adds other packets' counts.
+    pub fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, other)| *count += other);
+    }
+
     /// How many packets were ignored for this reason.
     pub fn get(&self, reason: Ignored) -> u64 {
         self.0.get(reason as usize).copied().unwrap_or(0)
@@ -90,5 +95,7 @@ mod tests {
         let found: Vec<u64> = counts.iter().map(|(_, count)| count).collect();
         assert_eq!(found, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!((counts.get(Ignored::Fragment), counts.total()), (7, 36));
+        counts.add(&counts.clone());
+        assert_eq!((counts.get(Ignored::Fragment), counts.total()), (14, 72));
     }
 }

@@ -28,6 +28,7 @@ const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
 /// Reads the IP header with all its options and extensions.
+#[inline]
 pub(super) fn read(version: IpVersion, reader: &mut Reader<'_>) -> Result<Ip, Ignored> {
     match version {
         IpVersion::V4 => read_v4(reader),
@@ -64,6 +65,7 @@ pub(super) fn packet_bytes<'a>(version: IpVersion, mut reader: Reader<'a>) -> Re
 ///  8 time to live             9 protocol          10..12 checksum
 /// 12..16 source              16..20 destination   20.. options
 /// ```
+#[inline]
 fn read_v4(reader: &mut Reader<'_>) -> Result<Ip, Ignored> {
     let header = reader.chunk::<20>().map_err(missing)?;
     let [first, _, len_high, len_low, _, _, offset_high, offset_low, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =

@@ -42,6 +42,7 @@ impl Linktype {
 }
 
 /// Takes off the link header.
+#[inline]
 pub(super) fn strip<'a>(packet: &RawPacket<'a>) -> Result<(IpVersion, Reader<'a>), Ignored> {
     let mut reader = Reader::new(packet.data, packet.origlen);
     let version = match packet.linktype {
@@ -56,6 +57,7 @@ pub(super) fn strip<'a>(packet: &RawPacket<'a>) -> Result<(IpVersion, Reader<'a>
 }
 
 /// Destination (6 bytes), source (6), ethertype (2).
+#[inline]
 fn ethernet(reader: &mut Reader<'_>) -> Result<IpVersion, Ignored> {
     let [.., high, low] = *reader.chunk::<14>().map_err(missing)?;
     by_ethertype(u16::from_be_bytes([high, low]), reader)
@@ -76,15 +78,18 @@ fn cooked_v2(reader: &mut Reader<'_>) -> Result<IpVersion, Ignored> {
 }
 
 /// Each VLAN tag is its control information (2) and the ethertype of what follows (2).
+#[inline]
 fn by_ethertype(mut ethertype: u16, reader: &mut Reader<'_>) -> Result<IpVersion, Ignored> {
-    while ETHERTYPES_VLAN.contains(&ethertype) {
-        let [_, _, high, low] = *reader.chunk().map_err(missing)?;
-        ethertype = u16::from_be_bytes([high, low]);
-    }
-    match ethertype {
-        ETHERTYPE_IPV4 => Ok(IpVersion::V4),
-        ETHERTYPE_IPV6 => Ok(IpVersion::V6),
-        _ => Err(Ignored::NotIp),
+    loop {
+        match ethertype {
+            ETHERTYPE_IPV4 => return Ok(IpVersion::V4),
+            ETHERTYPE_IPV6 => return Ok(IpVersion::V6),
+            tag if ETHERTYPES_VLAN.contains(&tag) => {
+                let [_, _, high, low] = *reader.chunk().map_err(missing)?;
+                ethertype = u16::from_be_bytes([high, low]);
+            }
+            _ => return Err(Ignored::NotIp),
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use etherparse::{PacketBuilder, VlanId};
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use super::{Decoded, Endpoint, Ignored, Linktype, RawPacket, Segment, TcpFields, Transport, decode};
+use super::{
+    Decoded, Endpoint, FlowKey, Ignored, IpPacket, Linktype, RawPacket, Segment, TcpFields, Transport, decode,
+};
 
 const KNOWN_LINKTYPES: [u16; 10] = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276];
 
@@ -44,9 +46,20 @@ fn packet(linktype: Linktype, data: &[u8]) -> RawPacket<'_> {
     RawPacket { number: 5, at: 42, linktype, interface: 0, origlen: data.len() as u32, data }
 }
 
+/// What is told of a flow at a glance is what its segment says.
+#[track_caller]
+fn assert_same_flow(packet: &RawPacket<'_>, segment: &Segment<'_>) -> bool {
+    let glance = IpPacket::of(packet).unwrap().flow_key();
+    assert!(glance.is_none_or(|key| key == FlowKey::of(segment)), "{glance:?} is not the flow of {segment:?}");
+    glance.is_some()
+}
+
 fn segment<'a>(packet: &RawPacket<'a>) -> Segment<'a> {
     match decode(packet) {
-        Decoded::Segment(segment) => segment,
+        Decoded::Segment(segment) => {
+            assert_same_flow(packet, &segment);
+            segment
+        }
         Decoded::Ignored(reason) => panic!("ignored as {reason:?}"),
     }
 }
@@ -235,6 +248,22 @@ fn options_and_extension_headers_are_passed_over() {
 }
 
 #[test]
+fn the_flow_is_told_at_a_glance_unless_headers_are_in_the_way() {
+    let mut options = ipv4(17, &[&[1; 4][..], &UDP, b"abc"].concat());
+    options[0] = 0x46;
+    let extension = concat(&[&[6, 0, 1, 4, 0, 0, 0, 0], &tcp(b"x")]);
+    for (data, is_told) in [
+        (ipv4(6, &tcp(b"x")), true),
+        (options, true),
+        (ipv6(17, &concat(&[&UDP, b"abc"])), true),
+        (ipv6(0, &extension), false),
+    ] {
+        let packet = packet(Linktype::RAW, &data);
+        assert_eq!(assert_same_flow(&packet, &segment(&packet)), is_told, "{data:?}");
+    }
+}
+
+#[test]
 fn fragments_are_told_also_the_first_and_the_last() {
     for flags in [[0x20, 0], [0x20, 1], [0, 1]] {
         let mut data = ipv4(17, &concat(&[&UDP, b"abc"]));
@@ -287,6 +316,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(data: Vec<u8>, kind in 0..KNOWN_LINKTYPES.len(), origlen: u32) {
         let packet = RawPacket { origlen, ..packet(Linktype(KNOWN_LINKTYPES[kind]), &data) };
         if let Decoded::Segment(segment) = decode(&packet) {
+            assert_same_flow(&packet, &segment);
             prop_assert!(segment.payload.len() <= segment.payload_len as usize);
             prop_assert!(segment.payload_len <= origlen.max(data.len() as u32));
         }
@@ -296,12 +326,12 @@ proptest! {
     fn damaged_packets_never_panic(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         kept: prop::sample::Index,
-        is_v6: bool,
+        kind in 0..3,
     ) {
-        let mut data = if is_v6 {
-            ethernet(0x86dd, &ipv6(0, &concat(&[&[6, 0, 0, 0, 0, 0, 0, 0], &tcp(b"hello")])))
-        } else {
-            ethernet(0x0800, &ipv4(6, &tcp(b"hello")))
+        let mut data = match kind {
+            0 => ethernet(0x86dd, &ipv6(0, &concat(&[&[6, 0, 0, 0, 0, 0, 0, 0], &tcp(b"hello")]))),
+            1 => ethernet(0x86dd, &ipv6(6, &tcp(b"hello"))),
+            _ => ethernet(0x0800, &ipv4(6, &tcp(b"hello"))),
         };
         for (index, value) in flips {
             let index = index.index(data.len());
@@ -309,6 +339,7 @@ proptest! {
         }
         let packet = RawPacket { data: &data[..kept.index(data.len())], ..packet(Linktype::ETHERNET, &data) };
         if let Decoded::Segment(segment) = decode(&packet) {
+            assert_same_flow(&packet, &segment);
             prop_assert!(segment.payload.len() <= segment.payload_len as usize);
         }
     }

@@ -20,6 +20,7 @@ const ACK: u8 = 0x10;
 ///  0..2 source port   2..4 destination port   4..8 sequence number   8..12 acknowledgment number
 /// 12 header length    13 flags                14..16 window  16..18 checksum  18..20 urgent  20.. options
 /// ```
+#[inline]
 pub(super) fn read_tcp(reader: &mut Reader<'_>) -> Result<(Ports, TcpFields), Ignored> {
     let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, header_len, flags] = *reader.chunk().map_err(missing)?;
     let header_len = usize::from(header_len >> 4) * 4;

@@ -1,32 +1,55 @@
-//! Who serves the shards: the calling thread itself, or several threads. Both give the merge the same outputs in the
-//! same order, but for a live capture whose workers cannot keep up.
+//! Who serves the shards: the thread that reads, workers that each read the capture, or workers that are handed segments.
+//! All give the merge the same outputs in the same order, but for a live capture whose workers cannot keep up.
 
 mod gather;
 mod job;
+mod readers;
+mod share;
 mod shed;
 mod threads;
 
 use std::io;
 use std::sync::Arc;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-use super::Workers;
+use self::share::Share;
+use super::front::{Place, Placed};
 use super::report::ShardTotals;
-use crate::merge::{Emitted, Item, Lines, Merge, Page};
-use crate::packet::{Segment, Timestamp};
+use super::{LoopReport, Workers};
+use crate::merge::{Merge, Page};
+use crate::packet::Timestamp;
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowKey, FlowOptions, MAX_SHARDS, Shard, shards_of};
+use crate::shard::{FlowOptions, shards_of};
 
+pub(super) use readers::read_each;
 pub(super) use shed::ShedCounters;
 pub(super) use threads::Threads;
 
 /// Bytes of lines that are handed to the merge at a time: few enough to stay in the processor's cache.
 const PAGE: usize = 64 << 10;
 
+/// Starts a thread that runs what others wrote, or writes what that said: it needs no privilege for it.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
+        #[cfg(target_os = "linux")]
+        let _ = crate::privilege::drop_all();
+        run()
+    })
+}
+
+/// What came of such a thread.
+fn join<T>(thread: ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker or the merge panicked")))
+}
+
 /// The shards, served by the thread that reads.
 pub(super) struct Inline<'m, 's> {
-    shards: Vec<Shard>,
-    lines: Lines,
+    share: Share,
     page: Page,
     merge: &'m mut Merge<'s>,
     packet: u64,
@@ -34,24 +57,16 @@ pub(super) struct Inline<'m, 's> {
 
 impl<'m, 's> Inline<'m, 's> {
     pub(super) fn new(plugins: &Arc<PluginSet>, options: &Arc<FlowOptions>, merge: &'m mut Merge<'s>) -> Self {
-        let shards = (0..shards_of(1)).map(|_| Shard::new(plugins.clone(), options.clone())).collect();
-        Self { shards, lines: Lines::new(merge.form()), page: Page::default(), merge, packet: 0 }
+        let share = Share::new((Place::ALONE, shards_of(1)), (plugins, options), merge.form());
+        Self { share, page: Page::default(), merge, packet: 0 }
     }
 
-    pub(super) fn finish(mut self, last: Timestamp) -> io::Result<ShardTotals> {
-        let mut totals = ShardTotals::default();
-        let packet = self.packet.saturating_add(1);
-        for (index, shard) in self.shards.iter_mut().enumerate() {
-            end(shard, last, packet);
-            hand_out((index, shard), (packet, false), (&mut self.lines, &mut self.page), self.merge);
-            totals.add(index, shard);
-        }
+    pub(super) fn finish(mut self, report: &LoopReport) -> io::Result<ShardTotals> {
+        let totals = self.share.end(report.end(), (&mut self.page, &mut self.merge.spares));
         self.flush()?;
         Ok(totals)
     }
-}
 
-impl Inline<'_, '_> {
     /// Hands the merge what was given out.
     fn turn_page(&mut self) -> io::Result<()> {
         self.merge.add(&mut self.page);
@@ -60,31 +75,20 @@ impl Inline<'_, '_> {
 }
 
 impl Workers for Inline<'_, '_> {
-    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
-        self.packet = segment.packet;
-        let key = FlowKey::of(segment);
-        let index = key.shard(self.shards.len());
-        let Some(shard) = self.shards.get_mut(index) else { return Ok(()) };
-        shard.take(key, segment, processes);
-        hand_out((index, shard), (segment.packet, true), (&mut self.lines, &mut self.page), self.merge);
+    fn segment(&mut self, segment: &Placed<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
+        self.packet = segment.segment.packet;
+        self.share.segment(segment, processes, (&mut self.page, &mut self.merge.spares));
         if self.page.text.len() >= PAGE { self.turn_page() } else { Ok(()) }
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
         self.packet = packet;
-        for (index, shard) in self.shards.iter_mut().enumerate() {
-            shard.tick(now, packet, is_quiet);
-            hand_out((index, shard), (packet, false), (&mut self.lines, &mut self.page), self.merge);
-        }
-        self.page.emitted.push(end_of_tick(packet));
+        self.share.tick(now, packet, is_quiet, (&mut self.page, &mut self.merge.spares));
         self.turn_page()
     }
 
     fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
-        for (index, shard) in self.shards.iter_mut().enumerate() {
-            shard.replace_plugins(set);
-            hand_out((index, shard), (self.packet, true), (&mut self.lines, &mut self.page), self.merge);
-        }
+        self.share.replace_plugins(set, self.packet, (&mut self.page, &mut self.merge.spares));
         Ok(())
     }
 
@@ -96,27 +100,4 @@ impl Workers for Inline<'_, '_> {
         self.turn_page()?;
         self.merge.flush()
     }
-}
-
-fn hand_out(
-    (index, shard): (usize, &mut Shard),
-    at: (u64, bool),
-    (lines, page): (&mut Lines, &mut Page),
-    merge: &mut Merge<'_>,
-) {
-    let records = lines.take(page, (index, shard), at);
-    if records > 0 {
-        shard.take_spares(&mut merge.spares, records);
-    }
-}
-
-/// Comes after what the shards gave out at a tick.
-fn end_of_tick(packet: u64) -> Emitted {
-    Emitted { packet, is_of_segment: false, shard: MAX_SHARDS, item: Item::EndOfTick }
-}
-
-/// The capture ends here: what waits gets its last tick at the capture's time, and is given up.
-fn end(shard: &mut Shard, last: Timestamp, packet: u64) {
-    shard.tick(last, packet, true);
-    shard.finish("end of capture");
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::flow::Flow;
-use super::{FlowKey, FlowOptions, ShardReport};
-use crate::packet::{Segment, Timestamp, Transport};
+use super::{FlowOptions, ShardReport};
+use crate::packet::{FlowKey, Segment, Timestamp, Transport};
 use crate::pair::REQUEST_TIMEOUT;
 use crate::plugin::PluginSet;
 use crate::reassembly::{Direction, Observed};

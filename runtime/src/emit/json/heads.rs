@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::emit::json::object::{Object, key};
-use crate::emit::{digits, outcome};
+use crate::emit::json::scalar::put_digits;
+use crate::emit::outcome;
 use crate::packet::{Endpoint, Transport};
 use crate::record::{FlowEnds, Record, RecordKind};
 
@@ -81,10 +82,10 @@ fn put_endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
     match endpoint.ip {
         IpAddr::V4(ip) => {
             for (octet, end) in ip.octets().into_iter().zip(*b"...:") {
-                digits::put(out, octet.into());
+                put_digits(out, octet);
                 out.push(end);
             }
-            digits::put(out, endpoint.port.into());
+            put_digits(out, endpoint.port);
         }
         IpAddr::V6(_) => {
             // Writing to a vector cannot fail.

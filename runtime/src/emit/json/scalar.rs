@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use crate::emit::digits;
+use itoa::Integer;
 
 /// The largest magnitude up to which every integer is a double (RFC 7493, section 2.2).
 const MAX_EXACT: u64 = 1 << 53;
@@ -81,31 +81,27 @@ fn put_char(out: &mut Vec<u8>, character: char) {
 
 #[inline]
 pub(super) fn put_unsigned(out: &mut Vec<u8>, value: u64) {
-    if value <= MAX_EXACT {
-        digits::put(out, value);
-    } else {
-        put_inexact(out, "", value);
-    }
+    put_integer(out, value, value);
 }
 
 #[inline]
 pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
-    let magnitude = value.unsigned_abs();
-    if magnitude > MAX_EXACT {
-        return put_inexact(out, if value < 0 { "-" } else { "" }, magnitude);
-    }
-    if value < 0 {
-        out.push(b'-');
-    }
-    digits::put(out, magnitude);
+    put_integer(out, value, value.unsigned_abs());
 }
 
-#[cold]
-fn put_inexact(out: &mut Vec<u8>, sign: &str, magnitude: u64) {
-    out.push(b'"');
-    out.extend_from_slice(sign.as_bytes());
-    digits::put(out, magnitude);
-    out.push(b'"');
+fn put_integer(out: &mut Vec<u8>, value: impl Integer, magnitude: u64) {
+    if magnitude <= MAX_EXACT {
+        put_digits(out, value);
+    } else {
+        out.push(b'"');
+        put_digits(out, value);
+        out.push(b'"');
+    }
+}
+
+/// Appends the digits alone.
+pub(super) fn put_digits(out: &mut Vec<u8>, value: impl Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends the shortest digits that read back as `value`; JSON has no infinity and no NaN, so these are null.

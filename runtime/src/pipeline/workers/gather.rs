@@ -31,11 +31,13 @@ pub(super) struct Source {
     returns: Sender<Returned>,
     /// Batches that it has got and whose outcome has not come.
     owed: usize,
+    /// Its last outcome has come.
+    is_done: bool,
 }
 
 impl Source {
     pub(super) fn new(outcomes: Receiver<Outcome>, returns: Sender<Returned>) -> Self {
-        Self { outcomes, returns, owed: 0 }
+        Self { outcomes, returns, owed: 0, is_done: false }
     }
 
     /// The next outcome; `None` if it is not waited for.
@@ -63,7 +65,7 @@ impl Source {
 /// Hands the merge what the workers gave out, round after round.
 pub(super) fn gather(
     mut workers: Vec<Source>,
-    rounds: &Receiver<Round>,
+    rounds: impl IntoIterator<Item = Round>,
     is_live: bool,
     merge: &mut Merge<'_>,
 ) -> io::Result<ShardTotals> {
@@ -71,7 +73,7 @@ pub(super) fn gather(
     let mut emitted = Vec::new();
     for round in rounds {
         for (index, worker) in workers.iter_mut().enumerate() {
-            worker.owed += usize::from(round.workers >> index & 1 == 1);
+            worker.owed += usize::from(round.workers >> index & 1 == 1 && !worker.is_done);
             while let Some(mut outcome) = worker.next(!is_live || round.is_last)? {
                 let mut returned = Returned::default();
                 returned.spares.take_from(&mut merge.spares, outcome.page.emitted.len());
@@ -82,6 +84,7 @@ pub(super) fn gather(
                 let _ = worker.returns.try_send(returned);
                 if let Some(of_worker) = outcome.totals {
                     totals.merge(of_worker);
+                    worker.is_done = true;
                 }
             }
         }
@@ -90,6 +93,9 @@ pub(super) fn gather(
         merge.take(&mut emitted)?;
         if round.flush {
             merge.flush()?;
+        }
+        if workers.iter().all(|worker| worker.is_done) {
+            break;
         }
     }
     Ok(totals)

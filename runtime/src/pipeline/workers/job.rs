@@ -5,27 +5,23 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::{end, end_of_tick};
+use super::share::Share;
 use crate::capture::Block;
-use crate::merge::{Lines, Page};
-use crate::packet::{Segment, Timestamp};
+use crate::merge::Page;
+use crate::packet::{FlowKey, Segment, Timestamp};
+use crate::pipeline::front::Placed;
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
 use crate::record::{ProcessPair, Spares};
-use crate::shard::{FlowOptions, Shard};
 
 /// One thing that happens.
 pub(super) enum Job {
     Segment {
-        shard: usize,
         segment: OwnedSegment,
         processes: Option<Box<ProcessPair>>,
     },
     /// The flow of this segment is followed no more.
-    Shed {
-        shard: usize,
-        header: Box<Segment<'static>>,
-    },
+    Shed(Box<Header>),
     Tick {
         now: Timestamp,
         packet: u64,
@@ -35,15 +31,20 @@ pub(super) enum Job {
         set: Arc<PluginSet>,
         packet: u64,
     },
-    End {
-        last: Timestamp,
-        packet: u64,
-    },
+    /// At that time, behind the packet before that number.
+    End(Timestamp, u64),
+}
+
+/// A segment without its payload, and where it belongs.
+pub(super) struct Header {
+    segment: Segment<'static>,
+    key: FlowKey,
+    shard: usize,
 }
 
 /// A segment whose payload lies elsewhere.
 pub(super) struct OwnedSegment {
-    header: Segment<'static>,
+    header: Header,
     /// Index of the block that the payload lies in; none if it was copied.
     block: Option<u32>,
     payload: Range<u32>,
@@ -61,20 +62,20 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Keeps a segment's payload: the block that it lies in, or else a copy.
-    pub(super) fn own(&mut self, segment: &Segment<'_>, block: Option<&Block>) -> OwnedSegment {
-        let header = Segment { payload: &[], ..*segment };
+    pub(super) fn own(&mut self, placed: &Placed<'_>, block: Option<&Block>) -> OwnedSegment {
+        let (header, payload) = (Header::of(placed), placed.segment.payload);
         let place = |(block, start): (Option<u32>, usize)| {
-            let end = start.checked_add(segment.payload.len())?;
+            let end = start.checked_add(payload.len())?;
             Some((block, u32::try_from(start).ok()?..u32::try_from(end).ok()?))
         };
         let shared = block.and_then(|block| {
-            let start = offset_in(block, segment.payload)?;
+            let start = offset_in(block, payload)?;
             if self.blocks.last().is_none_or(|last| !Arc::ptr_eq(last, block)) {
                 self.blocks.push(block.clone());
             }
             place((u32::try_from(self.blocks.len() - 1).ok(), start))
         });
-        let (block, payload) = shared.or_else(|| place((None, self.copy(segment.payload)))).unwrap_or((None, 0..0));
+        let (block, payload) = shared.or_else(|| place((None, self.copy(payload)))).unwrap_or((None, 0..0));
         OwnedSegment { header, block, payload }
     }
 
@@ -104,12 +105,21 @@ impl Batch {
     }
 }
 
+impl Header {
+    pub(super) fn of(placed: &Placed<'_>) -> Self {
+        Self { segment: Segment { payload: &[], ..*placed.segment }, key: placed.key, shard: placed.shard }
+    }
+
+    fn placed<'a>(&self, segment: &'a Segment<'a>) -> Placed<'a> {
+        Placed { segment, key: self.key, shard: self.shard }
+    }
+}
+
 impl OwnedSegment {
-    /// The segment, out of its batch.
-    fn with<'a>(&self, blocks: &'a [Block], bytes: &'a [u8]) -> Segment<'a> {
+    /// The payload, out of its batch.
+    fn payload<'a>(&self, blocks: &'a [Block], bytes: &'a [u8]) -> &'a [u8] {
         let block = self.block.map(|index| blocks.get(index as usize).map_or(&[][..], |block| block));
-        let payload = block.unwrap_or(bytes).get(self.payload.start as usize..self.payload.end as usize);
-        Segment { payload: payload.unwrap_or_default(), ..self.header }
+        block.unwrap_or(bytes).get(self.payload.start as usize..self.payload.end as usize).unwrap_or_default()
     }
 }
 
@@ -142,35 +152,13 @@ pub(super) struct Channels {
     pub(super) returned: Receiver<Returned>,
 }
 
-/// Which of the workers this is.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) worker: usize,
-    pub(super) workers: usize,
-    /// Shards of all workers.
-    pub(super) shards: usize,
-}
-
 /// A worker: its share of the shards, batch after batch.
-pub(super) fn work(
-    place: Place,
-    (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>),
-    mut lines: Lines,
-    channels: &Channels,
-) {
-    let is_mine = |shard: &usize| shard % place.workers == place.worker;
-    let mut shards: Vec<(usize, Shard)> =
-        (0..place.shards).filter(is_mine).map(|index| (index, Shard::new(plugins.clone(), options.clone()))).collect();
+pub(super) fn work(mut share: Share, channels: &Channels) {
     let mut spares = Spares::default();
     for mut batch in &channels.batches {
-        let mut outcome = Outcome::default();
-        // One comes back for each that went out.
-        if let Ok(mut returned) = channels.returned.try_recv() {
-            spares.take_from(&mut returned.spares, usize::MAX);
-            outcome.page = returned.page;
-        }
+        let mut outcome = Outcome::begin(&channels.returned, &mut spares);
         for job in batch.jobs.drain(..) {
-            job.run((&batch.blocks, &batch.bytes), place.workers, &mut shards, (&mut outcome, &mut spares, &mut lines));
+            job.run((&batch.blocks, &batch.bytes), &mut share, (&mut outcome, &mut spares));
         }
         batch.clear();
         // If there is no room for it, another one is made.
@@ -181,56 +169,35 @@ pub(super) fn work(
     }
 }
 
+impl Outcome {
+    /// An empty one, in room that came back: one comes back for each that went out.
+    pub(super) fn begin(returned: &Receiver<Returned>, spares: &mut Spares) -> Self {
+        let mut outcome = Self::default();
+        if let Ok(mut returned) = returned.try_recv() {
+            spares.take_from(&mut returned.spares, usize::MAX);
+            outcome.page = returned.page;
+        }
+        outcome
+    }
+}
+
 impl Job {
     fn run(
         self,
         (blocks, bytes): (&[Block], &[u8]),
-        workers: usize,
-        shards: &mut [(usize, Shard)],
-        (outcome, spares, lines): (&mut Outcome, &mut Spares, &mut Lines),
+        share: &mut Share,
+        (Outcome { page, totals }, spares): (&mut Outcome, &mut Spares),
     ) {
-        let mut take = |at: (u64, bool), index: usize, shard: &mut Shard, page: &mut Page| {
-            let records = lines.take(page, (index, shard), at);
-            if records > 0 {
-                shard.take_spares(spares, records);
-            }
-        };
+        let out = (page, spares);
         match self {
-            Self::Segment { shard, segment, processes } => {
-                let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
-                let segment = segment.with(blocks, bytes);
-                shard.segment(&segment, processes.as_deref());
-                take((segment.packet, true), *index, shard, &mut outcome.page);
+            Self::Segment { segment: owned, processes } => {
+                let segment = Segment { payload: owned.payload(blocks, bytes), ..owned.header.segment };
+                share.segment(&owned.header.placed(&segment), processes.as_deref(), out);
             }
-            Self::Shed { shard, header } => {
-                let Some((index, shard)) = shards.get_mut(shard / workers) else { return };
-                shard.shed(&header);
-                take((header.packet, true), *index, shard, &mut outcome.page);
-            }
-            Self::Tick { now, packet, is_quiet } => {
-                let is_first = shards.first().is_some_and(|(index, _)| *index == 0);
-                for (index, shard) in shards {
-                    shard.tick(now, packet, is_quiet);
-                    take((packet, false), *index, shard, &mut outcome.page);
-                }
-                // One worker says it for all: what the others gave out at this tick is sorted before it.
-                outcome.page.emitted.extend(is_first.then(|| end_of_tick(packet)));
-            }
-            Self::Plugins { set, packet } => {
-                for (index, shard) in shards {
-                    shard.replace_plugins(&set);
-                    take((packet, true), *index, shard, &mut outcome.page);
-                }
-            }
-            Self::End { last, packet } => {
-                let mut totals = ShardTotals::default();
-                for (index, shard) in shards {
-                    end(shard, last, packet);
-                    take((packet, false), *index, shard, &mut outcome.page);
-                    totals.add(*index, shard);
-                }
-                outcome.totals = Some(totals);
-            }
+            Self::Shed(header) => share.shed(&header.placed(&header.segment), out),
+            Self::Tick { now, packet, is_quiet } => share.tick(now, packet, is_quiet, out),
+            Self::Plugins { set, packet } => share.replace_plugins(&set, packet, out),
+            Self::End(last, packet) => *totals = Some(share.end((last, packet), out)),
         }
     }
 }

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::job::Batch;
-use crate::packet::Segment;
-use crate::shard::FlowKey;
+use crate::packet::FlowKey;
+use crate::pipeline::front::Placed;
 
 /// Jobs that may wait for a worker, beside the batches in its queue.
 const MAX_JOBS: usize = 32_768;
@@ -54,12 +54,16 @@ impl Default for Shedding {
 
 impl Shedding {
     /// What becomes of this segment, if `waiting` is what waits for the worker.
-    pub(super) fn judge(&mut self, segment: &Segment<'_>, waiting: &Batch, counters: &mut ShedCounters) -> Fate {
+    pub(super) fn judge(
+        &mut self,
+        Placed { segment, key, .. }: &Placed<'_>,
+        waiting: &Batch,
+        counters: &mut ShedCounters,
+    ) -> Fate {
         if !self.is_behind && self.flows.is_empty() {
             return Fate::Taken;
         }
-        let key = FlowKey::of(segment);
-        if self.flows.get(&key).is_some() {
+        if self.flows.get(key).is_some() {
             counters.packets += 1;
             return Fate::Dropped;
         }
@@ -68,7 +72,7 @@ impl Shedding {
         if !(self.is_behind && (begins || is_full)) {
             return Fate::Taken;
         }
-        self.flows.put(key, ());
+        self.flows.put(*key, ());
         counters.flows += 1;
         counters.packets += 1;
         Fate::Shed

@@ -8,16 +8,19 @@ use std::thread::{Scope, ScopedJoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::gather::{Round, Source, gather};
-use super::job::{Batch, Channels, Job, Place, work};
+use super::job::{Batch, Channels, Header, Job, work};
+use super::share::Share;
 use super::shed::{Fate, ShedCounters, Shedding};
+use super::{join, start};
 use crate::capture::Block;
-use crate::merge::{Lines, Merge};
-use crate::packet::{Segment, Timestamp};
-use crate::pipeline::Workers;
+use crate::merge::Merge;
+use crate::packet::Timestamp;
+use crate::pipeline::front::{Place, Placed};
 use crate::pipeline::report::ShardTotals;
+use crate::pipeline::{LoopReport, Workers};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowOptions, MAX_SHARDS, shard_of, shards_of};
+use crate::shard::{FlowOptions, MAX_SHARDS, shards_of};
 
 /// Segments in a batch, as a mean over the workers.
 const BATCH_SEGMENTS: usize = 256;
@@ -40,7 +43,6 @@ struct Lane {
 /// The reading thread's side.
 pub(in crate::pipeline) struct Threads<'scope> {
     lanes: Vec<Lane>,
-    shards: usize,
     is_live: bool,
     segments: usize,
     bytes: usize,
@@ -61,7 +63,6 @@ impl<'scope> Threads<'scope> {
         merge: &'m mut Merge<'_>,
     ) -> io::Result<Self> {
         let workers = workers.min(MAX_SHARDS);
-        let shards = shards_of(workers);
         let mut lanes = Vec::new();
         let mut sources = Vec::new();
         for worker in 0..workers {
@@ -70,51 +71,30 @@ impl<'scope> Threads<'scope> {
             let (empties, emptied) = bounded(QUEUE);
             let (returns, returned) = bounded(QUEUE);
             let channels = Channels { batches, emptied: empties, results, returned };
-            let (plugins, options, lines) = (plugins.clone(), options.clone(), Lines::new(merge.form()));
+            let (plugins, options, form) = (plugins.clone(), options.clone(), merge.form());
             let work = move || {
-                // It runs what others wrote, and needs nothing.
-                #[cfg(target_os = "linux")]
-                let _ = crate::privilege::drop_all();
-                work(Place { worker, workers, shards }, (&plugins, &options), lines, &channels)
+                work(Share::new((Place { worker, workers }, shards_of(workers)), (&plugins, &options), form), &channels)
             };
-            std::thread::Builder::new().name(format!("worker-{worker}")).spawn_scoped(scope, work)?;
+            start(scope, &format!("worker-{worker}"), work)?;
             lanes.push(Lane { queue, emptied, batch: Batch::default(), shedding: Shedding::default() });
             sources.push(Source::new(outcomes, returns));
         }
         let (rounds, to_gather) = bounded(QUEUE * 2);
-        let gather = move || {
-            #[cfg(target_os = "linux")]
-            let _ = crate::privilege::drop_all();
-            gather(sources, &to_gather, is_live, merge)
-        };
-        let merger = std::thread::Builder::new().name("merge".to_owned()).spawn_scoped(scope, gather)?;
+        let merger = start(scope, "merge", move || gather(sources, to_gather, is_live, merge))?;
         let shed = ShedCounters::default();
-        Ok(Self {
-            lanes,
-            shards,
-            is_live,
-            segments: 0,
-            bytes: 0,
-            block: None,
-            kept: 0,
-            packet: 0,
-            shed,
-            rounds,
-            merger,
-        })
+        Ok(Self { lanes, is_live, segments: 0, bytes: 0, block: None, kept: 0, packet: 0, shed, rounds, merger })
     }
 
-    pub(in crate::pipeline) fn finish(mut self, last: Timestamp) -> io::Result<ShardTotals> {
-        let packet = self.packet.saturating_add(1);
+    pub(in crate::pipeline) fn finish(mut self, report: &LoopReport) -> io::Result<ShardTotals> {
+        let (last, packet) = report.end();
         for lane in &mut self.lanes {
-            lane.batch.jobs.push(Job::End { last, packet });
+            lane.batch.jobs.push(Job::End(last, packet));
         }
         // A merge that has failed says why itself.
         let _ = self.send(Round { workers: u32::MAX, flush: true, is_last: true });
         self.lanes.clear();
         drop(self.rounds);
-        let totals = self.merger.join().unwrap_or_else(|_| Err(io::Error::other("the merging thread panicked")));
-        totals.map(|mut totals| {
+        join(self.merger).map(|mut totals| {
             totals.shed = self.shed;
             totals
         })
@@ -157,21 +137,20 @@ impl<'scope> Threads<'scope> {
 }
 
 impl Workers for Threads<'_> {
-    fn segment(&mut self, segment: &Segment<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
+    fn segment(&mut self, placed: &Placed<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
+        let segment = placed.segment;
         self.packet = segment.packet;
-        let shard = shard_of(segment, self.shards);
-        let worker = shard % self.lanes.len().max(1);
-        let Some(lane) = self.lanes.get_mut(worker) else { return Ok(()) };
-        let fate = if self.is_live { lane.shedding.judge(segment, &lane.batch, &mut self.shed) } else { Fate::Taken };
+        let worker = placed.shard.checked_rem(self.lanes.len());
+        let Some(lane) = worker.and_then(|worker| self.lanes.get_mut(worker)) else { return Ok(()) };
+        let fate = if self.is_live { lane.shedding.judge(placed, &lane.batch, &mut self.shed) } else { Fate::Taken };
         match fate {
             Fate::Taken => {
-                let segment = lane.batch.own(segment, self.block.as_ref());
+                let segment = lane.batch.own(placed, self.block.as_ref());
                 let processes = processes.map(|processes| Box::new(processes.clone()));
-                lane.batch.jobs.push(Job::Segment { shard, segment, processes });
+                lane.batch.jobs.push(Job::Segment { segment, processes });
             }
             Fate::Shed => {
-                let header = Box::new(Segment { payload: &[], ..*segment });
-                lane.batch.jobs.push(Job::Shed { shard, header });
+                lane.batch.jobs.push(Job::Shed(Box::new(Header::of(placed))));
             }
             Fate::Dropped => {}
         }
