@@ -32,6 +32,8 @@ enum event_flag {
 	EVENT_LIKELY = 2,
 	/* One datagram; seq counts those of the socket in that direction. */
 	EVENT_DATAGRAM = 4,
+	/* The other end does not tell of these bytes, since this one does. */
+	EVENT_ONLY = 8,
 };
 
 /* Followed by `len` bytes of payload. */

@@ -88,6 +88,7 @@ struct task_struct {
 #endif
 	__s32 pid;
 	__s32 tgid;
+	void *stack;
 	struct files_struct *files;
 	char comm[16];
 };
@@ -186,6 +187,8 @@ enum {
 	TS_COMPAT = 2,
 	/* enum sock_flags: the peer's FIN was received. */
 	SOCK_DONE = 1,
+	/* include/linux/in6.h: what a socket of IPv6's own addresses has for its IPv4 address; 127.0.0.6. */
+	LOOPBACK4_IPV6 = 0x7f000006,
 };
 
 /* include/net/tcp_states.h */

@@ -23,7 +23,8 @@
 			record->event.seq = number;                                                                    \
 			record->event.len = len;                                                                       \
 			record->event.missing = lost;                                                                  \
-			if (bpf_probe_read_user(record->payload, len, (void *)(from))) {                               \
+			is_whole = !bpf_probe_read_user(record->payload, len, (void *)(from));                         \
+			if (!is_whole) {                                                                               \
 				record->event.len = 0;                                                                 \
 				record->event.missing = len + (lost);                                                  \
 				count(COUNTER_FAULT_BYTES, len);                                                       \
@@ -33,13 +34,13 @@
 		!!record;                                                                                              \
 	})
 
-/* Puts out at most a chunk; behind it, `lost` bytes are missing. */
-static __always_inline void put(const struct event *header, __u32 seq, __u64 from, __u64 size, __u32 lost)
+/* Puts out at most a chunk; behind it, `lost` bytes are missing. False if its own bytes are, too. */
+static __always_inline bool put(const struct event *header, __u32 seq, __u64 from, __u64 size, __u32 lost)
 {
-	bool is_put;
+	bool is_put, is_whole = 0;
 
 	if (size > EVENT_CHUNK)
-		return;
+		return 0;
 	if (size <= 56)
 		is_put = PUT_IN(56, header, seq, from, size, lost);
 	else if (size <= 440)
@@ -52,6 +53,7 @@ static __always_inline void put(const struct event *header, __u32 seq, __u64 fro
 		count(COUNTER_RING_EVENTS, 1);
 		count(COUNTER_RING_BYTES, size);
 	}
+	return is_whole;
 }
 
 #endif

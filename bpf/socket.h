@@ -68,8 +68,14 @@ static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd
 	return GET(struct socket, socket, sk);
 }
 
-/* What a TCP or UDP socket is. */
+/* What a TCP or UDP socket is, and where. */
 struct ends {
+	/* IPv4 addresses, in network byte order. */
+	__u32 local;
+	__u32 remote;
+	/* How far a TCP socket's streams have come, once that was looked at. */
+	__u32 sent;
+	__u32 received;
 	__u16 family;
 	__u16 local_port;
 	__u16 remote_port;
@@ -91,6 +97,8 @@ static __always_inline bool find_ends(struct sock *sk, struct ends *ends)
 	/* skc_num is 0 already when a connection's end is told. */
 	ends->local_port = bpf_ntohs(GET(struct inet_sock, (struct inet_sock *)sk, inet_sport));
 	ends->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
+	ends->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
+	ends->remote = GET(struct sock, sk, __sk_common.skc_daddr);
 	/* The peers of a UDP socket that is not connected are named by each call. */
 	if (ends->is_datagram && !ends->remote_port)
 		return 1;
@@ -108,8 +116,8 @@ static __always_inline void describe(struct sock *sk, const struct ends *ends, s
 	event->missing = 0;
 	if (ends->family == AF_INET) {
 		__builtin_memset(event->local, 0, sizeof(event->local) + sizeof(event->remote));
-		*(__u32 *)event->local = GET(struct sock, sk, __sk_common.skc_rcv_saddr);
-		*(__u32 *)event->remote = GET(struct sock, sk, __sk_common.skc_daddr);
+		*(__u32 *)event->local = ends->local;
+		*(__u32 *)event->remote = ends->remote;
 	} else {
 		bpf_probe_read_kernel(event->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
 		bpf_probe_read_kernel(event->remote, 16, &sk->__sk_common.skc_v6_daddr);
@@ -121,21 +129,26 @@ static __always_inline bool has_fin(struct sock *sk)
 	return GET(struct sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE);
 }
 
-/* Says which bytes of the stream a call moved that has just ended: the last ones before the socket's position. */
-static __always_inline void place(struct sock *sk, struct event *event, __u64 bytes)
+/* How far the streams of a TCP socket have come. */
+static __always_inline void find_positions(struct sock *sk, struct ends *ends)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	/* Before the number that it counts in. */
 	bool is_over = has_fin(sk);
-	__u32 received = end_of_received(GET(struct tcp_sock, tcp, copied_seq), GET(struct tcp_sock, tcp, rcv_nxt), is_over);
-	__u32 sent = end_of_sent(GET(struct tcp_sock, tcp, write_seq), GET(struct sock, sk, __sk_common.skc_state));
 
+	ends->received = end_of_received(GET(struct tcp_sock, tcp, copied_seq), GET(struct tcp_sock, tcp, rcv_nxt), is_over);
+	ends->sent = end_of_sent(GET(struct tcp_sock, tcp, write_seq), GET(struct sock, sk, __sk_common.skc_state));
+}
+
+/* Says which bytes of the stream a call moved that has just ended: the last ones before the socket's position. */
+static __always_inline void place(const struct ends *ends, struct event *event, __u64 bytes)
+{
 	if (event->kind == EVENT_SENT) {
-		event->seq = sent - bytes;
-		event->ack = received;
+		event->seq = ends->sent - bytes;
+		event->ack = ends->received;
 	} else {
-		event->seq = received - bytes;
-		event->ack = sent;
+		event->seq = ends->received - bytes;
+		event->ack = ends->sent;
 	}
 }
 
@@ -146,8 +159,9 @@ static __always_inline bool has_upper_layer(struct sock *sk)
 }
 
 /*
- * When it was: what was received, by now. What was sent by TCP, when its last packet left, as TCP has noted, since that was
- * before anybody could answer it; of what has not left at all, nobody knows yet. `began` is better, where it is known.
+ * When it was, as TCP has noted, which is cheaper than to look at a clock. What was received, when it was taken. What was sent,
+ * when its last packet left, since that was before anybody could answer it; of what has not left at all, nobody knows
+ * yet. `began` is better, where it is known.
  */
 static __always_inline __u64 time_of(struct sock *sk, const struct event *event, __u64 began)
 {
@@ -156,12 +170,15 @@ static __always_inline __u64 time_of(struct sock *sk, const struct event *event,
 
 	if (event->kind == EVENT_SENT && began)
 		return began;
-	if (event->kind != EVENT_SENT || (event->flags & EVENT_DATAGRAM) ||
-	    !has_left(GET(struct tcp_sock, tcp, snd_nxt), event->seq))
+	if (event->flags & EVENT_DATAGRAM)
+		return bpf_ktime_get_ns();
+	noted = GET(struct tcp_sock, tcp, tcp_clock_cache);
+	if (event->kind != EVENT_SENT)
+		return noted;
+	if (!has_left(GET(struct tcp_sock, tcp, snd_nxt), event->seq))
 		return bpf_ktime_get_ns();
 	/* Where packets are paced, the next one's time is noted, which may have yet to come. */
 	left = GET(struct tcp_sock, tcp, tcp_wstamp_ns);
-	noted = GET(struct tcp_sock, tcp, tcp_clock_cache);
 	return left < noted ? left : noted;
 }
 

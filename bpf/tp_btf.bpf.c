@@ -146,6 +146,24 @@ static __always_inline bool is_in_call(const struct pt_regs *regs)
 #endif
 }
 
+/* Where on its stack a task's registers lie. It is the same for all tasks, and asked once, as that is a call of a helper. */
+static __u64 registers_at;
+
+static __always_inline struct pt_regs *registers_of(struct task_struct *task)
+{
+	__u64 stack = (__u64)task->stack;
+
+	if (!registers_at) {
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+		__u64 address = 0;
+
+		/* To the verifier a number: it calculates with no others. */
+		bpf_probe_read_kernel(&address, sizeof(address), &regs);
+		registers_at = address - stack;
+	}
+	return bpf_rdonly_cast((void *)(stack + registers_at), bpf_core_type_id_kernel(struct pt_regs));
+}
+
 /* Bytes were moved on a socket, by whomever: told if it was a call on just this socket. */
 static __always_inline int on_length(struct sock *sk, int ret, __u32 kind)
 {
@@ -156,8 +174,11 @@ static __always_inline int on_length(struct sock *sk, int ret, __u32 kind)
 
 	if (ret <= 0 || !find_ends(sk, &ends) || ends.is_datagram)
 		return 0;
+	find_positions(sk, &ends);
+	if (kind == EVENT_RECEIVED && need_not_tell(&ends, ret))
+		return 0;
 	caller.task = bpf_get_current_task_btf();
-	regs = (struct pt_regs *)bpf_task_pt_regs(caller.task);
+	regs = registers_of(caller.task);
 	if (!is_in_call(regs) || !is_wanted_call(regs, &arguments, &caller) || arguments.kind != kind)
 		return 0;
 	/* The kernel has sockets of its own, and may use them in a call on a file. */

@@ -97,6 +97,7 @@ static void own_comm(struct task_struct *task, struct event *event);
 static struct file *file_at(struct file **files, __u32 fd);
 
 #include "socket.h"
+#include "told.h"
 #include "put.h"
 
 static long read_user(void *to, __u32 len, __u64 from)
@@ -220,10 +221,9 @@ static __always_inline void begin_walk(struct walk *walk, struct call *call, __u
 }
 
 /* Most calls: one buffer of a stream, that one event has room for. False if it is another one. */
-static __always_inline bool put_whole(const struct call *call, const struct event *event, __u64 bytes)
+static __always_inline bool is_whole(const struct call *call, const struct event *event, __u64 bytes, __u64 *from)
 {
-	__u64 from = call->buffer;
-
+	*from = call->buffer;
 	if (call->is_messages || call->vecs > 1 || (event->flags & EVENT_DATAGRAM))
 		return 0;
 	if (bytes > EVENT_CHUNK || bytes > settings.call_cap)
@@ -231,12 +231,28 @@ static __always_inline bool put_whole(const struct call *call, const struct even
 	if (call->vecs) {
 		struct iovec vec;
 
-		if (bpf_probe_read_user(&vec, sizeof(vec), (void *)from))
+		if (bpf_probe_read_user(&vec, sizeof(vec), (void *)*from))
 			return 0;
-		from = vec.base;
+		*from = vec.base;
 	}
-	put(event, event->seq, from, bytes, 0);
 	return 1;
+}
+
+/* Puts out what was moved. Of what was sent, the other end may then tell nothing; what was received tells whose that end is. */
+static __always_inline void put_whole(const struct ends *ends, struct event *event, __u64 from, __u64 bytes)
+{
+	struct told *told = event->kind == EVENT_SENT ? told_by_sender(ends) : told_to_receiver(ends);
+	bool is_put;
+
+	if (told && event->kind == EVENT_SENT && is_only(told, event->seq))
+		event->flags |= EVENT_ONLY;
+	is_put = put(event, event->seq, from, bytes, 0);
+	if (!told)
+		return;
+	if (event->kind == EVENT_SENT)
+		add_told(told, event, ends->sent, is_put);
+	else if (is_put)
+		hear(told, event->seq + bytes);
 }
 
 /* The others, piece by piece. */
@@ -286,6 +302,7 @@ static __always_inline int on_moved(struct sock *sk, const struct ends *ends, co
 	struct event *event;
 	struct work *work;
 	__u32 zero = 0;
+	__u64 from;
 
 	if (muted && !settings.has_tls) {
 		count(COUNTER_MUTED_CALLS, 1);
@@ -308,7 +325,7 @@ static __always_inline int on_moved(struct sock *sk, const struct ends *ends, co
 	if (!bytes)
 		return 0;
 	if (!ends->is_datagram)
-		place(sk, event, bytes);
+		place(ends, event, bytes);
 	if (settings.has_tls && is_ciphertext(&work->call, event, bytes))
 		return 0;
 	if (muted) {
@@ -321,8 +338,10 @@ static __always_inline int on_moved(struct sock *sk, const struct ends *ends, co
 	}
 	event->at = time_of(sk, event, caller->began);
 	own_comm(caller->task, event);
-	if (!put_whole(&work->call, event, bytes))
+	if (!is_whole(&work->call, event, bytes, &from))
 		put_pieces(work, bytes, ret);
+	else
+		put_whole(ends, event, from, bytes);
 	return 0;
 }
 
@@ -338,6 +357,11 @@ static __always_inline int on_return(const struct arguments *arguments, const st
 		if (settings.has_tls)
 			forget_last();
 		return 0;
+	}
+	if (!ends.is_datagram) {
+		find_positions(sk, &ends);
+		if (arguments->kind == EVENT_RECEIVED && !arguments->is_messages && need_not_tell(&ends, ret))
+			return 0;
 	}
 	return on_moved(sk, &ends, arguments, caller, ret);
 }
@@ -369,6 +393,8 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 	event.at = bpf_ktime_get_ns();
 	event.seq = GET(struct tcp_sock, tcp, write_seq);
 	event.ack = GET(struct tcp_sock, tcp, copied_seq);
+	if (kind == EVENT_OPENED)
+		open_told(&ends, event.seq, event.ack);
 	if (kind == EVENT_FIN_RECEIVED) {
 		event.ack = event.seq;
 		event.seq = GET(struct tcp_sock, tcp, rcv_nxt) - is_over;

@@ -14,7 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let sources = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../bpf");
-    for file in ["kernel.h", "event.h", "calls.h", "copy.h", "maps.h", "put.h", "socket.h", "tls.h", "trace.h"] {
+    for file in
+        ["kernel.h", "event.h", "calls.h", "copy.h", "maps.h", "put.h", "socket.h", "tls.h", "told.h", "trace.h"]
+    {
         println!("cargo:rerun-if-changed={}", sources.join(file).display());
     }
     fs::write(out.join("event_layout.rs"), layout(&fs::read_to_string(sources.join("event.h"))?)?)?;

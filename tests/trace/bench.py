@@ -5,7 +5,7 @@ A Redis server is driven by redis-benchmark while nothing, tcpdump or a trace lo
 every request must become a record. Then the same once more with the server and the client on one core and what looks on on
 the others: what they lose where there is a core to spare. Then a process that is not traced is timed: calls that have nothing to do with sockets,
 and socket calls on another port. Medians over the repetitions, each against the run without tracing of the same repetition;
-"no tracing, again" is the noise. Prints a table in Markdown.
+"no tracing, again" is the noise; with "chrt --idle" the trace takes only the processor time that is left. Prints a table in Markdown.
 """
 import json
 import os
@@ -23,7 +23,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="protap-bench-")
 PORT, REQUESTS, CLIENTS = 26399, int(os.environ.get("REQUESTS", "50000")), 16
 BASE = "no tracing"
-VARIANTS = [BASE, "no tracing, again", "tcpdump -w /dev/null", "trace, socket", "trace, tp-btf", "trace, tracepoint"]
+IDLE = "trace, socket, chrt --idle"
+VARIANTS = [BASE, "no tracing, again", "tcpdump -w /dev/null", "trace, socket", IDLE, "trace, tp-btf", "trace, tracepoint"]
 MOUNTED = 'test -d /sys/kernel/tracing/events || mount -t tracefs nodev /sys/kernel/tracing; exec "$0" "$@"'
 
 
@@ -47,6 +48,8 @@ class Observer:
             front_end = variant.split(", ")[1]
             arguments, word = [PROTAP, "trace", "-p", PLUGIN, "-o", "json", f"--port={port}"], "tracing"
             arguments += ["--front-end", front_end, "--stats-json", self.stats]
+            if variant == IDLE:
+                arguments = ["chrt", "--idle", "0", *arguments]
             if front_end == "tracepoint":
                 arguments = ["unshare", "--mount", "sh", "-c", MOUNTED, *arguments]
         else:

@@ -198,10 +198,12 @@ impl TraceSource {
         if is_stopping {
             self.kernel.detach();
         }
+        let begin = now(ClockId::Monotonic);
         let taken = self.kernel.consume(BATCH)?;
         let mut arrivals = self.arrivals.borrow_mut();
         let is_last = is_stopping && taken == 0;
-        let until = if is_last { u64::MAX } else { now(ClockId::Monotonic).saturating_sub(HOLD) };
+        let has_come = arrivals.has_come(begin, taken < BATCH);
+        let until = if is_last { u64::MAX } else { has_come.saturating_sub(HOLD) };
         let is_telling = arrivals.advance(until);
         arrivals.exchange(&mut self.batch);
         Ok(is_telling || taken > 0)

@@ -61,6 +61,9 @@ pub(super) struct Arrivals {
     batch: Batch,
     /// Wall clock minus monotonic clock.
     clock_offset: u64,
+    /// When the last of the events happened that came from the ring, and until when all have come.
+    newest: u64,
+    has_come: u64,
     /// Events that are not as `bpf/event.h` says: none, unless the two halves are of different versions.
     malformed: u64,
 }
@@ -77,6 +80,7 @@ impl Arrivals {
             return;
         };
         tracing::trace!(?event, len = payload.len());
+        self.newest = self.newest.max(event.at);
         let at = event.at.saturating_add(self.clock_offset);
         let turn = self.connections.arrive(&event, payload, at, &mut self.batch.made);
         match turn {
@@ -97,6 +101,13 @@ impl Arrivals {
         true
     }
 
+    /// Until when all that happened has come from the ring, which was read at that time, to its end or not. While there is more
+    /// in it than is read at once, what waits must not be told by the clock.
+    pub(super) fn has_come(&mut self, read_at: u64, is_all: bool) -> u64 {
+        self.has_come = if is_all { read_at } else { self.has_come.max(self.newest.min(read_at)) };
+        self.has_come
+    }
+
     /// Gives the batch for one that was told.
     pub(super) fn exchange(&mut self, told: &mut Batch) {
         told.clear();
@@ -106,5 +117,24 @@ impl Arrivals {
     /// Nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::tests::written;
+    use super::Arrivals;
+
+    #[test]
+    fn while_the_ring_has_more_the_clock_is_that_of_its_events() {
+        let mut arrivals = Arrivals::new(0);
+        assert_eq!(arrivals.has_come(50, true), 50);
+        arrivals.take(&written(90));
+        assert_eq!(arrivals.has_come(100, false), 90);
+        arrivals.take(&written(80));
+        assert_eq!(arrivals.has_come(110, false), 90, "it does not go back");
+        arrivals.take(&written(u64::MAX));
+        assert_eq!(arrivals.has_come(120, false), 120, "nor is it ahead");
+        assert_eq!(arrivals.has_come(130, true), 130);
     }
 }

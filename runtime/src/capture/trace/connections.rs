@@ -37,7 +37,7 @@ use super::event::{Event, Kind, layout};
 use super::process_names::ProcessNames;
 use crate::capture::SocketLoss;
 use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
-use crate::record::{Process, ProcessPair};
+use crate::record::{Process, ProcessPair, Via};
 
 /// Connections remembered; the least recently used is forgotten, and is one caught in its middle if it speaks again.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(262_144).unwrap();
@@ -90,7 +90,7 @@ struct End {
     is_traced: bool,
     /// Whose it is, and as the kernel names it.
     process: Option<Arc<Process>>,
-    name: (u32, [u8; 16], u8),
+    name: Option<(u32, [u8; 16], Via)>,
 }
 
 impl End {
@@ -310,8 +310,8 @@ impl Connections {
         }
         let end = connection.end_mut(is_low);
         (end.socket, end.is_traced) = (Some(event.socket), true);
-        let name = (event.tgid, event.comm, event.flags);
-        if end.process.is_none() || end.name != name {
+        let name = Some((event.tgid, event.comm, event.via()));
+        if end.name != name {
             (end.process, end.name) = (Some(self.processes.of(event)), name);
             connection.processes = None;
         }

@@ -152,14 +152,14 @@ fn kind_of(kind: u16) -> Option<Kind> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{Event, Kind, layout};
 
-    /// The event of a `write` of two bytes by `redis`, from 127.0.0.1:6379 to 127.0.0.1:40000.
-    pub(super) fn written() -> Vec<u8> {
+    /// The event of a `write` of two bytes at that time by `redis`, from 127.0.0.1:6379 to 127.0.0.1:40000.
+    pub(in super::super) fn written(at: u64) -> Vec<u8> {
         let mut bytes = vec![0; layout::EVENT_SIZE];
         let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
-        put(layout::EVENT_FIELD_AT, &7u64.to_ne_bytes());
+        put(layout::EVENT_FIELD_AT, &at.to_ne_bytes());
         put(layout::EVENT_FIELD_SEQ, &1000u32.to_ne_bytes());
         put(layout::EVENT_FIELD_LEN, &2u32.to_ne_bytes());
         put(layout::EVENT_FIELD_KIND, &1u16.to_ne_bytes());
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_event_has_its_fields_and_its_payload() {
-        let bytes = written();
+        let bytes = written(7);
         let (event, payload) = Event::parse(&bytes).unwrap();
         assert_eq!((event.at, event.seq, event.kind, payload), (7, 1000, Kind::Sent, b"hi".as_slice()));
         assert_eq!((event.local.to_string(), event.remote.port), ("127.0.0.1:6379".to_owned(), 40_000));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn mapped_addresses_are_those_on_the_wire() {
-        let mut bytes = written();
+        let mut bytes = written(7);
         bytes[layout::EVENT_FIELD_FAMILY] = 10;
         bytes[layout::EVENT_FIELD_LOCAL..layout::EVENT_FIELD_LOCAL + 16]
             .copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3]);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_event_cut_anywhere_or_of_unknown_kind_is_none() {
-        let bytes = written();
+        let bytes = written(7);
         for len in 0..bytes.len() {
             assert!(Event::parse(&bytes[..len]).is_none(), "{len}");
         }

@@ -37,6 +37,13 @@ impl Claims {
         false
     }
 
+    /// Bytes up to there are claimed for certain.
+    pub(super) fn reach(&mut self, end: u32) {
+        if self.end.is_none_or(|before| end.wrapping_sub(before).cast_signed() > 0) {
+            self.end = Some(end);
+        }
+    }
+
     /// Bytes are told in their order, though one of two calls began sooner and moved its bytes later.
     pub(super) fn in_order(&mut self, turn: Turn) -> Turn {
         let mut behind = |at: u64| {

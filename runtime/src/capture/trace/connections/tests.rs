@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Connections, Made, Payload, Turn};
-use crate::capture::trace::event::{Event, Kind};
+use crate::capture::trace::event::{Event, Kind, layout};
 use crate::packet::Endpoint;
 
 mod turns;
@@ -64,6 +64,11 @@ fn told(events: &[(Event, usize)]) -> Vec<Made> {
         connections.tell((event, turn), &vec![0; *len], 7, &mut made);
     }
     made
+}
+
+/// An event at that time, in nanoseconds.
+fn when(at: u64, event: Event) -> Event {
+    Event { at, ..event }
 }
 
 /// Port of the sender, number, bytes with and without payload, and S, F, R.
@@ -160,6 +165,29 @@ fn of_two_callers_at_once_neither_tells_and_their_bytes_are_a_gap() {
     assert_eq!(brief(&both)[2..], ["40000 1000+50", "40000 1050+100", "40000 1150+10"]);
     let both = told(&[&claims[..2], &read, &claims[2..], &[later]].concat());
     assert_eq!(brief(&both)[2..], ["40000 1000+50", "40000 1050+100", "40000 1150+10"]);
+}
+
+/// What the kernel found to be right behind the last bytes, and the server so leaves out.
+#[test]
+fn callers_at_once_do_not_take_away_what_is_sure() {
+    let early = after(SERVER + 20, at_client(Kind::Sent, CLIENT));
+    let sure = Event { flags: layout::EVENT_ONLY as u8, ..early };
+    let claims = [(at_client(Kind::Sent, CLIENT + 50), 100), (at_client(Kind::Sent, CLIENT + 100), 50)];
+    let told = |first| brief(&told(&[&[(opened(), 0), (first, 10)], &claims[..]].concat()));
+    assert_eq!(told(sure)[2..], ["40000 1000+10"]);
+    assert!(told(early).is_empty(), "it may be another call's");
+}
+
+#[test]
+fn a_clients_reset_is_told_after_what_the_server_sent_shortly_before() {
+    let request = [(opened(), 0), (at_client(Kind::Sent, CLIENT), 10), (at_server(Kind::Received, CLIENT), 10)];
+    let response = after(CLIENT + 10, at_server(Kind::Sent, SERVER));
+    for sooner in [1, 5_000_000, 9_999_999] {
+        let end =
+            [(when(20_000_000 - sooner, response), 20), (when(20_000_000, at_client(Kind::Reset, CLIENT + 10)), 0)];
+        let made = told(&[&request[..], &end].concat());
+        assert_eq!(brief(&made)[2..], ["40000 1000+10", "6379 5000+20", "40000 1010+0 R"], "{sooner} ns before");
+    }
 }
 
 #[test]

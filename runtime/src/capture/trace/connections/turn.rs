@@ -3,7 +3,8 @@
 //! comes. One that does not fit waits, sorted by time, with those behind it, until what is late will have come.
 //!
 //! Where both ends are traced, the server's calls move the same bytes as the client's. What the client has told by then is
-//! dropped; the rest is a spare, and told only if the client's end never tells.
+//! dropped; the rest is a spare, and told only if the client's end never tells. Most of what the server receives does not come at all:
+//! the client's event says so, and is then told as it comes, whoever is taken for the client.
 
 use super::{Connection, End, FAR};
 use crate::capture::trace::HOLD;
@@ -119,12 +120,18 @@ impl Progress {
 }
 
 impl Connection {
-    /// Whether an event's bytes are its own, as far as that is known when it comes; see [`super::claims`].
+    /// Whether an event's bytes are its own, as far as that is known when it comes; see [`super::claims`]. Of those that the
+    /// other end leaves out, the kernel knows.
     pub(super) fn claim(&mut self, event: &Event, len: u32, is_low: bool) -> bool {
         if !event.is_data() || event.has(layout::EVENT_TLS) {
             return true;
         }
-        let is_own = self.end_mut(is_low).claims(event.kind).claim(event.seq, event.end(len));
+        let claims = self.end_mut(is_low).claims(event.kind);
+        if event.has(layout::EVENT_ONLY) {
+            claims.reach(event.end(len));
+            return true;
+        }
+        let is_own = claims.claim(event.seq, event.end(len));
         if !is_own {
             self.progress.forget(is_low != event.kind.is_inbound());
         }
@@ -139,8 +146,8 @@ impl Connection {
 
     /// Its bytes may be another call's, as showed while it waited.
     pub(super) fn is_void(&mut self, event: &Event, is_low: bool) -> bool {
-        let is_claim = event.is_data() && !event.has(layout::EVENT_TLS);
-        is_claim && self.end_mut(is_low).claims(event.kind).is_void(event.seq)
+        let is_sure = event.has(layout::EVENT_TLS) || event.has(layout::EVENT_ONLY);
+        event.is_data() && !is_sure && self.end_mut(is_low).claims(event.kind).is_void(event.seq)
     }
 
     /// The turn of an event that just came from the ring, with so many bytes.
@@ -159,7 +166,8 @@ impl Connection {
             let _ = self.end_mut(is_low).follow(event.seq, end, event.kind);
             return Turn::Never;
         }
-        if self.is_server(event) && (self.is_both_traced() || self.may_be_traced_twice()) {
+        let is_only = event.has(layout::EVENT_ONLY);
+        if !is_only && self.is_server(event) && (self.is_both_traced() || self.may_be_traced_twice()) {
             return Turn::SpareAt(turn);
         }
         let is_next = self.progress.is_next(is_from_low, event);
@@ -193,11 +201,12 @@ impl Connection {
         }
     }
 
-    /// What the server sent, and the marks behind it; a client's reset, since what the server sent before may be waiting.
+    /// How much longer than others an event waits: what the server sent, for the client's receipt of it, and the marks behind
+    /// that; so does the client's reset, which else would come before what the server sent until then.
     pub(super) fn delay(&self, event: &Event) -> u64 {
-        let waits = self.is_server(event) || event.kind == Kind::Reset;
-        let is_spare = !event.kind.is_inbound() && self.plaintext.is_none() && self.is_both_traced() && waits;
-        if is_spare { SERVER_DELAY } else { 0 }
+        let waits_for_receipts = self.is_both_traced() && self.plaintext.is_none() && !event.kind.is_inbound();
+        let is_behind_server = self.is_server(event) || event.kind == Kind::Reset;
+        if waits_for_receipts && is_behind_server { SERVER_DELAY } else { 0 }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{CLIENT, Connections, Event, Kind, SERVER, Turn, after, at_client, at_server, opened};
 use crate::capture::trace::HOLD;
 use crate::capture::trace::connections::turn::SERVER_DELAY;
+use crate::capture::trace::event::layout;
 
 /// A connection whose opening was seen.
 fn open() -> Connections {
@@ -131,4 +132,32 @@ fn numbers_wrap() {
         assert_eq!(arrive(&mut connections, 1, after(7, at_server(Kind::Received, at)), 10), Turn::Never);
         at = at.wrapping_add(10);
     }
+}
+
+#[test]
+fn what_the_other_end_leaves_out_is_told_as_it_comes_whoever_is_the_client() {
+    let (only, mut connections) = (|event| Event { flags: layout::EVENT_ONLY as u8, ..event }, Connections::default());
+    let (request, receipt) = (at_server(Kind::Sent, 77), at_client(Kind::Received, 77));
+    let ack = 99;
+    assert_eq!(arrive(&mut connections, 1, after(ack, request), 10), Turn::Now, "nobody else was heard yet");
+    assert_eq!(arrive(&mut connections, 2, after(ack, receipt), 10), Turn::Never);
+    assert_eq!(arrive(&mut connections, 3, after(ack, only(at_server(Kind::Sent, 87))), 10), Turn::Now);
+    let next = arrive(&mut connections, 4, after(ack, at_server(Kind::Sent, 97)), 10);
+    assert_eq!(next, Turn::SpareAt(4 + SERVER_DELAY), "by its port it is the server");
+}
+
+#[test]
+fn a_server_that_left_out_much_is_heard_again() {
+    let mut connections = open();
+    arrive(&mut connections, 1, at_client(Kind::Sent, CLIENT), 10);
+    arrive(&mut connections, 2, at_server(Kind::Received, CLIENT), 10);
+    let mut at = CLIENT + 10;
+    for _ in 0..1024 {
+        let only = Event { flags: layout::EVENT_ONLY as u8, ..at_client(Kind::Sent, at) };
+        assert_eq!(arrive(&mut connections, 3, only, 8192), Turn::Now);
+        at += 8192;
+    }
+    assert_eq!(arrive(&mut connections, 4, at_client(Kind::Sent, at), 10), Turn::Now);
+    assert_eq!(arrive(&mut connections, 5, at_server(Kind::Received, at), 10), Turn::Never);
+    assert_eq!(connections.concurrent_bytes, 0);
 }
