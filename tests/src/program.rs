@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::artifacts::{plugin, program, scratch};
 
@@ -24,6 +24,12 @@ pub fn command(arguments: &[&str]) -> Command {
     command.args(arguments).env_remove("PROTAP_PLUGIN_PATH").env_remove("PROTAP_LOG").stdin(Stdio::null());
     command.env("XDG_CACHE_HOME", scratch("cache").canonicalize().expect("it was made"));
     command
+}
+
+/// Interrupts a program, as Ctrl-C does: by the shell's own `kill`, as a program of that name is not on every machine.
+pub fn interrupt(child: &Child) {
+    let status = Command::new("sh").args(["-c", "kill -INT \"$0\"", &child.id().to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "it runs, and may be interrupted");
 }
 
 /// Runs `protap` with these arguments, for `read` and `live` with the kafka plugin (which compiles fastest) and without

@@ -3,14 +3,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use protap_e2e::artifacts::{fixture, plugin, scratch};
 use protap_e2e::engine::read;
 use protap_e2e::pcap::Capture;
-use protap_e2e::program::{command, text};
+use protap_e2e::program::{command, interrupt, text};
 use protap_e2e::records::ports;
 use protap_e2e::segment::segments;
 use serde_json::Value;
@@ -203,8 +203,7 @@ impl Live {
 
     /// Interrupts it, and gives what else it said.
     fn end(mut self) -> Vec<String> {
-        let interrupted = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(interrupted.is_ok_and(|status| status.success()), "kill is part of every system");
+        interrupt(&self.child);
         let status = self.child.wait().expect("it ends");
         assert_eq!(status.code(), Some(0));
         self.said.extend(self.errors.iter());

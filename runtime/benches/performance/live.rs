@@ -96,7 +96,7 @@ fn dropped(line: &str, rate: u32) -> f64 {
         .output()
         .unwrap();
     std::thread::sleep(Duration::from_millis(500));
-    let _ = Command::new("kill").args(["-INT", &capture.id().to_string()]).status();
+    let _ = Command::new("sh").args(["-c", &format!("kill -INT {}", capture.id())]).status();
     let mut text = String::new();
     capture.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     capture.wait().unwrap();

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use protap_e2e::artifacts::{plugin, root, scratch};
+pub(super) use protap_e2e::program::interrupt;
 use protap_e2e::program::{command, finished, text};
 use serde_json::Value;
 
@@ -87,10 +88,6 @@ pub(super) fn wait_for(lines: &mut impl BufRead, what: &str) -> Result<(), Strin
         }
     }
     Err(all.trim().to_owned())
-}
-
-pub(super) fn interrupt(child: &Child) {
-    say(Command::new("kill").args(["-INT", &child.id().to_string()])).expect("it runs");
 }
 
 /// A case under way.
