@@ -31,11 +31,6 @@ pub trait Sequential: Default + 'static {
     /// a loss is believed without a second one behind it.
     const FRAME_IS_PROOF: bool = false;
 
-    /// A [frame](Stream::begin_frame) of at most 16 KiB that is not there to its end is waited for by the host, and then
-    /// [read at once](Self::message_now), rather than read as it comes. Not for protocols whose lengths may lie: what such
-    /// a frame says would be known only when so many bytes have come.
-    const AWAITS_FRAMES: bool = false;
-
     /// Takes one option; an error refuses it.
     fn configure(&mut self, _key: &str, _value: &str) -> Result<(), &'static str> {
         Err("the plugin has no such option")

@@ -13,9 +13,6 @@ use crate::guest::{Parser, ParserCall};
 use crate::manifest::Manifest;
 use crate::plugin::{Direction, Heads, Input, Progress, Resync, Verdict};
 
-/// Longest frame that is waited for as a whole, rather than read as it comes.
-const MAX_AWAITED: u64 = 16 << 10;
-
 /// Both directions of a flow.
 pub struct SequentialFlow<F> {
     flow: Rc<F>,
@@ -136,22 +133,11 @@ impl<P: Sequential> AsSequential<P> {
         done
     }
 
-    /// Waits for a message's frame that begins at that place and is not there to its end, if that may yet come.
-    fn await_frame(&self, input: &Input<'_>, begin: usize) -> Option<Progress> {
-        let is_last = input.is_datagram || input.is_end || input.gap.is_some();
-        let max = MAX_AWAITED.min(P::MANIFEST.window_len().into());
-        let amount = self.whole.take_cut_frame().filter(|len| P::AWAITS_FRAMES && *len <= max && !is_last)?;
-        Some(Progress::Need { consumed: begin, amount })
-    }
-
     /// Goes on with a message that is not there as a whole, or begins with it at that place in the window.
     #[cold]
     #[inline(never)]
     fn wait(&self, flow: &Rc<P::Flow>, lane: &Rc<Lane>, mut call: ParserCall<'_>, begin: usize) -> Progress {
         let input = Input::new(call.call, &[]);
-        if let Some(progress) = self.await_frame(&input, begin) {
-            return progress;
-        }
         let mut reading = lane.reading.take().unwrap_or_else(|| {
             let stream = Stream::new(input.direction, P::MANIFEST.window_len());
             let reader = Box::pin(read_messages(self.plugin.clone(), flow.clone(), stream.clone()));
@@ -173,9 +159,6 @@ impl<P: Sequential> AsSequential<P> {
             match self.read_whole(flow, &mut call, at) {
                 ControlFlow::Break(progress) => break progress,
                 ControlFlow::Continue(at) => begin = at,
-            }
-            if let Some(progress) = self.await_frame(&input, begin) {
-                break progress;
             }
         };
         if !input.is_datagram || reading.stream.is_held() {

@@ -59,8 +59,6 @@ pub struct State {
     kept: Cell<usize>,
     /// Strings of this message were left out for lack of room.
     is_cut: Cell<bool>,
-    /// Length of a frame that is not there to its end, for which reading it as a whole was given up.
-    cut_frame: Cell<Option<u64>>,
 }
 
 /// What follows the window.
@@ -91,7 +89,6 @@ impl State {
             window_len: u64::from(window_len),
             kept: Cell::new(0),
             is_cut: Cell::new(false),
-            cut_frame: Cell::new(None),
         }
     }
 
@@ -128,11 +125,6 @@ impl State {
     #[inline]
     fn frame_end_at(&self, len: u64) -> u64 {
         self.start.get().saturating_add(len).min(NO_END - 1)
-    }
-
-    /// Length of the frame for which reading a message as a whole was given up, if it was one that is not all there.
-    pub(super) fn take_cut_frame(&self) -> Option<u64> {
-        self.cut_frame.take()
     }
 
     /// Lends the answer to whatever emits messages, or takes it back.
