@@ -64,8 +64,9 @@
 //!
 //! # Three levels
 //!
-//! * [`Frames`], as above: say how long a frame is, get it whole. A frame that is longer than the window (16 KiB, or
-//!   what the [`Manifest`] asks for) is decoded from its beginning, and the rest passes by without a copy.
+//! * [`Frames`], as above: say how long a frame is, get it whole, or its beginning: where it is longer than the window (16 KiB,
+//!   or what the [`Manifest`] asks for), whose rest passes by without a copy, and where its end was lost. Then it is not
+//!   [whole](FrameBytes::is_whole), and a message that depends on the rest is `partial`.
 //! * [`Sequential`]: plain code that reads a message from front to back, and may [`skip`](Stream::skip) what it does not
 //!   need at any depth. An `async fn` is that code; it waits wherever the window ends. For long messages whose end
 //!   matters, and for protocols that say no length up front:
@@ -103,7 +104,8 @@
 //! ```
 //!
 //!   Where messages are many and short, the same code can be compiled a second time, without its waits, for messages that
-//!   are there as a whole, as nearly all are (see [`at_once`]).
+//!   are there as a whole, as nearly all are (see [`at_once`]); and the host can be asked to wait for those that are not
+//!   ([`AWAITS_FRAMES`](Sequential::AWAITS_FRAMES)).
 //!
 //! * [`Raw`]: the contract's verbs. For protocols whose messages are built over several calls, or that answer
 //!   [`Opaque`](Progress::Opaque) (encrypted from here on) and [`Handover`](Progress::Handover) (another protocol begins):

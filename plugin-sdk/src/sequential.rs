@@ -31,6 +31,12 @@ pub trait Sequential: Default + 'static {
     /// a loss is believed without a second one behind it.
     const FRAME_IS_PROOF: bool = false;
 
+    /// In these directions, the host waits for a [frame](Stream::begin_frame) that is not there to its end but fits into the
+    /// [window](Manifest::window), and for the bytes that say how long it is; then it is [read at once](Self::message_now),
+    /// rather than as it comes. Without `message_now` it changes nothing. Not where lengths may lie: what such a frame says
+    /// would be known only when so many bytes have come.
+    const AWAITS_FRAMES: &'static [Direction] = &[];
+
     /// Takes one option; an error refuses it.
     fn configure(&mut self, _key: &str, _value: &str) -> Result<(), &'static str> {
         Err("the plugin has no such option")
@@ -53,8 +59,9 @@ pub trait Sequential: Default + 'static {
     /// Reads one message that may be there as a whole, without waiting: the same code, compiled a second time
     /// ([`at_once`](crate::at_once)). Where it comes to the end of what is there before it has declared a frame, declares
     /// one that is not there to its end, or asks for [more](Stream::arriving), it is given up, and [`message`](Self::message)
-    /// reads from the same start: up to there it must not have done anything but read, and it must pass errors on. `None`,
-    /// as it is unless written otherwise: all is for [`message`](Self::message) to read.
+    /// reads from the same start (unless [`AWAITS_FRAMES`](Self::AWAITS_FRAMES) has the frame waited for): up to there it must
+    /// not have done anything but read, and it must pass errors on. `None`, as it is unless written otherwise: all is for
+    /// [`message`](Self::message) to read.
     fn message_now(&self, _flow: &Self::Flow, _stream: &Stream<Whole<'_>>) -> Option<Result<(), Stop>> {
         None
     }

@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use protap_plugin::prelude::*;
 use protap_plugin::testing::{Ending, Replay, Seen};
-use protap_plugin::{Source, Whole, at_once, large};
+use protap_plugin::{AsSequential, Source, Whole, at_once, large};
 
 /// Messages that code was begun for that may wait.
 static WAITED: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Default)]
-struct Spoken;
+struct Spoken<const AWAITS: bool>;
 
-impl Sequential for Spoken {
+impl<const AWAITS: bool> Sequential for Spoken<AWAITS> {
     const MANIFEST: Manifest = Manifest::new("spoken", "0.1.0").transports(&[Transport::Tcp, Transport::Udp]);
     type Flow = ();
+    const AWAITS_FRAMES: &'static [Direction] = if AWAITS { &[Direction::ToServer] } else { &[] };
 
     fn probe(&self, _heads: &Heads<'_>) -> Verdict {
         Verdict::No
@@ -38,7 +39,8 @@ impl Sequential for Spoken {
     }
 }
 
-export!(Spoken as Sequential);
+type Plugin = AsSequential<Spoken<false>>;
+type Awaiting = AsSequential<Spoken<true>>;
 
 #[at_once]
 async fn read(stream: &Stream<impl Source>) -> Result<(), Stop> {
@@ -86,10 +88,19 @@ fn only_what_is_cut_is_waited_for_and_nothing_else_depends_on_that() {
     assert!(messages.iter().all(|seen| seen.domain == "own"));
     assert_eq!(waited, 0);
 
-    let cut = Replay::new::<Plugin>().to_server(&all[..12]).to_server(&all[12..]);
-    let before = WAITED.load(Ordering::Relaxed);
-    assert_eq!(cut.run().messages, messages);
-    assert_eq!(WAITED.load(Ordering::Relaxed) - before, 1, "the frame that is cut, and not those behind it");
+    for at in 1..all.len() {
+        let between = [0, 5, 17, 21].contains(&at);
+        for (replay, waited) in [(Replay::new::<Plugin>(), usize::from(!between)), (Replay::new::<Awaiting>(), 0)] {
+            let cut = replay.to_server(&all[..at]).to_server(&all[at..]);
+            let before = WAITED.load(Ordering::Relaxed);
+            assert_eq!(cut.run().messages, messages);
+            assert_eq!(WAITED.load(Ordering::Relaxed) - before, waited, "what is cut at {at}, and nothing behind it");
+        }
+    }
+
+    // What never comes is not waited for.
+    let never = Replay::new::<Awaiting>().to_server(&all[..12]).end(Direction::ToServer);
+    assert_eq!((never.run().messages, never.split_sweep().messages), (messages[..1].to_vec(), messages[..1].to_vec()));
 
     let wrong = Replay::new::<Plugin>().to_server(b"lx\nf\x01\x05?ly\nlz\n");
     let report = wrong.split_sweep();

@@ -133,11 +133,24 @@ impl<P: Sequential> AsSequential<P> {
         done
     }
 
+    /// Waits for a message that begins at that place and is not there to its end, if that may yet come and it fits into the
+    /// window. What it says may depend on what was said before it is begun (by the other end, too), so whether it waits must
+    /// depend on nothing but its bytes.
+    fn await_frame(&self, input: &Input<'_>, begin: usize) -> Option<Progress> {
+        let is_last = input.is_datagram || input.is_end || input.gap.is_some();
+        let may_wait = !is_last && P::AWAITS_FRAMES.contains(&input.direction);
+        let amount = self.whole.take_lacking().filter(|len| may_wait && *len <= P::MANIFEST.window_len().into())?;
+        Some(Progress::Need { consumed: begin, amount })
+    }
+
     /// Goes on with a message that is not there as a whole, or begins with it at that place in the window.
     #[cold]
     #[inline(never)]
     fn wait(&self, flow: &Rc<P::Flow>, lane: &Rc<Lane>, mut call: ParserCall<'_>, begin: usize) -> Progress {
         let input = Input::new(call.call, &[]);
+        if let Some(progress) = self.await_frame(&input, begin) {
+            return progress;
+        }
         let mut reading = lane.reading.take().unwrap_or_else(|| {
             let stream = Stream::new(input.direction, P::MANIFEST.window_len());
             let reader = Box::pin(read_messages(self.plugin.clone(), flow.clone(), stream.clone()));
@@ -159,6 +172,9 @@ impl<P: Sequential> AsSequential<P> {
             match self.read_whole(flow, &mut call, at) {
                 ControlFlow::Break(progress) => break progress,
                 ControlFlow::Continue(at) => begin = at,
+            }
+            if let Some(progress) = self.await_frame(&input, begin) {
+                break progress;
             }
         };
         if !input.is_datagram || reading.stream.is_held() {

@@ -59,6 +59,8 @@ pub struct State {
     kept: Cell<usize>,
     /// Strings of this message were left out for lack of room.
     is_cut: Cell<bool>,
+    /// Bytes of a message that would have to be there to go on with reading it as a whole, which was given up for them.
+    lacking: Cell<Option<u64>>,
 }
 
 /// What follows the window.
@@ -89,6 +91,7 @@ impl State {
             window_len: u64::from(window_len),
             kept: Cell::new(0),
             is_cut: Cell::new(false),
+            lacking: Cell::new(None),
         }
     }
 
@@ -125,6 +128,11 @@ impl State {
     #[inline]
     fn frame_end_at(&self, len: u64) -> u64 {
         self.start.get().saturating_add(len).min(NO_END - 1)
+    }
+
+    /// How much of its message must be there for the next try to read it as a whole, if that was what the last one lacked.
+    pub(super) fn take_lacking(&self) -> Option<u64> {
+        self.lacking.take()
     }
 
     /// Lends the answer to whatever emits messages, or takes it back.

@@ -71,6 +71,7 @@ impl Sequential for Kafka {
             "groups, members, topics, partitions, offsets and errors of the other APIs, all versions of Kafka 4.4",
         ]);
     type Flow = Flow;
+    const AWAITS_FRAMES: &'static [Direction] = &[Direction::ToServer, Direction::ToClient];
 
     fn configure(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         self.wants_trace = match (key, value) {

@@ -92,6 +92,7 @@ pub struct Mongodb {
 impl Sequential for Mongodb {
     const MANIFEST: Manifest = Manifest::new("mongodb", env!("CARGO_PKG_VERSION"))
         .ports(&[27017, 27018, 27019])
+        .window(32 << 10)
         .attributes(SCHEMA)
         .decodes(&[
             "OP_MSG: commands and replies, document sequences, checksums, one-way and exhaust messages",
@@ -103,6 +104,8 @@ impl Sequential for Mongodb {
         .options(settings::OPTIONS);
     type Flow = Cursors;
     const FRAME_IS_PROOF: bool = true;
+    /// Lengths of replies may lie.
+    const AWAITS_FRAMES: &'static [Direction] = &[Direction::ToServer];
 
     fn configure(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         self.settings.configure(key, value)

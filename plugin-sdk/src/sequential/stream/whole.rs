@@ -134,7 +134,10 @@ impl Bytes for Whole<'_> {
         let end = self.state.frame_end_at(len);
         let Some(ahead) = end.checked_sub(self.offset()) else { return Err(Stop::Malformed(SHORT_FRAME)) };
         let frame = usize::try_from(ahead).ok().and_then(|ahead| self.rest.get().get(..ahead));
-        let Some(frame) = frame.filter(|_| !self.has_frame()) else { return Err(self.give_up()) };
+        let Some(frame) = frame.filter(|_| !self.has_frame()) else {
+            self.state.lacking.set((!self.has_frame()).then_some(len));
+            return Err(self.give_up());
+        };
         self.end.set(self.place() + frame.len());
         self.rest.set(frame);
         self.beyond.set(0);
@@ -161,6 +164,8 @@ impl Bytes for Whole<'_> {
     #[inline(never)]
     fn lacks(&self, len: u64) -> Stop {
         if !self.has_frame() {
+            let read = self.offset().saturating_sub(self.state.start.get());
+            self.state.lacking.set(Some(read.saturating_add(len)));
             return self.give_up();
         }
         if self.frame_remaining() < len { Stop::Malformed(BEYOND_FRAME) } else { Stop::Lost }

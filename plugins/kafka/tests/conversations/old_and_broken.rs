@@ -205,6 +205,23 @@ fn a_request_is_answered_once_however_its_answers_are_cut() {
     );
 }
 
+/// A response is read when all of it is there, so that what has been asked by then depends on nothing but its last byte.
+#[test]
+fn what_a_response_answers_does_not_depend_on_where_it_is_cut() {
+    let answer = response(7, b"\0\0\0\0\0\0");
+    let cut_at = |first: usize, second: usize| {
+        let begun = replay().to_client(&answer[..first]).to_client(&answer[first..second]);
+        begun.to_server(request(18, 0, 7, &[])).to_client(&answer[second..]).run().messages
+    };
+    let expected = cut_at(1, 2);
+    assert_eq!(expected.iter().map(|seen| seen.kind).collect::<Vec<_>>(), [Kind::Request, Kind::Response]);
+    for second in 2..answer.len() {
+        for first in 1..second {
+            assert_eq!(cut_at(first, second), expected, "{first}, {second}");
+        }
+    }
+}
+
 #[test]
 fn secrets_in_bodies_are_never_emitted() {
     let authenticate = replay()
