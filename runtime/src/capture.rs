@@ -9,6 +9,7 @@ mod live;
 mod pcap_format;
 mod pcapng_format;
 mod pcapng_writer;
+mod pipe;
 mod read_buffer;
 #[cfg(target_os = "linux")]
 mod trace;
@@ -41,7 +42,8 @@ pub enum CaptureEvent<'a> {
     Block(&'a Block),
     /// All that has happened so far was told: a good moment to write what it completed.
     Settled,
-    /// Nothing more for now, but something is under way that may belong before it: a moment to hand on what was batched.
+    /// Nothing more for now, but something is under way that may belong before it, or something may be held up on its way
+    /// through a pipe: a moment to hand on what was batched.
     Pause,
     /// Nothing is waiting (live only): a good moment to hand on what was batched. The source waits up to 100 ms for
     /// more when it is asked again, so this also comes ten times a second while nothing arrives.
@@ -62,15 +64,15 @@ pub struct SocketEvent<'a> {
 /// Gives packets in the order in which they were captured.
 pub trait CaptureSource {
     /// The next packet. An error ends the file that it names; asking again goes on with the next file, or with the
-    /// `End`. It returns within 100 ms or so, unless it reads from a pipe.
+    /// `End`. It returns within 100 ms or so, unless it waits for a pipe's first bytes, or for compressed ones.
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError>;
 
     /// The counters as of now.
     fn stats(&mut self) -> CaptureStats;
 
-    /// The same capture from its beginning, to be read by another thread as well; `None` if it can be read only once, or
-    /// reading takes long.
-    fn again(&self) -> Option<Box<dyn CaptureSource + Send>> {
+    /// The same capture from its beginning, so many times, to be read by other threads as well; `None` if it can be read
+    /// only once, or reading takes long. All of them, this one too, end where the capture ends now.
+    fn again(&mut self, _times: usize) -> Option<Vec<Box<dyn CaptureSource + Send>>> {
         None
     }
 

@@ -3,9 +3,8 @@
 //!
 //! Two packets count as one if their IP packets are the same byte for byte, apart from the TTL (hop limit) and the
 //! IPv4 header checksum, which a router changes, and were captured at most [`WINDOW_NS`] and [`RING_LEN`] packets of their
-//! shard apart.
-//! Link headers, VLAN tags and padding are not compared; of a long TCP segment, neither is the payload's middle: its place
-//! in the stream, its length and both its ends are those of the other already.
+//! shard apart. Link headers, VLAN tags and padding are not compared; of a long TCP segment, neither is the payload's
+//! middle: its place in the stream, its length and both its ends are those of the other already.
 //!
 //! What this gives up: genuine datagrams that carry no IP identification (IPv6, or IPv4 that sets it to 0) and the same
 //! bytes within the window are taken for one. A TCP retransmission is hidden likewise, which loses nothing: reassembly
@@ -18,8 +17,8 @@ use crate::packet::{IpPacket, Timestamp};
 /// retransmission takes milliseconds.
 pub const WINDOW_NS: u64 = 1_000_000;
 
-/// How many packets of its shard back a copy is looked for. The kernel hands packets on in batches of up to 64, so that many may
-/// come between the copies.
+/// How many packets of its shard back a copy is looked for. The kernel hands packets on in batches of up to 64, so that
+/// many may come between the copies.
 pub const RING_LEN: usize = 128;
 
 /// A TCP packet longer than this is compared by so many bytes of its front, most of which its headers may take.

@@ -2,66 +2,32 @@
 //! them and has proven it with a message, so that they can be given to the next plugin if the first one rejects them.
 //! Ports order the candidates and lower no evidence.
 
+mod head;
+
 use protap_plugin::contract::{flag, probe};
 
+pub use self::head::{Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
 use crate::plugin::deepflow::FlowView;
 use crate::plugin::instance::ProbeCall;
 use crate::plugin::manifest::{HEAD, TransportName};
 use crate::quarantine::Scene;
-use crate::reassembly::{Direction, Heard};
+use crate::reassembly::Direction;
 use crate::record::ProcessPair;
 use crate::running::RunningPlugins;
 
 /// Payloads that a plugin is asked about before it has had its chances, as DeepFlow has it.
 const MAX_JUDGED: usize = 128;
 
-/// The beginning of a flow: what both ends sent, in the order in which it came.
-#[derive(Debug, Default)]
-pub struct Head {
-    to_server: HeadStream,
-    to_client: HeadStream,
-    pieces: Vec<PieceHeader>,
-    /// Behind so many pieces, bytes were lost.
-    lost_behind: Option<usize>,
-    answers: Vec<Answer>,
-}
-
-#[derive(Debug, Default)]
-struct HeadStream {
-    bytes: Vec<u8>,
-    base: u64,
-    is_mid_stream: bool,
-}
-
-/// Bytes that came at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Piece<'a> {
-    /// Which way.
-    pub direction: Direction,
-    /// The bytes.
-    pub bytes: &'a [u8],
-    /// Bytes of a datagram after them that were not captured.
-    pub missing: u64,
-    /// When.
-    pub at: Timestamp,
-    /// What their sender had of the opposite stream.
-    pub heard: Heard,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PieceHeader {
-    direction: Direction,
-    len: usize,
-    missing: u64,
-    at: Timestamp,
-    heard: Heard,
-}
-
 /// What a plugin said of the head so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Answer {
+    /// It claims nothing that begins where it was asked about.
     is_out: bool,
+    /// It is out of the question, whatever comes.
+    is_barred: bool,
+    /// Bytes of each direction that came before what it is asked about.
+    from: [usize; 2],
     /// It is not asked again before a head has that many bytes.
     more: usize,
     /// Of a plugin that is asked payload by payload: how many it has seen.
@@ -141,89 +107,29 @@ impl FlowFacts {
 }
 
 impl Head {
-    /// The beginning of a flow that is caught in its middle, as far as is known.
-    #[must_use]
-    pub fn mid_stream() -> Self {
-        let mut head = Self::default();
-        head.to_server.is_mid_stream = true;
-        head.to_client.is_mid_stream = true;
-        head
-    }
-
-    /// Takes the next bytes of a direction.
-    pub fn push(&mut self, piece: &Piece<'_>, offset: u64) {
-        let Piece { direction, bytes, missing, at, heard } = *piece;
-        let stream = self.stream_mut(direction);
-        if stream.bytes.is_empty() {
-            stream.base = offset;
-        }
-        stream.bytes.extend_from_slice(bytes);
-        self.pieces.push(PieceHeader { direction, len: bytes.len(), missing, at, heard });
-    }
-
-    /// Bytes of a direction are missing: what came before them is of no use for inference.
-    pub fn forget(&mut self, direction: Direction) {
-        *self.stream_mut(direction) = HeadStream { is_mid_stream: true, ..HeadStream::default() };
-        self.pieces.retain(|piece| piece.direction != direction);
-        self.answers.iter_mut().for_each(|answer| answer.seen = self.pieces.len());
-        self.lost_behind = Some(self.pieces.len());
-    }
-
-    /// Behind how many pieces bytes were lost, if any were.
-    #[must_use]
-    pub fn lost_behind(&self) -> Option<usize> {
-        self.lost_behind
-    }
-
-    /// Whether the direction begins in the middle of a stream.
-    pub fn set_mid_stream(&mut self, direction: Direction, is_mid_stream: bool) {
-        self.stream_mut(direction).is_mid_stream = is_mid_stream;
-    }
-
-    /// Bytes collected.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.to_server.bytes.len() + self.to_client.bytes.len()
-    }
-
-    /// Whether the direction begins in the middle of a stream.
-    #[must_use]
-    pub fn is_mid_stream(&self, direction: Direction) -> bool {
-        self.stream(direction).is_mid_stream
-    }
-
-    /// Whether as much was collected as is ever kept.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.to_server.bytes.len() >= HEAD || self.to_client.bytes.len() >= HEAD || self.pieces.len() >= HEAD
-    }
-
-    /// Whether nothing was collected.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    /// Stream offset of the first byte of a direction.
-    #[must_use]
-    pub fn base(&self, direction: Direction) -> u64 {
-        self.stream(direction).base
-    }
-
-    /// First bytes of a direction.
-    #[must_use]
-    pub fn bytes(&self, direction: Direction) -> &[u8] {
-        &self.stream(direction).bytes
-    }
-
     /// The plugin is out of the question for this flow.
     pub fn exclude(&mut self, plugin: usize) {
         if self.answers.len() <= plugin {
             self.answers.resize(plugin + 1, Answer::default());
         }
         if let Some(answer) = self.answers.get_mut(plugin) {
-            answer.is_out = true;
+            answer.is_barred = true;
         }
+    }
+
+    /// The other end speaks now in a flow that was caught in its middle: plugins that made nothing of what came before are
+    /// asked about what comes, while others still wait. Whether there are such plugins.
+    pub fn turn_around(&mut self, plugins: &RunningPlugins) -> bool {
+        let from = [self.to_server.bytes.len(), self.to_client.bytes.len()];
+        let mut is_any = false;
+        for (index, answer) in self.answers.iter_mut().enumerate() {
+            let is_judge = plugins.plugin(index).is_some_and(|plugin| plugin.deepflow().is_some());
+            if answer.is_out && !answer.is_barred && !is_judge {
+                *answer = Answer { from, ..Answer::default() };
+                is_any = true;
+            }
+        }
+        is_any
     }
 
     /// The plugin in that slot is another one now: it has not been asked yet.
@@ -231,21 +137,6 @@ impl Head {
         if let Some(answer) = self.answers.get_mut(plugin) {
             *answer = Answer::default();
         }
-    }
-
-    /// The collected bytes, piece by piece, in the order in which they came, each with its stream offset.
-    pub fn replay(&self) -> impl Iterator<Item = (Piece<'_>, u64)> {
-        let rest = |stream: &'_ HeadStream| (stream.base, 0..stream.bytes.len());
-        let (mut to_server, mut to_client) = (rest(&self.to_server), rest(&self.to_client));
-        self.pieces.iter().map(move |&PieceHeader { direction, len, missing, at, heard }| {
-            let (offset, rest) = if direction == Direction::ToServer { &mut to_server } else { &mut to_client };
-            let end = rest.start.saturating_add(len).min(rest.end);
-            let bytes = self.bytes(direction).get(rest.start..end).unwrap_or_default();
-            let piece = (Piece { direction, bytes, missing, at, heard }, *offset);
-            rest.start = end;
-            *offset = offset.saturating_add(bytes.len() as u64);
-            piece
-        })
     }
 
     /// Asks the plugins that are still in question. `is_complete` if no more bytes will come. Those whose servers usually
@@ -293,7 +184,7 @@ impl Head {
             TransportName::Udp => facts.transport == Transport::Udp,
         });
         let is_judge = plugin.deepflow().is_some();
-        if !is_candidate || answer.is_out {
+        if !is_candidate || answer.is_out || answer.is_barred {
             return None;
         }
         if plugins.is_quarantined(index, facts.ends, facts.now) {
@@ -307,16 +198,17 @@ impl Head {
             self.remember(index, answer);
             return None;
         }
-        let longest = self.to_server.bytes.len().max(self.to_client.bytes.len());
-        if !asked.is_complete && longest < answer.more {
+        let call = self.call(facts, asked.is_complete, answer.from);
+        if !asked.is_complete && call.a.len().max(call.b.len()) < answer.more {
             asked.waits = true;
             return None;
         }
-        let packed = plugins.probe(index, &self.call(facts, asked.is_complete)).unwrap_or_else(|error| {
+        let packed = plugins.probe(index, &call).unwrap_or_else(|error| {
             plugins.fault(index, &error, &facts.scene());
             u64::from(probe::NO)
         });
-        let (answer, certainty) = read(packed, index);
+        let (said, certainty) = read(packed, index);
+        let answer = Answer { from: answer.from, ..said };
         self.remember(index, answer);
         match certainty {
             Some((true, claim)) => return Some(claim),
@@ -382,7 +274,7 @@ impl Head {
         if let Verdict::Claimed(claim) = verdict { Some(claim) } else { None }
     }
 
-    fn call(&self, facts: &FlowFacts, is_complete: bool) -> ProbeCall<'_> {
+    fn call(&self, facts: &FlowFacts, is_complete: bool, from: [usize; 2]) -> ProbeCall<'_> {
         let (len_a, len_b) = (self.head_len(facts, Direction::ToServer), self.head_len(facts, Direction::ToClient));
         let mut flags = 0;
         for (is_set, bit) in [
@@ -395,8 +287,8 @@ impl Head {
             flags |= if is_set { bit } else { 0 };
         }
         ProbeCall {
-            a: self.to_server.bytes.get(..len_a).unwrap_or_default(),
-            b: self.to_client.bytes.get(..len_b).unwrap_or_default(),
+            a: self.to_server.bytes.get(from[0]..len_a).unwrap_or_default(),
+            b: self.to_client.bytes.get(from[1]..len_b).unwrap_or_default(),
             flags,
             ports: u32::from(facts.ends.0.port) | u32::from(facts.ends.1.port) << 16,
         }
@@ -411,20 +303,6 @@ impl Head {
                 let first = self.pieces.iter().find(|piece| piece.direction == direction);
                 first.map_or(0, |piece| piece.len.min(all))
             }
-        }
-    }
-
-    fn stream(&self, direction: Direction) -> &HeadStream {
-        match direction {
-            Direction::ToServer => &self.to_server,
-            Direction::ToClient => &self.to_client,
-        }
-    }
-
-    fn stream_mut(&mut self, direction: Direction) -> &mut HeadStream {
-        match direction {
-            Direction::ToServer => &mut self.to_server,
-            Direction::ToClient => &mut self.to_client,
         }
     }
 }

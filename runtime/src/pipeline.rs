@@ -1,6 +1,6 @@
 //! The only loop: packets from a source, through duplicates, decoding and the shards, to the sink. With one worker it
-//! is one thread. With more, packets travel in batches to the workers, each of which has its shards, and what comes
-//! back is put into the order that one worker would have given.
+//! is one thread. With more, each has its shards, and what they give out is put into the order that one worker would have
+//! given: each runs the loop over the whole of a file, or one thread does and hands out segments (see `workers`).
 
 mod front;
 mod report;
@@ -102,8 +102,8 @@ trait Workers {
         Ok(())
     }
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()>;
-    /// Other plugins from here on.
-    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()>;
+    /// Other plugins behind that packet.
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>, packet: u64) -> io::Result<()>;
     /// A good moment to write what is complete, while it is in the processor's cache.
     fn settle(&mut self) -> io::Result<()>;
     /// Nothing is waiting: what was collected goes out.
@@ -159,11 +159,10 @@ pub fn run(
 }
 
 /// The capture once more for each worker but the first one, if it can be read so often.
-fn read_again(source: &dyn CaptureSource, options: &RunOptions) -> Option<Vec<Box<dyn CaptureSource + Send>>> {
-    let others = 1..options.workers.min(MAX_SHARDS);
+fn read_again(source: &mut dyn CaptureSource, options: &RunOptions) -> Option<Vec<Box<dyn CaptureSource + Send>>> {
     // Whatever comes from outside would come to one of them alone.
     let is_alone = options.plugins.is_none() && options.duration.is_none();
-    is_alone.then(|| others.map(|_| source.again()).collect()).flatten()
+    is_alone.then(|| source.again(options.workers.min(MAX_SHARDS) - 1)).flatten()
 }
 
 fn drive(
@@ -216,7 +215,7 @@ fn drive(
             Err(error) => report.errors.push(error),
         }
         while let Some(set) = options.plugins.as_ref().and_then(|plugins| plugins.try_recv().ok()) {
-            workers.replace_plugins(&set)?;
+            workers.replace_plugins(&set, report.packets)?;
             source.plugins_changed(set.reads_datagrams());
             report.plugins = Some(set);
         }

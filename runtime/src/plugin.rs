@@ -59,7 +59,7 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// A folder holds no plugin.
-    #[error("no .wasm file in {path}; build plugins into it or name another with --plugin", path = .path.display())]
+    #[error("no .wasm file in {path}; build plugins into it, or name another with --plugin or PROTAP_PLUGIN_PATH", path = .path.display())]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
@@ -112,9 +112,11 @@ impl Plugin {
         let manifest = Manifest::parse(&inspected.manifest)
             .map_err(|source| LoadError::Manifest { path: path.clone(), source })?;
         inspected.check().map_err(|source| LoadError::Module { path: path.clone(), source })?;
-        let compiled =
-            engine.compile(&bytes, &inspected).map_err(|source| LoadError::Wasm { path: path.clone(), source })?;
-        Ok(Self { identity: Arc::new(manifest.identity()), manifest, path, code: Code::Wasm(compiled) })
+        let identity = Arc::new(manifest.identity());
+        let compiled = engine
+            .compile(&identity.name, &bytes, &inspected)
+            .map_err(|source| LoadError::Wasm { path: path.clone(), source })?;
+        Ok(Self { identity, manifest, path, code: Code::Wasm(compiled) })
     }
 
     /// A module that was built for DeepFlow.
@@ -126,8 +128,9 @@ impl Plugin {
     ) -> Result<Self, LoadError> {
         inspected.check().map_err(|source| LoadError::Module { path: path.clone(), source })?;
         let refused = |source| LoadError::Wasm { path: path.clone(), source };
-        let compiled = engine.compile(bytes, inspected).map_err(refused)?;
-        let module = DeepFlowModule::new(deepflow::name_of(&path), inspected, compiled).map_err(refused)?;
+        let name = deepflow::name_of(&path);
+        let compiled = engine.compile(&name, bytes, inspected).map_err(refused)?;
+        let module = DeepFlowModule::new(name, inspected, compiled).map_err(refused)?;
         let manifest = module.manifest();
         Ok(Self { identity: Arc::new(manifest.identity()), manifest, path, code: Code::DeepFlow(Box::new(module)) })
     }

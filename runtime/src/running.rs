@@ -1,105 +1,30 @@
 //! The plugins of one shard as they run: an instance of each, made when it is first needed, rebuilt after a fault, and
 //! measured. Whoever calls a plugin goes through here; whoever is told that a call failed says on whose bytes it did.
 
-use std::collections::BTreeMap;
+mod slot;
+mod stats;
+
 use std::sync::Arc;
-use std::time::Instant;
 
 use protap_plugin::contract::ParseResult;
 
+use self::slot::Running;
+pub use self::slot::{Handle, Standing};
+use self::stats::MAX_EXAMPLES;
+pub use self::stats::{FaultExample, PluginStats};
 use crate::packet::{Endpoint, Timestamp};
 use crate::pair::Pairing;
 use crate::plugin::content::{ContentReader, Fact, Message, Replaced};
-use crate::plugin::deepflow::era::Era;
 use crate::plugin::deepflow::{Checked, FlowView, HookedMessage};
 use crate::plugin::instance::{Call, CallError, Instance, ProbeCall};
 use crate::plugin::{Plugin, PluginSet};
-use crate::quarantine::{Quarantine, Scene, Verdict};
+use crate::quarantine::{Scene, Verdict};
 use crate::record::{Content, Spares};
-use crate::summary::LatencyHistogram;
 
-/// One call in so many is timed: reading the clock twice costs about as much as a short call.
-const TIMED_CALLS: u64 = 16;
-/// Faults of a plugin that are told in full.
-const MAX_EXAMPLES: usize = 8;
 /// There is none in that slot.
 const NO_PLUGIN: CallError = CallError::Violation("no such plugin");
 /// Most characters of what went wrong.
 const MAX_ERROR: usize = 200;
-
-/// What a plugin did in this shard.
-#[derive(Debug, Default)]
-pub struct PluginStats {
-    /// Calls into it.
-    pub calls: u64,
-    /// How long the timed ones took.
-    pub call_time: LatencyHistogram,
-    /// Flows that it claimed.
-    pub claims: u64,
-    /// Of them, those that are its own no more: it gave them up, handed them over or lost them.
-    pub left: u64,
-    /// Faults by kind.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// The first faults, by time.
-    pub examples: Vec<FaultExample>,
-    /// Times that all flows of a shard were closed to it for a while.
-    pub quarantines: u64,
-    /// Times that a host's flows were.
-    pub host_quarantines: u64,
-    /// Records that made no sense and answers that there are not, which are no faults: of DeepFlow plugins.
-    pub errors: u64,
-    /// The era of a DeepFlow plugin's records, once one told.
-    pub era: Option<&'static str>,
-    /// Strings that were not UTF-8.
-    pub replaced_strings: u64,
-    /// Bytes of its memory, at the most.
-    pub memory_bytes: u64,
-    /// Log lines that were dropped.
-    pub log_lines_dropped: u64,
-    /// Places where streams of its flows miss bytes.
-    pub gaps: u64,
-    /// Bytes missing in parts of messages that it skipped anyway.
-    pub truncated_bytes: u64,
-    /// Times that a frame's start had to be looked for in its flows.
-    pub resyncs: u64,
-}
-
-impl PluginStats {
-    /// Adds another shard's.
-    pub fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.call_time.merge(&other.call_time);
-        self.claims += other.claims;
-        self.left += other.left;
-        for (kind, count) in &other.faults {
-            *self.faults.entry(kind).or_default() += count;
-        }
-        self.examples.extend(other.examples.iter().cloned());
-        self.examples.sort();
-        self.examples.truncate(MAX_EXAMPLES);
-        self.quarantines += other.quarantines;
-        self.host_quarantines += other.host_quarantines;
-        self.errors += other.errors;
-        self.era = self.era.max(other.era);
-        self.replaced_strings += other.replaced_strings;
-        self.memory_bytes += other.memory_bytes;
-        self.log_lines_dropped += other.log_lines_dropped;
-        self.gaps += other.gaps;
-        self.truncated_bytes += other.truncated_bytes;
-        self.resyncs += other.resyncs;
-    }
-}
-
-/// A fault, for people.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FaultExample {
-    /// When.
-    pub at: Timestamp,
-    /// Both ends of the flow; the first one opened it or spoke first.
-    pub ends: (Endpoint, Endpoint),
-    /// What went wrong.
-    pub error: String,
-}
 
 /// The plugins of a shard.
 #[derive(Debug)]
@@ -111,50 +36,6 @@ pub struct RunningPlugins {
     replaced: Replaced,
     /// Room for the messages of the next answer.
     messages: Vec<Message>,
-}
-
-#[derive(Debug, Default)]
-struct Running {
-    instance: Option<Instance>,
-    /// Counts the instances: a flow's handle is good for one of them only.
-    generation: u32,
-    /// The instance before the plugin was replaced, for flows in the middle of a message.
-    retiring: Option<Retiring>,
-    quarantine: Quarantine,
-    stats: PluginStats,
-}
-
-#[derive(Debug)]
-struct Retiring {
-    plugin: Arc<Plugin>,
-    instance: Instance,
-    generation: u32,
-}
-
-/// What a flow's handle is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It is one of the running instance.
-    Current,
-    /// It is one of an instance that makes room for its successor.
-    Retiring,
-    /// The instance is no more.
-    Gone,
-}
-
-/// A flow's handle within an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle {
-    handle: u32,
-    generation: u32,
-}
-
-impl Handle {
-    /// The instance's own number.
-    #[must_use]
-    pub fn number(self) -> u32 {
-        self.handle
-    }
 }
 
 /// What a plugin answered to `parse` or `resync`.
@@ -205,24 +86,14 @@ impl RunningPlugins {
             if is_same && is_present {
                 continue;
             }
-            running.measure();
-            let generation = running.generation;
-            let instance = running.instance.take();
-            running.generation = generation.wrapping_add(1);
-            running.quarantine = Quarantine::default();
-            running.retiring = match (instance, old.get(index)) {
-                (Some(instance), Some(plugin)) if is_present => {
-                    Some(Retiring { plugin: plugin.clone(), instance, generation })
-                }
-                _ => None,
-            };
+            running.replace(old.get(index), is_present);
         }
         changed
     }
 
     /// Ends the instances that were kept for flows in the middle of a message.
     pub fn retire(&mut self) {
-        self.running.iter_mut().for_each(|running| running.retiring = None);
+        self.running.iter_mut().for_each(Running::retire);
     }
 
     /// Whether a slot's plugin is there.
@@ -258,9 +129,7 @@ impl RunningPlugins {
     /// The plugin that a handle belongs to: the one in the slot, or the one before it.
     #[must_use]
     pub fn plugin_of(&self, index: usize, handle: Handle) -> Option<&Arc<Plugin>> {
-        let running = self.running.get(index)?;
-        let retiring = running.retiring.as_ref().filter(|retiring| retiring.generation == handle.generation);
-        retiring.map(|retiring| &retiring.plugin).or_else(|| self.set.get(index))
+        self.running.get(index)?.plugin_before(handle).or_else(|| self.set.get(index))
     }
 
     /// What the plugins did, in the order of their slots.
@@ -306,8 +175,7 @@ impl RunningPlugins {
         if handle == 0 {
             return Err(CallError::Violation("no room for a flow"));
         }
-        let generation = self.running.get(index).map_or(0, |running| running.generation);
-        Ok(Handle { handle, generation })
+        self.running.get(index).map(|running| running.name(handle)).ok_or(NO_PLUGIN)
     }
 
     /// Counts something that the plugin did, or that happened to its flows.
@@ -328,15 +196,7 @@ impl RunningPlugins {
     /// What a flow's handle is worth.
     #[must_use]
     pub fn standing(&self, index: usize, handle: Handle) -> Standing {
-        let Some(running) = self.running.get(index) else { return Standing::Gone };
-        let is_retiring = |retiring: &Retiring| retiring.generation == handle.generation;
-        if running.generation == handle.generation && running.instance.is_some() {
-            Standing::Current
-        } else if running.retiring.as_ref().is_some_and(is_retiring) {
-            Standing::Retiring
-        } else {
-            Standing::Gone
-        }
+        self.running.get(index).map_or(Standing::Gone, |running| running.standing(handle))
     }
 
     /// The contract's `protap_parse` or `protap_resync`, with the answer read and checked.
@@ -435,67 +295,6 @@ impl RunningPlugins {
 fn hooked(set: &PluginSet) -> Vec<usize> {
     let has_hooks = |slot: &usize| set.get(*slot).is_some_and(|plugin| plugin.hooks().has_message_hooks());
     set.in_order().iter().copied().filter(has_hooks).collect()
-}
-
-impl Running {
-    /// See [`RunningPlugins::call`].
-    #[inline]
-    fn call<T>(
-        &mut self,
-        (set, index): (&PluginSet, usize),
-        handle: Option<Handle>,
-        call: impl FnOnce(&mut Instance, &Plugin) -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
-        let Some(plugin) = set.get(index) else { return Err(NO_PLUGIN) };
-        let is_retiring =
-            |retiring: &&mut Retiring| Some(retiring.generation) == handle.map(|handle| handle.generation);
-        let (instance, plugin) = match (self.retiring.as_mut().filter(is_retiring), &mut self.instance) {
-            (Some(retiring), _) => (&mut retiring.instance, &retiring.plugin),
-            (None, Some(instance)) => (instance, plugin),
-            (None, empty) => {
-                let instance = set.instantiate(index).map_err(|error| CallError::Trap(error.to_string()))?;
-                (empty.insert(instance), plugin)
-            }
-        };
-        self.stats.calls += 1;
-        let started = self.stats.calls.is_multiple_of(TIMED_CALLS).then(Instant::now);
-        let answer = call(instance, plugin);
-        if let Some(started) = started {
-            self.stats.call_time.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        }
-        if answer.is_err() {
-            self.stop(handle);
-        }
-        answer
-    }
-
-    fn measure(&mut self) {
-        if let Some(instance) = &mut self.instance {
-            self.stats.memory_bytes = self.stats.memory_bytes.max(instance.memory_len());
-            self.stats.log_lines_dropped += instance.take_log_lines_dropped();
-            if let Instance::DeepFlow(instance) = instance {
-                self.stats.errors += instance.take_errors();
-                self.stats.replaced_strings += instance.take_replaced_strings();
-                self.stats.era = instance.era().map(Era::name).or(self.stats.era);
-            }
-        }
-    }
-
-    /// Gives up an instance: the one of that handle, or the running one.
-    fn stop(&mut self, handle: Option<Handle>) {
-        let generation = handle.map_or(self.generation, |handle| handle.generation);
-        self.retiring.take_if(|retiring| retiring.generation == generation);
-        if generation != self.generation {
-            return;
-        }
-        self.measure();
-        // A DeepFlow plugin's flows are not in its guest, which is made anew without them.
-        if let Some(Instance::DeepFlow(instance)) = &mut self.instance {
-            return instance.drop_guest();
-        }
-        self.instance = None;
-        self.generation = self.generation.wrapping_add(1);
-    }
 }
 
 /// Arguments of [`RunningPlugins::parse`].

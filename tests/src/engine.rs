@@ -199,8 +199,8 @@ impl CaptureSource for Stopping {
         event
     }
 
-    fn again(&self) -> Option<Box<dyn CaptureSource + Send>> {
-        self.source.again()
+    fn again(&mut self, times: usize) -> Option<Vec<Box<dyn CaptureSource + Send>>> {
+        self.source.again(times)
     }
 
     fn share(&mut self) {

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use protap_e2e::artifacts::{fixture, plugin_folder, program, scratch};
+use protap_e2e::artifacts::{fixture, plugin, plugin_folder, program, scratch};
 use protap_e2e::engine;
 use protap_e2e::hostile::Guest;
 use protap_e2e::pcap::{Capture, read_plain};
@@ -186,6 +186,73 @@ fn a_folder_without_plugins_is_named() {
     let refused = run(&["read", text(&good()), "-p", text(&folder)]);
     assert_refused(&refused, 1, &["no .wasm file in", text(&folder), "--plugin"]);
     assert_refused(&run(&["read", text(&good()), "-p", "/nowhere/x.wasm"]), 1, &["/nowhere/x.wasm", "No such file"]);
+}
+
+#[test]
+fn a_capture_is_not_written_over_while_it_is_read() {
+    let folder = scratch("written-over");
+    let (capture, link) = (folder.join("capture.pcap"), folder.join("link.pcap"));
+    let bytes = read_plain(&good());
+    fs::write(&capture, &bytes).expect("the folder for temporary files can be written to");
+    let _ = fs::remove_file(&link);
+    fs::hard_link(&capture, &link).expect("the folder takes links");
+    for option in ["-w", "--stats-json"] {
+        for output in [&capture, &link] {
+            let refused = run(&["read", text(&good()), text(&capture), option, text(output)]);
+            assert_refused(&refused, 2, &[text(output), "a capture that is read"]);
+        }
+        assert_refused(&run(&["read", text(&capture), option, "-"]), 2, &["standard output has the records"]);
+    }
+    assert!(fs::read(&capture).expect("it is still there") == bytes);
+    for option in ["--count", "--max-flows"] {
+        assert_eq!(run(&["read", text(&capture), option, "0"]).status, 2, "{option} 0");
+    }
+}
+
+/// Root's rights are given up at once: what they were needed for goes on.
+#[test]
+fn what_only_root_may_open_is_opened_before_rights_are_given_up() {
+    const NOBODY: u32 = 65_534;
+    let folder = scratch("private");
+    let (capture, plugins) = (folder.join("capture.pcap"), folder.join("plugins"));
+    fs::write(&capture, read_plain(&good())).expect("the folder for temporary files can be written to");
+    fs::create_dir_all(&plugins).expect("the folder for temporary files can be written to");
+    fs::copy(plugin("kafka"), plugins.join("kafka.wasm")).expect("the folder for temporary files can be written to");
+    for path in [&capture, &plugins] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let owned = fs::set_permissions(path, mode).and_then(|()| std::os::unix::fs::chown(path, Some(NOBODY), None));
+        if let Err(error) = owned {
+            println!("skipped: only root can try that: {error}");
+            return;
+        }
+    }
+    let read = |workers| run(&["read", "--workers", workers, text(&capture)]);
+    let (one, two) = (read("1"), read("2"));
+    assert_eq!((one.status, one.err.as_str(), one.out == records()), (0, "", true));
+    assert_eq!((two.status, two.err.as_str(), two.out == one.out), (0, "", true));
+    let live = run(&["live", "-i", "lo", "--duration", "2", "-p", text(&plugins)]);
+    if live.status == 1 && live.err.contains("no permission") {
+        println!("skipped: {}", live.err);
+        return;
+    }
+    assert!(live.status == 0 && !live.err.contains("removed"), "{}", live.err);
+    assert_eq!(live.err.matches("what was there before stays").count(), 1, "{}", live.err);
+    let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_folder_may_be_empty_when_a_live_capture_begins() {
+    let folder = scratch("no-plugins-yet").join("here");
+    fs::create_dir_all(&folder).expect("the folder for temporary files can be written to");
+    let live = run(&["live", "-i", "lo", "--duration", "1", "-p", text(&folder)]);
+    if live.status == 1 && live.err.contains("no permission") {
+        println!("skipped: {}", live.err);
+        return;
+    }
+    assert_eq!((live.status, live.out.as_str()), (0, ""), "{}", live.err);
+    assert!(live.err.contains("no plugin in") && live.err.contains("yet"), "{}", live.err);
+    let _ = fs::remove_dir(&folder);
+    assert_refused(&run(&["live", "-i", "lo", "-p", text(&folder)]), 1, &[text(&folder)]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use protap_e2e::artifacts::{Fixture, fixture, fixtures};
+use protap_e2e::conversation::dialogue;
 use protap_e2e::engine::{self, read_with, shipped_plugins};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
@@ -166,4 +167,22 @@ fn exchanges(records: &[Value]) -> BTreeMap<String, usize> {
         *exchanges.entry(format!("{asked:?} {} {size}", response["code"])).or_default() += 1;
     }
     exchanges
+}
+
+/// Plugins of other protocols wait for more of what they cannot tell yet; that must not keep this one from being asked again.
+#[test]
+fn a_connection_that_is_caught_within_a_message_is_recognised_beside_other_plugins() {
+    let request = b"GET /items/1 HTTP/1.1\r\nHost: shop\r\n\r\n".to_vec();
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec();
+    let rounds = (0..10).flat_map(|_| [(true, request.clone()), (false, response.clone())]);
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 8080).into());
+    let mut segments = dialogue(ends, 1_767_225_600_000_000_000, rounds);
+    // The handshake was before, and so were the first bytes of the first request.
+    segments.drain(..3);
+    segments[0].payload.drain(..5);
+    segments[0].seq += 5;
+    let outcome = engine::read(to_file(&segments, Link::Ethernet));
+    let records = outcome.records.parsed();
+    let is_session = |record: &&Value| record["kind"] == "session" && record["protocol"] == "http";
+    assert_eq!(records.iter().filter(is_session).count(), 9, "{records:?}");
 }

@@ -3,6 +3,7 @@
 mod captures;
 mod variants;
 mod split;
+mod pipes;
 mod coverage;
 mod fields;
 mod real_servers;

@@ -2,6 +2,7 @@
 //! capture are those of the original, in the same order, but for times.
 
 use protap_e2e::artifacts::{Fixture, fixture, fixtures};
+use protap_e2e::conversation::dialogue;
 use protap_e2e::engine;
 use protap_e2e::link::{LINKS, Link};
 use protap_e2e::pcap::Capture;
@@ -40,6 +41,27 @@ fn coalesced_segments_give_the_same_records() {
         report += &difference(&fixture, "coalesced", &original, &records);
     }
     assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn what_follows_a_message_that_ends_where_the_window_ends_is_read_at_once() {
+    // A kilobyte each, so that sixteen of them fill the window, of which a segment holds several.
+    let request = |n: usize| {
+        let head = format!("*3\r\n$3\r\nSET\r\n$3\r\nk{n:02}\r\n$994\r\n");
+        format!("{head}{}\r\n", "v".repeat(1024 - head.len() - 2)).into_bytes()
+    };
+    assert_eq!(request(7).len(), 1024);
+    let requests = (0..50).flat_map(request).collect::<Vec<u8>>();
+    let replies = b"+OK\r\n".repeat(50);
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 6379).into());
+    let kinds = |payloads: Vec<(bool, Vec<u8>)>| {
+        let outcome = engine::read(to_file(&dialogue(ends, 1_767_225_600_000_000_000, payloads), Link::Ethernet));
+        let count = |kind: &str| outcome.records.parsed().iter().filter(|record| record["kind"] == kind).count();
+        (outcome.records.len(), count("session"), count("request"))
+    };
+    let answered = [(true, requests.clone()), (false, replies)];
+    assert_eq!(kinds([answered.clone(), answered].concat()), (100, 100, 0));
+    assert_eq!(kinds(vec![(true, requests)]), (50, 0, 50));
 }
 
 #[test]

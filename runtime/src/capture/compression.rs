@@ -42,15 +42,16 @@ pub(super) fn is_compressed(mut input: impl Read) -> io::Result<bool> {
     Compression::of(&mut input).map(|(compression, _)| compression != Compression::None)
 }
 
-/// Wraps `input` in what decompresses it.
-pub(super) fn decompress(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+/// Wraps `input` in what decompresses it; and whether it is compressed at all.
+pub(super) fn decompress(mut input: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let (compression, start) = Compression::of(&mut input)?;
     let whole = Cursor::new(start).chain(input);
-    Ok(match compression {
+    let plain: Box<dyn Read + Send> = match compression {
         Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))),
         Compression::Zstd => Box::new(ZstdReader::new(BufReader::with_capacity(1 << 16, whole))),
         Compression::None => Box::new(whole),
-    })
+    };
+    Ok((plain, compression != Compression::None))
 }
 
 /// An empty last block (RFC 8878, section 3.1.1.2: last, raw, length 0), and a checksum, which is not verified. It makes
@@ -142,7 +143,8 @@ mod tests {
 
     fn read(bytes: Vec<u8>) -> (Vec<u8>, Option<io::ErrorKind>) {
         let mut plain = Vec::new();
-        let result = decompress(Box::new(io::Cursor::new(bytes))).and_then(|mut reader| reader.read_to_end(&mut plain));
+        let result =
+            decompress(Box::new(io::Cursor::new(bytes))).and_then(|(mut reader, _)| reader.read_to_end(&mut plain));
         (plain, result.err().map(|error| error.kind()))
     }
 

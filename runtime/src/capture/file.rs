@@ -7,15 +7,23 @@ mod tests;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::compression::{decompress, is_compressed};
 use super::error::{CaptureError, FormatError};
 use super::pcap_format::{FoundPacket, PcapFormat};
 use super::pcapng_format::{Drops, PcapngFormat};
+use super::pipe::Pipe;
 use super::read_buffer::ReadBuffer;
 use super::{CaptureEvent, CaptureSource, CaptureStats};
 use crate::packet::RawPacket;
+
+/// Files that are opened before they are read, at most.
+const MAX_OPENED: usize = 256;
 
 /// Reads capture files one after the other: pcap (micro- and nanoseconds) and pcapng in both byte orders, plain or
 /// compressed by gzip or zstd. Packet numbers run over all files; interface numbers begin anew in each.
@@ -26,19 +34,31 @@ pub struct FileSource {
     is_shared: bool,
 }
 
+/// What comes next.
+enum Next {
+    Packet(FoundPacket),
+    /// Nothing for now: it comes through a pipe.
+    Wait,
+    End,
+}
+
 enum Input {
     Path(PathBuf),
+    /// A file, of which so many bytes are read: others read the same, and it may grow.
+    Opened(PathBuf, File, u64),
     Reader(String, Box<dyn Read + Send>),
 }
 
 impl Input {
-    /// Its path, if that is a file that is not compressed: a pipe can be read only once, and decompressing takes longer
-    /// than all else.
-    fn plain_file(&self) -> Option<PathBuf> {
+    /// The same file opened so often, if it is one that is not compressed: a pipe can be read only once, and decompressing
+    /// takes longer than all else.
+    fn opened(&self, times: usize) -> Option<Vec<Self>> {
         let Self::Path(path) = self else { return None };
-        let is_plain = std::fs::metadata(path).is_ok_and(|meta| meta.is_file())
-            && File::open(path).and_then(is_compressed).is_ok_and(|is_compressed| !is_compressed);
-        is_plain.then(|| path.clone())
+        let open = || File::open(path).and_then(|file| Ok((file.metadata()?, file))).ok();
+        let (first, file) = open().filter(|(meta, _)| meta.is_file())?;
+        is_compressed(file).ok().filter(|is_compressed| !is_compressed)?;
+        let same = || open().filter(|(meta, _)| (meta.dev(), meta.ino()) == (first.dev(), first.ino()));
+        (0..times).map(|_| same().map(|(_, file)| Self::Opened(path.clone(), file, first.len()))).collect()
     }
 }
 
@@ -58,16 +78,17 @@ impl FileSource {
     }
 
     /// Goes on to the next packet, in whichever file that is.
-    fn advance(&mut self) -> Result<Option<FoundPacket>, CaptureError> {
+    fn advance(&mut self) -> Result<Next, CaptureError> {
         loop {
             let Some(file) = &mut self.current else {
-                let Some(input) = self.inputs.pop_front() else { return Ok(None) };
+                let Some(input) = self.inputs.pop_front() else { return Ok(Next::End) };
                 self.current = Some(CaptureFile::open(input)?);
                 continue;
             };
             match file.advance() {
-                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(Some(found)) => return Ok(Next::Packet(found)),
                 Ok(None) => self.close(),
+                Err(FormatError::Read(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Next::Wait),
                 Err(error) => {
                     let error = file.explain(error);
                     self.close();
@@ -86,7 +107,11 @@ impl FileSource {
 
 impl CaptureSource for FileSource {
     fn next(&mut self) -> Result<CaptureEvent<'_>, CaptureError> {
-        let Some(found) = self.advance()? else { return Ok(CaptureEvent::End) };
+        let found = match self.advance()? {
+            Next::Packet(found) => found,
+            Next::Wait => return Ok(CaptureEvent::Pause),
+            Next::End => return Ok(CaptureEvent::End),
+        };
         let Some(file) = &mut self.current else { return Ok(CaptureEvent::End) };
         if self.is_shared && file.input.is_in_new_block() {
             file.put_back();
@@ -104,9 +129,19 @@ impl CaptureSource for FileSource {
         Ok(CaptureEvent::Packet(packet))
     }
 
-    fn again(&self) -> Option<Box<dyn CaptureSource + Send>> {
-        let paths: Option<Vec<_>> = self.inputs.iter().map(Input::plain_file).collect();
-        paths.filter(|_| self.current.is_none()).map(|paths| Box::new(Self::new(paths)) as _)
+    fn again(&mut self, times: usize) -> Option<Vec<Box<dyn CaptureSource + Send>>> {
+        let is_begun = self.current.is_some() || self.stats.packets > 0;
+        if is_begun || self.inputs.len().saturating_mul(times + 1) > MAX_OPENED {
+            return None;
+        }
+        let mut sources: Vec<_> = (0..=times).map(|_| Self::from_inputs(VecDeque::new())).collect();
+        for input in &self.inputs {
+            for (source, input) in sources.iter_mut().zip(input.opened(times + 1)?) {
+                source.inputs.push_back(input);
+            }
+        }
+        self.inputs = sources.pop()?.inputs;
+        Some(sources.into_iter().map(|source| Box::new(source) as _).collect())
     }
 
     fn share(&mut self) {
@@ -144,20 +179,30 @@ enum Format {
 
 impl CaptureFile {
     fn open(input: Input) -> Result<Self, CaptureError> {
+        let is_impatient = Arc::new(AtomicBool::new(false));
         let (name, reader) = match input {
             Input::Reader(name, reader) => (name, reader),
-            Input::Path(path) if path.as_os_str() == "-" => {
-                ("standard input".to_owned(), Box::new(io::stdin()) as Box<dyn Read + Send>)
+            Input::Opened(path, file, len) => {
+                (path.display().to_string(), Box::new(file.take(len)) as Box<dyn Read + Send>)
             }
             Input::Path(path) => {
-                let name = path.display().to_string();
-                let file = File::open(&path).map_err(|error| CaptureError::Open { file: name.clone(), error })?;
-                (name, Box::new(file) as Box<dyn Read + Send>)
+                let is_stdin = path.as_os_str() == "-";
+                let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
+                let file =
+                    if is_stdin { io::stdin().as_fd().try_clone_to_owned().map(File::from) } else { File::open(&path) };
+                let file = file.map_err(|error| CaptureError::Open { file: name.clone(), error })?;
+                let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+                let reader: Box<dyn Read + Send> =
+                    if is_file { Box::new(file) } else { Box::new(Pipe::new(file, is_impatient.clone())) };
+                (name, reader)
             }
         };
         let cannot_read = |error| CaptureError::Read { file: name.clone(), offset: 0, error };
-        let mut input = ReadBuffer::new(decompress(reader).map_err(cannot_read)?);
+        let (reader, is_compressed) = decompress(reader).map_err(cannot_read)?;
+        let mut input = ReadBuffer::new(reader);
         let format = recognise(&name, &mut input)?;
+        // Decompressors have to be given all that they ask for.
+        is_impatient.store(!is_compressed, Ordering::Relaxed);
         Ok(Self { name, input, format, packets: 0, delivered: 0 })
     }
 

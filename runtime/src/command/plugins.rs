@@ -59,19 +59,19 @@ pub(super) fn run(command: &PluginsCommand) -> Result<ExitCode, Failure> {
 impl PluginArguments {
     /// Loads the plugins that the arguments and the environment name.
     pub(super) fn load(&self, deadline: Deadline) -> Result<PluginSet, Failure> {
-        self.load_into(&engine(deadline)?)
+        self.load_into(&engine(deadline)?, false)
     }
 
-    /// The same, and watches where they came from.
+    /// The same, and watches where they came from. A folder may be empty: what is put into it later is loaded then.
     pub(super) fn load_and_watch(&self, deadline: Deadline) -> Result<(Arc<PluginSet>, PluginWatch), Failure> {
         let engine = engine(deadline)?;
-        let set = Arc::new(self.load_into(&engine)?);
+        let set = Arc::new(self.load_into(&engine, true)?);
         Ok((set.clone(), PluginWatch::new(engine, self.paths(), set)))
     }
 
-    fn load_into(&self, engine: &WasmEngine) -> Result<PluginSet, Failure> {
+    fn load_into(&self, engine: &WasmEngine, may_be_empty: bool) -> Result<PluginSet, Failure> {
         let mut set = PluginSet::default();
-        let files = self.files()?;
+        let files = self.files(may_be_empty)?;
         for (file, plugin) in files.iter().zip(load_all(engine, &files)) {
             let plugin = plugin?;
             let name = plugin.identity.name.clone();
@@ -106,7 +106,7 @@ impl PluginArguments {
         }
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+    fn files(&self, may_be_empty: bool) -> Result<Vec<PathBuf>, Failure> {
         let paths = self.paths();
         let is_named = !self.plugin.is_empty() || std::env::var_os("PROTAP_PLUGIN_PATH").is_some();
         let mut files = Vec::new();
@@ -114,7 +114,7 @@ impl PluginArguments {
             match module_files(path) {
                 Ok(found) => files.extend(found),
                 // The usual folders need not be there, nor hold anything.
-                Err(LoadError::EmptyFolder { .. }) if !is_named => {}
+                Err(LoadError::EmptyFolder { .. }) if !is_named || may_be_empty => {}
                 Err(_) if !is_named && !path.is_dir() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -122,6 +122,10 @@ impl PluginArguments {
         if files.is_empty() {
             let folders: Vec<String> = paths.iter().map(|folder| folder.display().to_string()).collect();
             let folders = folders.join(" or ");
+            if may_be_empty && paths.iter().any(|path| path.is_dir()) {
+                eprintln!("protap: no plugin in {folders} yet; put a .wasm file there");
+                return Ok(files);
+            }
             return Err(Failure::Usage(anyhow!("no plugin in {folders}; name a .wasm file or a folder with -p")));
         }
         Ok(files)
@@ -175,7 +179,7 @@ fn user_folder() -> Option<PathBuf> {
 }
 
 fn list(plugins: &PluginArguments, is_json: bool) -> Result<ExitCode, Failure> {
-    let files = plugins.files()?;
+    let files = plugins.files(false)?;
     let loaded = load_all(&engine(Deadline::Fuel)?, &files);
     let start = |plugin: Plugin| plugin.check().map(|()| plugin);
     let loaded = files.into_iter().zip(loaded).map(|(file, plugin)| (file, plugin.and_then(start)));

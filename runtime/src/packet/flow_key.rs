@@ -5,12 +5,13 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use super::ip::is_fragment;
 use super::link::IpVersion;
 use super::reader::Reader;
-use super::{Segment, TCP, Transport, UDP};
+use super::{Endpoint, Segment, TCP, Transport, UDP};
 
 /// Both ends of a flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FlowKey {
     low: [u64; 2],
     high: [u64; 2],
@@ -25,18 +26,11 @@ const IS_UDP: u64 = 1 << 63;
 
 impl FlowKey {
     pub(crate) fn of(segment: &Segment<'_>) -> Self {
-        let (source, destination) = (segment.source, segment.destination);
-        let key = match (source.ip, destination.ip) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => Self::v4((from.into(), source.port), (to.into(), destination.port)),
-            (from, to) => {
-                let end = |ip, port| match ip {
-                    IpAddr::V4(ip) => (u128::from(u32::from(ip)), u64::from(port)),
-                    IpAddr::V6(ip) => (ip.into(), u64::from(port) | IS_V6),
-                };
-                Self::any(end(from, source.port), end(to, destination.port))
-            }
+        let end = |end: Endpoint| match end.ip {
+            IpAddr::V4(ip) => (u128::from(u32::from(ip)), u64::from(end.port)),
+            IpAddr::V6(ip) => (ip.into(), u64::from(end.port) | IS_V6),
         };
-        key.with(segment.transport)
+        Self::any(end(segment.source), end(segment.destination)).with(segment.transport)
     }
 
     /// That of an IP packet with TCP or UDP, unless it is a fragment, or IPv6 with extension headers. The packet may still turn
@@ -54,7 +48,7 @@ impl FlowKey {
     fn at_v4(packet: &[u8]) -> Option<Self> {
         let [first, _, _, _, _, _, offset_high, offset_low, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
             *packet.first_chunk()?;
-        if first >> 4 != 4 || u16::from_be_bytes([offset_high, offset_low]) & 0x3fff != 0 {
+        if first >> 4 != 4 || is_fragment([offset_high, offset_low]) {
             return None;
         }
         let ([from, to], transport) = ports(protocol, packet.get(usize::from(first & 0x0f) * 4..)?)?;
@@ -76,6 +70,7 @@ impl FlowKey {
         Some(Self::any((u128::from_be_bytes(*source), port(from)), (destination, port(to))).with(transport))
     }
 
+    /// What `any` makes of IPv4.
     #[inline]
     fn v4(source: (u32, u16), destination: (u32, u16)) -> Self {
         // An address and its port in one word, since a branch by who sends is often guessed wrong.
@@ -98,8 +93,8 @@ impl FlowKey {
         self
     }
 
-    /// Which of so many shards, a power of two, the flow belongs to: the same in every run and on every machine, so unkeyed on purpose. Whoever crafts
-    /// flows for one shard slows that shard.
+    /// Which of so many shards, a power of two, the flow belongs to: the same in every run and on every machine, so unkeyed
+    /// on purpose. Whoever crafts flows for one shard slows that shard.
     pub(crate) fn shard(&self, shards: usize) -> usize {
         let ([a, b], [c, d]) = (self.low, self.high);
         let words = [a, b, c, d, self.rest];

@@ -79,8 +79,7 @@ fn read_v4(reader: &mut Reader<'_>) -> Result<Ip, Ignored> {
         reader.limit(total_len.checked_sub(header.len()).ok_or(Ignored::MalformedIp)?);
     }
     reader.skip(header_len - header.len()).map_err(missing)?;
-    // The offset, and the bit that says more fragments follow.
-    if u16::from_be_bytes([offset_high, offset_low]) & 0x3fff != 0 {
+    if is_fragment([offset_high, offset_low]) {
         return Err(Ignored::Fragment);
     }
     Ok(Ip {
@@ -88,6 +87,12 @@ fn read_v4(reader: &mut Reader<'_>) -> Result<Ip, Ignored> {
         destination: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
         protocol,
     })
+}
+
+/// Whether IPv4's flags and offset are a fragment's: an offset, or the bit that says more fragments follow.
+#[inline]
+pub(super) fn is_fragment(flags_and_offset: [u8; 2]) -> bool {
+    u16::from_be_bytes(flags_and_offset) & 0x3fff != 0
 }
 
 /// RFC 8200, section 3: version, traffic class, flow label (4), payload length (2), next header (1), hop limit (1),

@@ -20,7 +20,7 @@ use crate::merge::{Merge, Page};
 use crate::packet::Timestamp;
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowOptions, shards_of};
+use crate::shard::FlowOptions;
 
 pub(super) use readers::read_each;
 pub(super) use shed::ShedCounters;
@@ -52,13 +52,12 @@ pub(super) struct Inline<'m, 's> {
     share: Share,
     page: Page,
     merge: &'m mut Merge<'s>,
-    packet: u64,
 }
 
 impl<'m, 's> Inline<'m, 's> {
     pub(super) fn new(plugins: &Arc<PluginSet>, options: &Arc<FlowOptions>, merge: &'m mut Merge<'s>) -> Self {
-        let share = Share::new((Place::ALONE, shards_of(1)), (plugins, options), merge.form());
-        Self { share, page: Page::default(), merge, packet: 0 }
+        let share = Share::new(Place::ALONE, (plugins, options), merge.form());
+        Self { share, page: Page::default(), merge }
     }
 
     pub(super) fn finish(mut self, report: &LoopReport) -> io::Result<ShardTotals> {
@@ -76,19 +75,17 @@ impl<'m, 's> Inline<'m, 's> {
 
 impl Workers for Inline<'_, '_> {
     fn segment(&mut self, segment: &Placed<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
-        self.packet = segment.segment.packet;
         self.share.segment(segment, processes, (&mut self.page, &mut self.merge.spares));
         if self.page.text.len() >= PAGE { self.turn_page() } else { Ok(()) }
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
-        self.packet = packet;
         self.share.tick(now, packet, is_quiet, (&mut self.page, &mut self.merge.spares));
         self.turn_page()
     }
 
-    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
-        self.share.replace_plugins(set, self.packet, (&mut self.page, &mut self.merge.spares));
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>, packet: u64) -> io::Result<()> {
+        self.share.replace_plugins(set, packet, (&mut self.page, &mut self.merge.spares));
         Ok(())
     }
 

@@ -106,7 +106,7 @@ impl WasmEngine {
     }
 
     /// Compiles a module whose outline was checked.
-    pub fn compile(&self, bytes: &[u8], checked: &Inspected) -> Result<CompiledModule, WasmError> {
+    pub fn compile(&self, name: &str, bytes: &[u8], checked: &Inspected) -> Result<CompiledModule, WasmError> {
         let compile = |error: wasmtime::Error| WasmError::Compile(root_cause(&error));
         let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, bytes));
         tracing::debug!(is_cached = cached.is_some(), bytes = bytes.len(), "module");
@@ -126,8 +126,7 @@ impl WasmEngine {
             Abi::DeepFlow => deepflow::define(&mut linker).map_err(compile)?,
         }
         let pre = linker.instantiate_pre(&module).map_err(compile)?;
-        let name = module.name().unwrap_or("plugin").to_owned();
-        Ok(CompiledModule { pre, deadline: self.deadline, name })
+        Ok(CompiledModule { pre, deadline: self.deadline, name: name.to_owned() })
     }
 }
 

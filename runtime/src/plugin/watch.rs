@@ -2,7 +2,8 @@
 //! so that a copy in progress is left alone; one that is refused leaves what was there before in place, and says why
 //! once. Nothing here runs on the data path: a new [`PluginSet`] is handed over whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,6 +18,8 @@ pub struct PluginWatch {
     engine: WasmEngine,
     paths: Vec<PathBuf>,
     files: BTreeMap<PathBuf, File>,
+    /// Paths that may not be looked at any more.
+    hidden: BTreeSet<PathBuf>,
     set: Arc<PluginSet>,
 }
 
@@ -58,14 +61,28 @@ impl PluginWatch {
                 files.insert(plugin.path.clone(), file);
             }
         }
-        Self { engine, paths, files, set }
+        Self { engine, paths, files, hidden: BTreeSet::new(), set }
     }
 
     /// Looks at the files. To be called again and again.
     pub fn look(&mut self) -> News {
         let mut news = News::default();
-        // A folder that cannot be read has no files; that it is empty now is no error.
-        let paths: Vec<PathBuf> = self.paths.iter().flat_map(|path| module_files(path).unwrap_or_default()).collect();
+        let mut paths = Vec::new();
+        for path in &self.paths {
+            match module_files(path) {
+                Ok(found) => paths.extend(found),
+                // What may not be looked at any more, as rights were given up, stays as it is.
+                Err(LoadError::Read { path, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                    let is_below = |file: &&PathBuf| **file == path || file.parent() == Some(path.as_path());
+                    paths.extend(self.files.keys().filter(is_below).cloned());
+                    if self.hidden.insert(path.clone()) {
+                        news.refused.push(LoadError::Read { path, source });
+                    }
+                }
+                // That it is empty now, or gone, is no error.
+                Err(_) => {}
+            }
+        }
         self.files.retain(|path, _| paths.contains(path));
         for path in &paths {
             let Some(now) = stamp(path) else { continue };

@@ -18,12 +18,17 @@ pub(super) const UNCLAIMED_MID_STREAM: &str = "no plugin claims it (mid-stream)"
 pub(super) const QUARANTINED: &str = "plugin quarantined";
 
 impl Session {
-    /// A flow caught in its middle that nobody claimed may be recognised by what begins here, and so may one that a plugin
-    /// in quarantine was not asked about.
+    /// A flow caught in its middle that nobody claimed may be recognised by what begins here, also by some plugins while
+    /// others still wait for more; and so may one that a plugin in quarantine was not asked about.
     pub(super) fn start_afresh(&mut self, cx: &SessionContext<'_>) {
         match self.state {
             State::Muted(reason @ UNCLAIMED_MID_STREAM) if self.may_start_afresh(reason) => self.fresh_starts += 1,
             State::Muted(QUARANTINED) if !self.is_quarantined(cx) => {}
+            State::Inferring if self.may_start_afresh(UNCLAIMED_MID_STREAM) => {
+                let asks_anew = self.head.as_mut().is_some_and(|head| head.turn_around(cx.plugins));
+                self.fresh_starts += u8::from(asks_anew);
+                return;
+            }
             _ => return,
         }
         self.infer_afresh();

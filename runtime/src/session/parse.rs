@@ -125,7 +125,8 @@ impl Session {
             verb::MORE => {
                 stream.consume(consumed);
                 stream.need = 1;
-                Ok(if consumed == round.len { Next::Wait } else { Next::Again })
+                // Behind the window there may be more.
+                Ok(if stream.is_empty() { Next::Wait } else { Next::Again })
             }
             verb::NEED => {
                 stream.consume(consumed);
@@ -203,7 +204,7 @@ impl Session {
                 stream.skip(result.amount - stream.base());
                 Ok(Next::Again)
             }
-            verb::MORE if consumed > 0 && left > 0 => Ok(Next::Again),
+            verb::MORE if consumed > 0 && !stream.is_empty() => Ok(Next::Again),
             verb::MORE | verb::NEED | verb::CANDIDATE if round.is_last => Ok(self.last_bytes_done(round, cx)),
             verb::MORE if consumed > 0 => Ok(Next::Wait),
             verb::NEED if result.amount > left && result.amount <= round.max as u64 => {

@@ -8,7 +8,7 @@ use proptest::{prop_assert, proptest};
 use super::FileSource;
 use crate::capture::test_files::Endian::{self, Big, Little};
 use crate::capture::test_files::{ReadPacket, drain, read_all};
-use crate::capture::{CaptureError, CaptureSource};
+use crate::capture::{CaptureError, CaptureEvent, CaptureSource};
 
 const MICROS: u32 = 0xa1b2_c3d4;
 const NANOS: u32 = 0xa1b2_3c4d;
@@ -113,6 +113,23 @@ fn counters_tell_bytes_truncation_and_clock_steps() {
     drain(&mut source);
     let stats = source.stats();
     assert_eq!((stats.packets, stats.bytes, stats.truncated, stats.clock_steps_back), (3, 4, 1, 1));
+}
+
+#[test]
+fn all_who_read_a_file_that_grows_end_at_the_same_packet() {
+    let path = std::env::temp_dir().join(format!("protap-grows-{}.pcap", std::process::id()));
+    std::fs::write(&path, pcap(Little, MICROS)).unwrap();
+    let mut first = FileSource::new([path.clone()]);
+    let mut others = first.again(2).unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(&Little.packet(4, 7, 4, b"late")).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let count = |source: &mut dyn CaptureSource| {
+        while !matches!(source.next().unwrap(), CaptureEvent::End) {}
+        source.stats().packets
+    };
+    assert_eq!(count(&mut first), 3);
+    assert!(others.iter_mut().all(|source| count(&mut **source) == 3));
 }
 
 #[test]

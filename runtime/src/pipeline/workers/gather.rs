@@ -5,11 +5,15 @@
 use std::io;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::job::{Outcome, Returned};
 use crate::merge::Merge;
 use crate::pipeline::report::ShardTotals;
+use crate::record::Spares;
+
+/// Batches on their way to a worker, and outcomes on their way from one.
+pub(super) const QUEUE: usize = 4;
 
 /// How long a live capture's worker is waited for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -35,11 +39,39 @@ pub(super) struct Source {
     is_done: bool,
 }
 
-impl Source {
-    pub(super) fn new(outcomes: Receiver<Outcome>, returns: Sender<Returned>) -> Self {
-        Self { outcomes, returns, owed: 0, is_done: false }
+/// The merging thread, as a worker sees it.
+pub(super) struct Outlet {
+    results: Sender<Outcome>,
+    returned: Receiver<Returned>,
+    pub(super) spares: Spares,
+}
+
+/// What connects a worker to the merging thread.
+pub(super) fn connect() -> (Outlet, Source) {
+    let (results, outcomes) = bounded(QUEUE);
+    let (returns, returned) = bounded(QUEUE);
+    let outlet = Outlet { results, returned, spares: Spares::default() };
+    (outlet, Source { outcomes, returns, owed: 0, is_done: false })
+}
+
+impl Outlet {
+    /// An empty outcome, in room that came back: one comes back for each that went out.
+    pub(super) fn begin(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
+        if let Ok(mut returned) = self.returned.try_recv() {
+            self.spares.take_from(&mut returned.spares, usize::MAX);
+            outcome.page = returned.page;
+        }
+        outcome
     }
 
+    /// An error if the merge has ended.
+    pub(super) fn send(&self, outcome: Outcome) -> io::Result<()> {
+        self.results.send(outcome).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Source {
     /// The next outcome; `None` if it is not waited for.
     fn next(&mut self, may_wait_long: bool) -> io::Result<Option<Outcome>> {
         if self.owed == 0 {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::gather::Outlet;
 use super::share::Share;
 use crate::capture::Block;
 use crate::merge::Page;
@@ -148,36 +149,22 @@ pub(super) struct Channels {
     pub(super) batches: Receiver<Batch>,
     /// Batches that are done with.
     pub(super) emptied: Sender<Batch>,
-    pub(super) results: Sender<Outcome>,
-    pub(super) returned: Receiver<Returned>,
+    pub(super) outlet: Outlet,
 }
 
 /// A worker: its share of the shards, batch after batch.
-pub(super) fn work(mut share: Share, channels: &Channels) {
-    let mut spares = Spares::default();
-    for mut batch in &channels.batches {
-        let mut outcome = Outcome::begin(&channels.returned, &mut spares);
+pub(super) fn work(mut share: Share, Channels { batches, emptied, mut outlet }: Channels) {
+    for mut batch in batches {
+        let mut outcome = outlet.begin();
         for job in batch.jobs.drain(..) {
-            job.run((&batch.blocks, &batch.bytes), &mut share, (&mut outcome, &mut spares));
+            job.run((&batch.blocks, &batch.bytes), &mut share, (&mut outcome, &mut outlet.spares));
         }
         batch.clear();
         // If there is no room for it, another one is made.
-        let _ = channels.emptied.try_send(batch);
-        if channels.results.send(outcome).is_err() {
+        let _ = emptied.try_send(batch);
+        if outlet.send(outcome).is_err() {
             return;
         }
-    }
-}
-
-impl Outcome {
-    /// An empty one, in room that came back: one comes back for each that went out.
-    pub(super) fn begin(returned: &Receiver<Returned>, spares: &mut Spares) -> Self {
-        let mut outcome = Self::default();
-        if let Ok(mut returned) = returned.try_recv() {
-            spares.take_from(&mut returned.spares, usize::MAX);
-            outcome.page = returned.page;
-        }
-        outcome
     }
 }
 

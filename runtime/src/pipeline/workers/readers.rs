@@ -6,10 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::gather::{Round, Source, gather};
-use super::job::{Outcome, Returned};
+use super::gather::{Outlet, QUEUE, Round, connect, gather};
+use super::job::Outcome;
 use super::share::Share;
 use super::{join, start};
 use crate::capture::CaptureSource;
@@ -19,11 +17,9 @@ use crate::pipeline::front::{Place, Placed};
 use crate::pipeline::report::ShardTotals;
 use crate::pipeline::{LoopReport, Observer, RunError, RunOptions, Unobserved, Workers, drive};
 use crate::plugin::PluginSet;
-use crate::record::{ProcessPair, Spares};
-use crate::shard::{FlowOptions, shards_of};
+use crate::record::ProcessPair;
+use crate::shard::FlowOptions;
 
-/// Rounds on their way to the merge.
-const QUEUE: usize = 4;
 /// Rounds that a reader may be ahead of another one: those in the queue, the one that finds no room there, and the next.
 const AHEAD: u64 = QUEUE as u64 + 2;
 
@@ -37,19 +33,16 @@ pub(in crate::pipeline) fn read_each(
     merge: &mut Merge<'_>,
 ) -> Result<(LoopReport, ShardTotals), RunError> {
     let workers = others.len() + 1;
-    let shards = shards_of(workers);
     let ending = &Ending { asked: options.stop.clone(), round: AtomicU64::new(u64::MAX) };
     let mut outcomes = Vec::new();
     let mut reader = |worker| {
-        let (results, to_merge) = bounded(QUEUE);
-        let (returns, returned) = bounded(QUEUE);
-        outcomes.push(Source::new(to_merge, returns));
+        let (outlet, source) = connect();
+        outcomes.push(source);
         let form = merge.form();
         // Made in its own thread.
         move || {
             let place = Place { worker, workers };
-            let share = Share::new((place, shards), (plugins, flows), form);
-            Reader::new((share, place), ending, (results, returned))
+            Reader::new(Share::new(place, (plugins, flows), form), place, ending, outlet)
         }
     };
     let mine = reader(0);
@@ -88,10 +81,7 @@ struct Ending {
 struct Reader<'a> {
     share: Share,
     outcome: Outcome,
-    spares: Spares,
-    results: Sender<Outcome>,
-    returned: Receiver<Returned>,
-    packet: u64,
+    outlet: Outlet,
     place: Place,
     round: u64,
     ending: &'a Ending,
@@ -100,13 +90,9 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(
-        (share, place): (Share, Place),
-        ending: &'a Ending,
-        (results, returned): (Sender<Outcome>, Receiver<Returned>),
-    ) -> Self {
-        let (outcome, spares, stop) = Default::default();
-        Self { share, outcome, spares, results, returned, packet: 0, place, round: 0, ending, stop }
+    fn new(share: Share, place: Place, ending: &'a Ending, outlet: Outlet) -> Self {
+        let (outcome, stop) = Default::default();
+        Self { share, outcome, outlet, place, round: 0, ending, stop }
     }
 
     fn run(
@@ -121,7 +107,7 @@ impl<'a> Reader<'a> {
             self.end_all();
         }
         let end = report.as_ref().map_or((0, u64::MAX), LoopReport::end);
-        self.outcome.totals = Some(self.share.end(end, (&mut self.outcome.page, &mut self.spares)));
+        self.outcome.totals = Some(self.share.end(end, (&mut self.outcome.page, &mut self.outlet.spares)));
         self.send().and(report)
     }
 
@@ -138,9 +124,8 @@ impl<'a> Reader<'a> {
             self.end_all();
         }
         self.stop.store(self.round >= self.ending.round.load(Ordering::Relaxed), Ordering::Relaxed);
-        let next = Outcome::begin(&self.returned, &mut self.spares);
-        let sent = self.results.send(std::mem::replace(&mut self.outcome, next));
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let next = self.outlet.begin();
+        self.outlet.send(std::mem::replace(&mut self.outcome, next))
     }
 }
 
@@ -150,19 +135,17 @@ impl Workers for Reader<'_> {
     }
 
     fn segment(&mut self, segment: &Placed<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
-        self.packet = segment.segment.packet;
-        self.share.segment(segment, processes, (&mut self.outcome.page, &mut self.spares));
+        self.share.segment(segment, processes, (&mut self.outcome.page, &mut self.outlet.spares));
         Ok(())
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
-        self.packet = packet;
-        self.share.tick(now, packet, is_quiet, (&mut self.outcome.page, &mut self.spares));
+        self.share.tick(now, packet, is_quiet, (&mut self.outcome.page, &mut self.outlet.spares));
         Ok(())
     }
 
-    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
-        self.share.replace_plugins(set, self.packet, (&mut self.outcome.page, &mut self.spares));
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>, packet: u64) -> io::Result<()> {
+        self.share.replace_plugins(set, packet, (&mut self.outcome.page, &mut self.outlet.spares));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::pipeline::front::{Place, Placed};
 use crate::pipeline::report::ShardTotals;
 use crate::plugin::PluginSet;
 use crate::record::{ProcessPair, Spares};
-use crate::shard::{FlowOptions, MAX_SHARDS, Shard};
+use crate::shard::{FlowOptions, MAX_SHARDS, Shard, shards_of};
 
 /// Where what was given out goes, and what comes back for it.
 pub(super) type Out<'a> = (&'a mut Page, &'a mut Spares);
@@ -24,11 +24,11 @@ pub(super) struct Share {
 
 impl Share {
     pub(super) fn new(
-        (place, shards): (Place, usize),
+        place: Place,
         (plugins, options): (&Arc<PluginSet>, &Arc<FlowOptions>),
         form: Box<dyn Form>,
     ) -> Self {
-        let shards = place.each(shards, || Shard::new(plugins.clone(), options.clone()));
+        let shards = place.each(shards_of(place.workers), || Shard::new(plugins.clone(), options.clone()));
         Self { shards, lines: Lines::new(form), ends_ticks: place.worker == 0 }
     }
 

@@ -7,7 +7,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::gather::{Round, Source, gather};
+use super::gather::{QUEUE, Round, connect, gather};
 use super::job::{Batch, Channels, Header, Job, work};
 use super::share::Share;
 use super::shed::{Fate, ShedCounters, Shedding};
@@ -20,7 +20,7 @@ use crate::pipeline::report::ShardTotals;
 use crate::pipeline::{LoopReport, Workers};
 use crate::plugin::PluginSet;
 use crate::record::ProcessPair;
-use crate::shard::{FlowOptions, MAX_SHARDS, shards_of};
+use crate::shard::{FlowOptions, MAX_SHARDS};
 
 /// Segments in a batch, as a mean over the workers.
 const BATCH_SEGMENTS: usize = 256;
@@ -28,9 +28,6 @@ const BATCH_SEGMENTS: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes of the capture that a batch keeps, with all that lies between its payloads.
 const BATCH_BLOCKS: usize = 2 << 20;
-/// Batches on their way to a worker.
-const QUEUE: usize = 4;
-
 /// A worker, as the reading thread sees it.
 struct Lane {
     queue: Sender<Batch>,
@@ -49,7 +46,6 @@ pub(in crate::pipeline) struct Threads<'scope> {
     /// The block of the capture that is being read, if it can be kept.
     block: Option<Block>,
     kept: usize,
-    packet: u64,
     shed: ShedCounters,
     rounds: Sender<Round>,
     merger: ScopedJoinHandle<'scope, io::Result<ShardTotals>>,
@@ -67,22 +63,19 @@ impl<'scope> Threads<'scope> {
         let mut sources = Vec::new();
         for worker in 0..workers {
             let (queue, batches) = bounded(QUEUE);
-            let (results, outcomes) = bounded(QUEUE);
             let (empties, emptied) = bounded(QUEUE);
-            let (returns, returned) = bounded(QUEUE);
-            let channels = Channels { batches, emptied: empties, results, returned };
+            let (outlet, source) = connect();
+            let channels = Channels { batches, emptied: empties, outlet };
             let (plugins, options, form) = (plugins.clone(), options.clone(), merge.form());
-            let work = move || {
-                work(Share::new((Place { worker, workers }, shards_of(workers)), (&plugins, &options), form), &channels)
-            };
+            let work = move || work(Share::new(Place { worker, workers }, (&plugins, &options), form), channels);
             start(scope, &format!("worker-{worker}"), work)?;
             lanes.push(Lane { queue, emptied, batch: Batch::default(), shedding: Shedding::default() });
-            sources.push(Source::new(outcomes, returns));
+            sources.push(source);
         }
         let (rounds, to_gather) = bounded(QUEUE * 2);
         let merger = start(scope, "merge", move || gather(sources, to_gather, is_live, merge))?;
         let shed = ShedCounters::default();
-        Ok(Self { lanes, is_live, segments: 0, bytes: 0, block: None, kept: 0, packet: 0, shed, rounds, merger })
+        Ok(Self { lanes, is_live, segments: 0, bytes: 0, block: None, kept: 0, shed, rounds, merger })
     }
 
     pub(in crate::pipeline) fn finish(mut self, report: &LoopReport) -> io::Result<ShardTotals> {
@@ -138,8 +131,6 @@ impl<'scope> Threads<'scope> {
 
 impl Workers for Threads<'_> {
     fn segment(&mut self, placed: &Placed<'_>, processes: Option<&ProcessPair>) -> io::Result<()> {
-        let segment = placed.segment;
-        self.packet = segment.packet;
         let worker = placed.shard.checked_rem(self.lanes.len());
         let Some(lane) = worker.and_then(|worker| self.lanes.get_mut(worker)) else { return Ok(()) };
         let fate = if self.is_live { lane.shedding.judge(placed, &lane.batch, &mut self.shed) } else { Fate::Taken };
@@ -155,7 +146,7 @@ impl Workers for Threads<'_> {
             Fate::Dropped => {}
         }
         self.segments += 1;
-        self.bytes += segment.payload.len();
+        self.bytes += placed.segment.payload.len();
         if self.segments >= BATCH_SEGMENTS * self.lanes.len() || self.bytes >= BATCH_BYTES {
             self.hand_out(false)?;
         }
@@ -169,16 +160,15 @@ impl Workers for Threads<'_> {
     }
 
     fn tick(&mut self, now: Timestamp, packet: u64, is_quiet: bool) -> io::Result<()> {
-        self.packet = packet;
         for lane in &mut self.lanes {
             lane.batch.tick(now, packet, is_quiet);
         }
         Ok(())
     }
 
-    fn replace_plugins(&mut self, set: &Arc<PluginSet>) -> io::Result<()> {
+    fn replace_plugins(&mut self, set: &Arc<PluginSet>, packet: u64) -> io::Result<()> {
         for lane in &mut self.lanes {
-            lane.batch.jobs.push(Job::Plugins { set: set.clone(), packet: self.packet });
+            lane.batch.jobs.push(Job::Plugins { set: set.clone(), packet });
         }
         Ok(())
     }

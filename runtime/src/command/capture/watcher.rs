@@ -1,0 +1,77 @@
+//! What looks on while packets are read: a file that gets them too, progress on a terminal, counters on demand.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use protap::capture::{CaptureStats, PcapngWriter};
+use protap::emit::TextStyle;
+use protap::packet::RawPacket;
+use protap::pipeline::Observer;
+use protap::summary::{Counters, Progress};
+
+use crate::command::Failure;
+
+/// Writes the packets to a file and shows progress.
+pub(super) struct Watcher {
+    writer: Option<PcapngWriter<BufWriter<File>>>,
+    progress: Option<Progress<io::Stderr>>,
+    seen: Counters,
+}
+
+impl Watcher {
+    pub(super) fn new(file: Option<&Path>, progress: Option<Option<u64>>) -> Result<Self, Failure> {
+        let writer = match file {
+            Some(path) => {
+                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                Some(PcapngWriter::new(BufWriter::new(file))?)
+            }
+            None => None,
+        };
+        let width = TextStyle::detect(&io::stderr()).width;
+        let progress = progress.map(|total| Progress::new(io::stderr(), total, width, Instant::now()));
+        Ok(Self { writer, progress, seen: Counters::default() })
+    }
+
+    /// Takes the progress off the terminal, and completes the file.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        if let Some(progress) = &mut self.progress {
+            progress.clear()?;
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.finish()?.flush()?;
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Watcher {
+    fn packet(&mut self, packet: &RawPacket<'_>) -> io::Result<()> {
+        if let Some(writer) = &mut self.writer {
+            writer.write(packet)?;
+        }
+        if let Some(progress) = &mut self.progress {
+            // Looking at the clock for every packet would cost more than most packets.
+            self.seen.packets = packet.number;
+            self.seen.bytes += packet.data.len() as u64 + 16;
+            if packet.number.is_multiple_of(4096) {
+                progress.update(Instant::now(), self.seen)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counters(&mut self, stats: &CaptureStats) -> io::Result<()> {
+        let CaptureStats { packets, bytes, kernel_drops, interface_drops, .. } = stats;
+        writeln!(
+            io::stderr(),
+            "protap: {packets} packets, {bytes} bytes, dropped by the kernel {kernel_drops}, by the interface {interface_drops}"
+        )
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), PcapngWriter::flush)
+    }
+}
