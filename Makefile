@@ -79,6 +79,7 @@ bench-bpf: build plugins ## Print what trace costs the programs that it watches,
 	@.ci/bench-bpf.sh
 
 bench: build plugins ## Measure what is promised about speed, against its peers, into docs/performance.md; QUICK=1 is short
+	@.ci/setup.sh bench
 	$(CARGO) bench --workspace --all-features --bench performance -- $(PART)
 
 bench-parts: plugins ## Time the parts: a call, reassembly, output

@@ -3,7 +3,8 @@
 # Looks first (about 0.1 s, so it runs before every build), says what is missing, installs only that.
 # The answer is left in target/setup.env for the other scripts: the command that builds a plugin here.
 #
-# `setup.sh bpf` also looks for what the tests of `protap trace` run, `setup.sh instructions` for valgrind.
+# `setup.sh bpf` also looks for what the tests of `protap trace` run, `setup.sh instructions` for valgrind, `setup.sh bench` for
+# the programs that protap is measured against, without which it goes on.
 # `setup.sh guests` also looks for what only the tests' plugins need: clang and lld, and the target wasm32-wasip1, which
 # they can do without.
 #
@@ -50,7 +51,7 @@ have_rust=$("${RUSTC:-rustc}" --version | cut -d' ' -f2)
 [ "$(printf '%s\n' "$min_rust" "${have_rust%%-*}" | sort -V | head -n1)" = "$min_rust" ] ||
     die "Rust $have_rust is too old: $rust_hint"
 
-# --- System packages. tshark and tcpdump are not among them: what wants them skips itself and says so.
+# --- System packages. Tests that want tshark or tcpdump skip themselves where there is none, and say so.
 
 links() { echo 'int main(void) { return 0; }' | cc -x c - "$@" -o /dev/null 2>/dev/null; }
 links || apt_install "a C compiler (linking, and wasmtime's few lines of C)" gcc libc6-dev
@@ -74,6 +75,12 @@ fi
 
 if [ "${1:-}" = instructions ]; then
     command -v valgrind >/dev/null || apt_install "valgrind (counted instructions)" valgrind
+fi
+
+if [ "${1:-}" = bench ]; then
+    for tool in tshark tcpdump; do
+        command -v "$tool" >/dev/null || (apt_install "$tool (to measure against)" "$tool") || say "going on without $tool"
+    done
 fi
 
 if [ "${1:-}" = bpf ]; then

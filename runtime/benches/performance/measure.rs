@@ -35,7 +35,8 @@ pub fn in_turns<const N: usize>(mut peers: [&mut dyn FnMut() -> Duration; N]) ->
     times.map(median)
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The one in the middle.
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }

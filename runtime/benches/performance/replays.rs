@@ -27,8 +27,9 @@ const COMMAND: &str = "make bench PART=sandbox";
 /// The captures, as files.
 pub struct Inputs {
     pub kafka_small: Input,
-    /// As the small one, but six times as long: where it counts how long a process takes to start.
+    /// As the small ones, but six times as long: where it counts how long a process takes to start.
     pub kafka_long: Input,
+    pub mongodb_long: Input,
     pub kafka_bulk: Input,
     pub mongodb_small: Input,
     /// As the bulk one, but short enough for a dissector.
@@ -56,6 +57,7 @@ impl Inputs {
         Self {
             kafka_small: write("kafka_small.pcap", repeated("kafka/noida_ck216_basic.pcap", 19_092, 500)),
             kafka_long: write("kafka_long.pcap", repeated("kafka/noida_ck216_basic.pcap", 19_092, 3_000)),
+            mongodb_long: write("mongodb_long.pcap", repeated("mongodb/secantus_pm420_crud.pcap", 27_017, 3_000)),
             kafka_bulk: write("kafka_bulk.pcap", bulk(128, 1 << 20)),
             mongodb_small: write("mongodb_small.pcap", repeated("mongodb/secantus_pm420_crud.pcap", 27_017, 500)),
             kafka_bulk_short: write("kafka_bulk_short.pcap", bulk(8, 1 << 20)),

@@ -52,7 +52,8 @@ const INTRODUCTION: &str = "\
 # Performance
 
 Written by `make bench` (`QUICK=1` for three turns instead of eleven); `make bench PART=NAME` for one part: `sandbox`, `limit`, `peers`, `scaling`, `memory`, `start`, `more`, `live`. Peers take turns in one run; of each the median counts. CPU
-time wherever one thread does the work. \"Small\" is a recorded workload repeated under new flows (Kafka: 90,000 packets, 29 MB;
+time wherever one thread does the work; tshark and scaling by the clock, protap on captures six times as long as the \"small\" ones, and against tshark
+with as many workers as it starts by itself (in brackets by CPU time, with one). \"Small\" is a recorded workload repeated under new flows (Kafka: 90,000 packets, 29 MB;
 MongoDB: 63,500 packets, 30 MB), \"bulk\" is Produce requests of 1 MiB in full segments (139,268 packets, 144 MB).
 ";
 
