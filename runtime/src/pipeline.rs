@@ -55,8 +55,8 @@ pub struct RunOptions {
 /// Why a run ended early. What was captured before it has been written.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The records could not be written.
-    #[error("cannot write records: {0}")]
+    /// The records, or what an observer writes, could not be written.
+    #[error("cannot write: {0}")]
     Output(#[source] io::Error),
     /// A worker did not start.
     #[error("cannot start a worker: {0}")]

@@ -174,7 +174,9 @@ pub fn module_files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(read)? {
         let file = entry.map_err(read)?.path();
-        if file.extension().is_some_and(|extension| extension == "wasm") && file.is_file() {
+        let is_module = file.extension().is_some_and(|extension| extension == "wasm");
+        let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_module && !is_hidden && file.is_file() {
             files.push(file);
         }
     }

@@ -108,6 +108,8 @@ pub struct ShardReport {
     pub sessions: SessionCounters,
     /// Flows that nobody claimed.
     pub unclaimed: HashMap<Unclaimed, u64>,
+    /// Flows by their server's port and the plugin whose they were to their end.
+    pub claimed: HashMap<(u16, usize), u64>,
     /// What the records say that were handed out.
     pub records: RecordSummary,
 }

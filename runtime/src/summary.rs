@@ -90,6 +90,8 @@ pub struct FlowSummary {
     /// Flows by the name of the plugin whose they are. What a plugin could not read on, or handed over to nobody, is
     /// unclaimed, so that each flow counts once.
     pub claimed: Vec<(String, u64)>,
+    /// The same by the server's port too.
+    pub claimed_by_port: BTreeMap<(u16, String), u64>,
     /// Flows that nobody claimed, by server port and reason.
     pub unclaimed: Tally<Unclaimed>,
     /// Times that one changed over to a newer version of its plugin.
@@ -98,7 +100,13 @@ pub struct FlowSummary {
 
 impl Default for FlowSummary {
     fn default() -> Self {
-        Self { seen: 0, swapped: 0, claimed: Vec::new(), unclaimed: Tally::new(MAX_UNCLAIMED) }
+        Self {
+            seen: 0,
+            swapped: 0,
+            claimed: Vec::new(),
+            claimed_by_port: BTreeMap::new(),
+            unclaimed: Tally::new(MAX_UNCLAIMED),
+        }
     }
 }
 

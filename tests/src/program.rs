@@ -26,10 +26,15 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Interrupts a program, as Ctrl-C does: by the shell's own `kill`, as a program of that name is not on every machine.
+/// Interrupts a program, as Ctrl-C does.
 pub fn interrupt(child: &Child) {
-    let status = Command::new("sh").args(["-c", "kill -INT \"$0\"", &child.id().to_string()]).status();
-    assert!(status.is_ok_and(|status| status.success()), "it runs, and may be interrupted");
+    signal(child, "INT");
+}
+
+/// Sends a program a signal: by the shell's own `kill`, as a program of that name is not on every machine.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", name, &child.id().to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "it runs, and may be told");
 }
 
 /// Runs `protap` with these arguments, for `read` and `live` with the kafka plugin (which compiles fastest) and without

@@ -297,6 +297,16 @@ fn a_file_that_cannot_be_written_is_named() {
     let refused = run(&["read", text(&good), "--stats-json", "/nowhere/x.json"]);
     assert_refused(&refused, 1, &["cannot write /nowhere/x.json"]);
     assert_eq!(refused.out, "", "it is found out before the work is done");
+    assert_refused(&run(&["read", text(&good), "-w", "/dev/full"]), 1, &["cannot write", "/dev/full"]);
+}
+
+#[test]
+fn files_that_begin_with_a_dot_are_no_plugins() {
+    let folder = scratch("hidden-plugin");
+    fs::copy(plugin("kafka"), folder.join("kafka.wasm")).expect("the folder for temporary files can be written to");
+    fs::write(folder.join("._kafka.wasm"), b"what a Mac leaves").expect("the folder can be written to");
+    let read = run(&["read", text(&good()), "-p", text(&folder)]);
+    assert_eq!((read.status, read.err.as_str(), read.out == records()), (0, "", true));
 }
 
 /// `protap read ... | head -n 1`.

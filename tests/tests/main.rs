@@ -4,6 +4,7 @@ mod captures;
 mod variants;
 mod split;
 mod pipes;
+mod explain;
 mod coverage;
 mod fields;
 mod real_servers;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protap_e2e::artifacts::{fixture, plugin};
 use protap_e2e::pcap::read_plain;
-use protap_e2e::program::{command, interrupt, run, text};
+use protap_e2e::program::{command, run, signal, text};
 
 /// Longer than any machine takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ fn records_come_while_the_pipe_is_open() {
     // What has no answer yet, and what belongs to a flow that ends with the capture, may come at the end only.
     assert!(expected.len() > 5);
     expected.truncate(expected.len() / 2);
-    for workers in ["1", "2"] {
+    for (workers, end) in [("1", "INT"), ("2", "HUP")] {
         let arguments = ["read", "-q", "-o", "json", "--workers", workers, "-p", text(&kafka), "-"];
         let mut command = command(&arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -34,7 +34,7 @@ fn records_come_while_the_pipe_is_open() {
         for line in &expected {
             assert_eq!(lines.recv_timeout(LONG).as_ref(), Ok(line), "with {workers} workers");
         }
-        interrupt(&child);
+        signal(&child, end);
         let output = child.wait_with_output().expect("the program ends");
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         while lines.recv_timeout(LONG) != Err(RecvTimeoutError::Disconnected) {}

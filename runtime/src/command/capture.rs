@@ -21,7 +21,7 @@ use protap::packet::Transport;
 use protap::pipeline::{RunError, RunOptions, RunReport, run};
 use protap::plugin::PluginSet;
 use protap::plugin::wasm::Deadline;
-use protap::plugin::watch::PluginWatch;
+use protap::plugin::watch::{PluginWatch, Refusal};
 use protap::shard::DecodeAs;
 
 use self::answers::{explain, print_check, print_interfaces};
@@ -136,8 +136,9 @@ fn keep_watch(mut watch: PluginWatch, stop: Arc<AtomicBool>) -> Result<Receiver<
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK);
             let news = watch.look();
-            for error in &news.refused {
-                eprintln!("protap: {error}; what was there before stays");
+            for Refusal { error, goes_on } in &news.refused {
+                let before = if *goes_on { "; what was there before stays" } else { "" };
+                eprintln!("protap: {error}{before}");
             }
             let Some(set) = news.set else { continue };
             news.changes.iter().for_each(|change| eprintln!("protap: {change}"));
@@ -217,11 +218,23 @@ impl CommonArguments {
     }
 }
 
-/// The first Ctrl-C or SIGTERM ends the run in good order, the second one at once.
+/// The first Ctrl-C or SIGTERM ends the run in good order, the second one at once; so does a terminal that is closed, unless
+/// that is to be ignored (nohup(1)).
 fn stop_on_signal(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if signal == SIGHUP && is_ignored(signal) {
+            continue;
+        }
         signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())?;
         signal_hook::flag::register(signal, stop.clone())?;
     }
     Ok(())
+}
+
+/// Whether the program was started with that signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

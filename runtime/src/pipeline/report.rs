@@ -32,6 +32,7 @@ pub(super) struct ShardTotals {
     reassembly: ReassemblyCounters,
     sessions: SessionCounters,
     unclaimed: HashMap<Unclaimed, u64>,
+    claimed: HashMap<(u16, usize), u64>,
     plugins: Vec<PluginStats>,
     /// What the records of each shard say.
     records: Vec<(usize, RecordSummary)>,
@@ -51,6 +52,9 @@ impl ShardTotals {
         for (unclaimed, flows) in &report.unclaimed {
             *self.unclaimed.entry(*unclaimed).or_default() += flows;
         }
+        for (claimed, flows) in &report.claimed {
+            *self.claimed.entry(*claimed).or_default() += flows;
+        }
         self.plugins.resize_with(plugins.len().max(self.plugins.len()), PluginStats::default);
         for (sum, stats) in self.plugins.iter_mut().zip(plugins.stats()) {
             sum.add(stats);
@@ -66,6 +70,9 @@ impl ShardTotals {
         self.records.extend(other.records);
         for (unclaimed, flows) in other.unclaimed {
             *self.unclaimed.entry(unclaimed).or_default() += flows;
+        }
+        for (claimed, flows) in other.claimed {
+            *self.claimed.entry(claimed).or_default() += flows;
         }
         self.plugins.resize_with(other.plugins.len().max(self.plugins.len()), PluginStats::default);
         for (sum, stats) in self.plugins.iter_mut().zip(&other.plugins) {
@@ -135,6 +142,10 @@ impl RunReport {
         let losses = totals.losses(&capture, merge.facts_lost());
         let plugins = counted.plugins.as_ref().unwrap_or(plugins);
         let mut flows = FlowSummary { seen: totals.flows, swapped: totals.sessions.swapped, ..FlowSummary::default() };
+        for ((port, slot), count) in &totals.claimed {
+            let name = plugins.get(*slot).map_or("a plugin that is gone", |plugin| &plugin.identity.name);
+            *flows.claimed_by_port.entry((*port, name.to_owned())).or_default() += count;
+        }
         let mut plugins = plugin_summaries(plugins, totals.plugins);
         plugins.sort_by(|a, b| a.name.cmp(&b.name));
         for plugin in &plugins {

@@ -30,8 +30,17 @@ pub struct News {
     pub set: Option<Arc<PluginSet>>,
     /// What changed.
     pub changes: Vec<Change>,
-    /// Files that are not used, and why.
-    pub refused: Vec<LoadError>,
+    /// What was not loaded, and why.
+    pub refused: Vec<Refusal>,
+}
+
+/// A file or a folder that was not loaded.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why not.
+    pub error: LoadError,
+    /// Whether what was loaded of it before goes on.
+    pub goes_on: bool,
 }
 
 /// Tells a file's content from another one without reading it.
@@ -76,7 +85,7 @@ impl PluginWatch {
                     let is_below = |file: &&PathBuf| **file == path || file.parent() == Some(path.as_path());
                     paths.extend(self.files.keys().filter(is_below).cloned());
                     if self.hidden.insert(path.clone()) {
-                        news.refused.push(LoadError::Read { path, source });
+                        news.refused.push(Refusal { error: LoadError::Read { path, source }, goes_on: true });
                     }
                 }
                 // That it is empty now, or gone, is no error.
@@ -92,7 +101,7 @@ impl PluginWatch {
                 file.tried = Some(now);
                 match load(&self.engine, path, &self.set) {
                     Ok(plugin) => file.plugin = Some(Arc::new(plugin)),
-                    Err(error) => news.refused.push(error),
+                    Err(error) => news.refused.push(Refusal { error, goes_on: file.plugin.is_some() }),
                 }
             }
         }

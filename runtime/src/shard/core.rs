@@ -115,11 +115,14 @@ impl Core {
         if let Some(assembler) = &mut flow.assembler {
             self.report.reassembly.add(&assembler.take_counters());
         }
-        if let Err(reason) = flow.session.claim() {
-            let transport = if flow.assembler.is_some() { Transport::Tcp } else { Transport::Udp };
-            let unclaimed = Unclaimed { transport, port: flow.session.server_port(), reason };
-            *self.report.unclaimed.entry(unclaimed).or_default() += 1;
-        }
+        let port = flow.session.server_port();
+        *match flow.session.claim() {
+            Ok(plugin) => self.report.claimed.entry((port, plugin)).or_default(),
+            Err(reason) => {
+                let transport = if flow.assembler.is_some() { Transport::Tcp } else { Transport::Udp };
+                self.report.unclaimed.entry(Unclaimed { transport, port, reason }).or_default()
+            }
+        } += 1;
     }
 
     /// Does what is due for a flow; whether it is over.

@@ -74,8 +74,8 @@ fn report_is_short_and_aligned() {
 }
 
 #[test]
-fn nothing_seen_says_nothing() {
-    assert_eq!(text(&Summary::default(), true), "");
+fn nothing_seen_is_told() {
+    assert_eq!(text(&Summary::default(), false), "capture   0 packets, 0B\n");
 }
 
 #[test]

@@ -41,12 +41,9 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn capture(&mut self, capture: &CaptureSummary) -> io::Result<()> {
-        let mut parts = Vec::new();
-        if capture.packets > 0 {
-            let span = capture.first.zip(capture.last).map(|(first, last)| duration(last.saturating_sub(first)));
-            let span = span.map_or(String::new(), |span| format!(" in {span}"));
-            parts.push(format!("{} packets, {}B{span}", count(capture.packets), size(capture.bytes)));
-        }
+        let span = capture.first.zip(capture.last).map(|(first, last)| duration(last.saturating_sub(first)));
+        let span = span.map_or(String::new(), |span| format!(" in {span}"));
+        let mut parts = vec![format!("{} packets, {}B{span}", count(capture.packets), size(capture.bytes))];
         let more = [("duplicates", capture.duplicates), ("dropped by the kernel", capture.kernel_drops)];
         parts.extend(counted(more));
         self.line("capture", &parts.join(", "))?;

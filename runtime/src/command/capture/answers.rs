@@ -15,11 +15,12 @@ pub(super) fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io:
     if flows.seen == 0 {
         return writeln!(out, "port {port}: no flow of any port was captured.");
     }
-    if unclaimed.is_empty() {
-        return writeln!(
-            out,
-            "port {port}: no unclaimed flow. Either a plugin parsed all of them, or none was captured."
-        );
+    let claimed: Vec<_> = flows.claimed_by_port.iter().filter(|((of, _), _)| *of == port).collect();
+    if unclaimed.is_empty() && claimed.is_empty() {
+        return writeln!(out, "port {port}: no flow whose server has that port was captured.");
+    }
+    for ((_, plugin), count) in claimed {
+        writeln!(out, "port {port}: {count} flows, parsed by {plugin}")?;
     }
     for (key, count) in unclaimed {
         let advice = match key.reason {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -16,7 +16,7 @@ use crate::command::Failure;
 
 /// Writes the packets to a file and shows progress.
 pub(super) struct Watcher {
-    writer: Option<PcapngWriter<BufWriter<File>>>,
+    writer: Option<(PathBuf, PcapngWriter<BufWriter<File>>)>,
     progress: Option<Progress<io::Stderr>>,
     seen: Counters,
 }
@@ -25,8 +25,8 @@ impl Watcher {
     pub(super) fn new(file: Option<&Path>, progress: Option<Option<u64>>) -> Result<Self, Failure> {
         let writer = match file {
             Some(path) => {
-                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-                Some(PcapngWriter::new(BufWriter::new(file))?)
+                let writer = File::create(path).and_then(|file| PcapngWriter::new(BufWriter::new(file)));
+                Some((path.to_owned(), writer.with_context(|| format!("cannot write {}", path.display()))?))
             }
             None => None,
         };
@@ -40,8 +40,9 @@ impl Watcher {
         if let Some(progress) = &mut self.progress {
             progress.clear()?;
         }
-        if let Some(writer) = self.writer.take() {
-            writer.finish()?.flush()?;
+        if let Some((path, writer)) = self.writer.take() {
+            let written = writer.finish().and_then(|mut file| file.flush());
+            written.with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }
@@ -49,8 +50,8 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn packet(&mut self, packet: &RawPacket<'_>) -> io::Result<()> {
-        if let Some(writer) = &mut self.writer {
-            writer.write(packet)?;
+        if let Some((path, writer)) = &mut self.writer {
+            writer.write(packet).map_err(|error| of_file(path, error))?;
         }
         if let Some(progress) = &mut self.progress {
             // Looking at the clock for every packet would cost more than most packets.
@@ -72,6 +73,12 @@ impl Observer for Watcher {
     }
 
     fn idle(&mut self) -> io::Result<()> {
-        self.writer.as_mut().map_or(Ok(()), PcapngWriter::flush)
+        let Some((path, writer)) = &mut self.writer else { return Ok(()) };
+        writer.flush().map_err(|error| of_file(path, error))
     }
+}
+
+/// Names the file. It is never the error of a pipe that nobody reads any more, which for the records is no failure.
+fn of_file(path: &Path, error: io::Error) -> io::Error {
+    io::Error::other(format!("{}: {error}", path.display()))
 }
