@@ -369,6 +369,10 @@ impl Session {
 
     fn close(&mut self, direction: Direction, reason: CloseReason, at: Timestamp, cx: &mut SessionContext<'_>) {
         self.end(direction, cx);
+        if reason == CloseReason::Rst {
+            // Nothing follows in either direction: what is there of an answer belongs to its request, whoever gave up.
+            self.end(direction.opposite(), cx);
+        }
         // The FIN of the side that owes the answers says that they will not come; a RST, that none will.
         let answered_by_server = (direction == Direction::ToClient) ^ self.is_turned;
         let owed_by = (reason == CloseReason::Fin).then_some(answered_by_server);

@@ -9,7 +9,7 @@ use protap_e2e::engine::{self, read_with, shipped_plugins};
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::records::ports;
-use protap_e2e::segment::{Segment, segments, to_file};
+use protap_e2e::segment::{ACK, RST, Segment, segments, to_file};
 use protap_e2e::shape::{by_port, decode, records_by_port};
 use protap_plugin::testing::Random;
 use serde_json::Value;
@@ -185,4 +185,37 @@ fn a_connection_that_is_caught_within_a_message_is_recognised_beside_other_plugi
     let records = outcome.records.parsed();
     let is_session = |record: &&Value| record["kind"] == "session" && record["protocol"] == "http";
     assert_eq!(records.iter().filter(is_session).count(), 9, "{records:?}");
+}
+
+/// Whoever gives up in the middle of an answer: what came of it belongs to the request.
+#[test]
+fn an_answer_that_a_reset_cuts_off_is_one_record_with_its_request() {
+    let request = b"GET /large HTTP/1.1\r\nHost: shop\r\n\r\n".to_vec();
+    let response = [&b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n"[..], &[b'x'; 1000]].concat();
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 8080).into());
+    for is_of_client in [true, false] {
+        let payloads = [(true, request.clone()), (false, response.clone())];
+        let mut segments = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+        let (fin_of_client, fin_of_server) = (segments.len() - 3, segments.len() - 2);
+        let mut reset = segments[if is_of_client { fin_of_client } else { fin_of_server }].clone();
+        (reset.flags, reset.at) = (RST | ACK, segments[fin_of_client].at);
+        segments.truncate(fin_of_client);
+        segments.push(reset);
+        let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+        assert_eq!(records.len(), 1, "{records:?}");
+        let told = &records[0];
+        assert_eq!((&told["kind"], &told["response"]["code"]), (&"session".into(), &200.into()), "{told}");
+    }
+}
+
+#[test]
+fn a_status_above_599_is_a_servers_error() {
+    let request = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n".to_vec();
+    let answer = |code: u16| format!("HTTP/1.1 {code} Denied\r\nContent-Length: 0\r\n\r\n").into_bytes();
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 8080).into());
+    let payloads = [(true, request.clone()), (false, answer(999)), (true, request), (false, answer(200))];
+    let segments = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+    let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+    let told: Vec<_> = records.iter().map(|record| (&record["kind"], &record["response"]["status"])).collect();
+    assert_eq!(told, [(&"session".into(), &"server_error".into()), (&"session".into(), &"ok".into())], "{records:?}");
 }

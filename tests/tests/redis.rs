@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use protap_e2e::artifacts::{Fixture, fixture, fixtures};
+use protap_e2e::conversation::dialogue;
 use protap_e2e::engine;
 use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
@@ -263,4 +264,26 @@ fn replicated(replica: &Events) -> Vec<String> {
     // It begins with the database, which no client asked for.
     assert_eq!(sent.remove(0), "SELECT");
     sent
+}
+
+/// Commands are values as well: a client's requests alone look like what a server might say.
+#[test]
+fn a_connection_that_is_caught_within_an_answer_has_its_client_at_the_right_end() {
+    let request = b"*2\r\n$3\r\nGET\r\n$2\r\nkk\r\n".to_vec();
+    for len in [300, 3000, 12_000] {
+        let reply = [format!("${len}\r\n").into_bytes(), vec![b'x'; len], b"\r\n".to_vec()].concat();
+        let rest = (false, reply[reply.len() - 100..].to_vec());
+        let round = || {
+            let segments = reply.chunks(1460).map(|part| (false, part.to_vec()));
+            std::iter::once((true, request.clone())).chain(segments)
+        };
+        let payloads = std::iter::once(rest).chain((0..50).flat_map(|_| round()));
+        let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 6379).into());
+        let mut segments = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+        // The handshake was before.
+        segments.drain(..3);
+        let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+        let answered = records.iter().filter(|record| record["kind"] == "session" && ports(record).1 == 6379).count();
+        assert_eq!((answered, records.len()), (50, 50), "values of {len} bytes: {:?}", records.first());
+    }
 }

@@ -45,17 +45,20 @@ pub(crate) fn probe(heads: &Heads<'_>) -> Verdict {
         let b = find(from_a.opposite(), heads.b, heads.b_is_mid_stream);
         (a, b)
     });
-    let (a, b) = (judge(heads, if_a.0, if_a.1, heads.b), judge(heads, if_b.1, if_b.0, heads.a));
-    let points = |(a, b): (Finding, Finding)| a.points() + b.points();
+    // Whoever opened the connection is the client.
+    let b = if heads.a_opened { Guess::No } else { judge(heads, if_b.1, if_b.0, heads.a) };
+    let a = judge(heads, if_a.0, if_a.1, heads.b);
+    // Commands are values as well, so a client's requests alone look like a server's replies.
+    let weight =
+        |requests: Finding, replies: Finding| (requests.evidence().has_command, requests.points() + replies.points());
+    let is_rather_b = weight(if_b.1, if_b.0) > weight(if_a.0, if_a.1);
     match (a, b) {
         (Guess::Certain, Guess::Certain | Guess::Likely) | (Guess::Likely, Guess::Certain) => {
-            Verdict::Certain(if points(if_b) > points(if_a) && !heads.a_opened { Client::B } else { Client::A })
+            Verdict::Certain(if is_rather_b { Client::B } else { Client::A })
         }
         (Guess::Certain, _) => Verdict::Certain(Client::A),
         (_, Guess::Certain) => Verdict::Certain(Client::B),
-        (Guess::Likely, Guess::Likely) => {
-            Verdict::Likely(if points(if_b) > points(if_a) && !heads.a_opened { Client::B } else { Client::A })
-        }
+        (Guess::Likely, Guess::Likely) => Verdict::Likely(if is_rather_b { Client::B } else { Client::A }),
         (Guess::Likely, _) => Verdict::Likely(Client::A),
         (_, Guess::Likely) => Verdict::Likely(Client::B),
         (Guess::Open, _) | (_, Guess::Open) if !heads.is_complete => {

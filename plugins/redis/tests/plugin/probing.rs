@@ -39,6 +39,14 @@ fn a_flow_is_known_from_inside_a_frame() {
 }
 
 #[test]
+fn whoever_opened_the_connection_is_the_client() {
+    let error = b"-ERR Protocol error: expected '$', got ':'\r\n";
+    let asked = b"GET foo\r\n*3\r\n$3\r\nSET\r\n:5\r\n";
+    let verdict = probe::<Plugin>(asked, error);
+    assert!(!matches!(verdict, Verdict::Certain(Client::B) | Verdict::Likely(Client::B)), "{verdict:?}");
+}
+
+#[test]
 fn a_replica_is_the_client_of_its_master() {
     let (master, replica) = (commands(&["SET k v", "SET k w"]), commands(&["REPLCONF ACK 1", "REPLCONF ACK 2"]));
     assert_eq!(probe_heads::<Plugin>(&mid_stream(&master, &replica)), Verdict::Certain(Client::B));

@@ -113,7 +113,7 @@ pub(super) struct CommonArguments {
     /// Threads that parse, 1 to 16; up to 4 they never change the output [default: to read, as many as cores, at most 4; else 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_SHARDS as i64))]
     pub(super) workers: Option<u16>,
-    /// Also write the packets to a pcapng file
+    /// Also write the packets to a pcapng file (a trace has none)
     #[arg(short, long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
     /// Write the summary as JSON to a file

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use protap::capture::{CaptureStats, PcapngWriter};
+use protap::capture::{CaptureStats, PcapngWriter, SocketLoss};
 use protap::emit::TextStyle;
 use protap::packet::RawPacket;
 use protap::pipeline::Observer;
@@ -65,10 +65,12 @@ impl Observer for Watcher {
     }
 
     fn counters(&mut self, stats: &CaptureStats) -> io::Result<()> {
-        let CaptureStats { packets, bytes, kernel_drops, interface_drops, .. } = stats;
+        let CaptureStats { packets, bytes, kernel_drops, interface_drops, sockets, .. } = stats;
+        let SocketLoss { ring_events, ring_bytes, .. } = sockets;
         writeln!(
             io::stderr(),
-            "protap: {packets} packets, {bytes} bytes, dropped by the kernel {kernel_drops}, by the interface {interface_drops}"
+            "protap: {packets} packets, {bytes} bytes, dropped by the kernel {kernel_drops}, by the interface {interface_drops}; \
+             events without room in the ring {ring_events}, bytes in them {ring_bytes}"
         )
     }
 
