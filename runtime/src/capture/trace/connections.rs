@@ -7,12 +7,13 @@
 //! **What is missing for good.** Calls on one socket follow one another (where they do not, the bytes are given up, see
 //! [`claims`]), so a call that begins behind the end of the last one tells of bytes that were not seen: sent from a file, moved
 //! by io_uring, or lost with a full ring. Where the other end is not traced, nobody can fill that hole, and a segment
-//! without bytes says so at once. No ACK numbers are given: the order of events is the order of things.
+//! without bytes says so at once; else once the other end has had its time ([`holes`]). No ACK numbers are given: the order of events is the order of things.
 //!
 //! A connection's beginning is told when its first bytes are: those of other programs, which the kernel side cannot tell
 //! apart, leave nothing but an entry here.
 
 mod claims;
+mod holes;
 mod plaintext;
 mod sealed;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use self::claims::Claims;
+use self::holes::Holes;
 use self::plaintext::Plaintext;
 use self::sealed::{Seal, Sealed};
 use self::turn::Progress;
@@ -110,6 +112,7 @@ struct Connection {
     /// One may yet.
     sealed: Option<Box<Sealed>>,
     progress: Progress,
+    holes: Holes,
     low: End,
     high: End,
     /// Whose the ends are, beginning with the lower one and with the other one; made when first asked for.
@@ -170,10 +173,13 @@ impl Connection {
             lost = self.end_mut(is_low).follow(event.seq, end, event.kind);
         }
         let processes = self.processes(is_from_low);
-        if lost > 0 && (!is_both || lost > FAR) {
+        into.extend(self.holes.due(event.at, at));
+        if lost > 0 {
             let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
             let segment = Segment { tcp, payload_len: lost, ..segment };
-            into.push(Made { segment, processes: processes.clone(), payload: Payload::None });
+            let missing = Made { segment, processes: processes.clone(), payload: Payload::None };
+            let may_be_filled = is_both && lost <= FAR;
+            into.extend(if may_be_filled { self.holes.add(event.at, missing) } else { Some(missing) });
         }
         let payload = if is_data { Payload::Own } else { Payload::None };
         into.push(Made { segment, processes, payload });

@@ -146,6 +146,28 @@ fn bytes_that_were_not_copied_count_for_the_segment() {
 }
 
 #[test]
+fn bytes_that_neither_end_tells_are_a_gap_once_both_have_had_their_time() {
+    let late = super::holes::PATIENCE;
+    let events = [
+        (opened(), 0),
+        (after(CLIENT, at_server(Kind::Accepted, SERVER)), 0),
+        (at_client(Kind::Sent, 1000), 10),
+        (after(1010, at_server(Kind::Sent, 5000)), 10),
+        (after(1010, at_client(Kind::Received, 5000)), 10),
+        // 100 bytes from a file, which no call of either told.
+        (when(1, after(1010, at_client(Kind::Received, 5110))), 10),
+        (when(late, after(5120, at_client(Kind::Sent, 1010))), 10),
+        (when(late + 1, after(5120, at_client(Kind::Sent, 1020))), 10),
+    ];
+    // What the server told may have been the hole's, so it is told as well.
+    let spare = "6379 5000+10";
+    assert_eq!(
+        brief(&told(&events))[2..],
+        ["40000 1000+10", "6379 5000+10", "6379 5110+10", spare, "40000 1010+10", "6379 5010+100 gap", "40000 1020+10"]
+    );
+}
+
+#[test]
 fn numbers_that_wrap_leave_no_gap() {
     let begin = u32::MAX - 4;
     let sent = |after: u32| (at_client(Kind::Sent, begin.wrapping_add(after)), 10);
