@@ -225,7 +225,7 @@ mod tests {
             b"RTSP/1.0 200 OK\r\n",
             b"SIP/2.0 200 OK\r\n",
             b"HTTP/2 200\r\n",
-            b"HTTP/1.1 600 x\r\n",
+            b"HTTP/1.1 060 x\r\n",
             b"HTTP/1.1 20\r\n",
             b"HTTP/1.1 2000\r\n",
             b"220 mail ESMTP\r\n",
