@@ -65,8 +65,7 @@ pub(crate) fn begins(direction: Direction, bytes: &[u8]) -> bool {
 /// comes with one is to be taken for 5xx (RFC 9110, 15).
 pub(crate) fn is_status_line(line: &[u8], is_whole: bool) -> bool {
     let Some(rest) = line.strip_prefix(VERSION) else { return !is_whole && VERSION.starts_with(line) };
-    let is_code =
-        |code: &[u8]| code.iter().all(u8::is_ascii_digit) && code.first().is_none_or(|d| (b'1'..=b'9').contains(d));
+    let is_code = |code: &[u8]| code.iter().all(u8::is_ascii_digit) && !code.starts_with(b"0");
     match rest {
         [b'0' | b'1', b' ', a, b, c] => is_code(&[*a, *b, *c]),
         [b'0' | b'1', b' ', a, b, c, b' ', phrase @ ..] => is_code(&[*a, *b, *c]) && is_text(phrase),

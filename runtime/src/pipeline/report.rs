@@ -1,6 +1,7 @@
 //! The counters of all stages, added up, and turned into the summary that people and programs read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::LoopReport;
@@ -49,12 +50,8 @@ impl ShardTotals {
         self.evicted_for_memory += report.evicted_for_memory;
         self.reassembly.add(&report.reassembly);
         self.sessions.add(&report.sessions);
-        for (unclaimed, flows) in &report.unclaimed {
-            *self.unclaimed.entry(*unclaimed).or_default() += flows;
-        }
-        for (claimed, flows) in &report.claimed {
-            *self.claimed.entry(*claimed).or_default() += flows;
-        }
+        add_flows(&mut self.unclaimed, &report.unclaimed);
+        add_flows(&mut self.claimed, &report.claimed);
         self.plugins.resize_with(plugins.len().max(self.plugins.len()), PluginStats::default);
         for (sum, stats) in self.plugins.iter_mut().zip(plugins.stats()) {
             sum.add(stats);
@@ -68,12 +65,8 @@ impl ShardTotals {
         self.reassembly.add(&other.reassembly);
         self.sessions.add(&other.sessions);
         self.records.extend(other.records);
-        for (unclaimed, flows) in other.unclaimed {
-            *self.unclaimed.entry(unclaimed).or_default() += flows;
-        }
-        for (claimed, flows) in other.claimed {
-            *self.claimed.entry(claimed).or_default() += flows;
-        }
+        add_flows(&mut self.unclaimed, &other.unclaimed);
+        add_flows(&mut self.claimed, &other.claimed);
         self.plugins.resize_with(other.plugins.len().max(self.plugins.len()), PluginStats::default);
         for (sum, stats) in self.plugins.iter_mut().zip(&other.plugins) {
             sum.add(stats);
@@ -128,6 +121,13 @@ impl ShardTotals {
         .into_iter()
         .map(|(name, explanation, count)| Loss { name, explanation, count })
         .collect()
+    }
+}
+
+/// Adds numbers of flows to those that are counted under the same keys.
+fn add_flows<K: Copy + Eq + Hash>(sums: &mut HashMap<K, u64>, more: &HashMap<K, u64>) {
+    for (key, flows) in more {
+        *sums.entry(*key).or_default() += flows;
     }
 }
 

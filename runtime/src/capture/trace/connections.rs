@@ -7,7 +7,8 @@
 //! **What is missing for good.** Calls on one socket follow one another (where they do not, the bytes are given up, see
 //! [`claims`]), so a call that begins behind the end of the last one tells of bytes that were not seen: sent from a file, moved
 //! by io_uring, or lost with a full ring. Where the other end is not traced, nobody can fill that hole, and a segment
-//! without bytes says so at once; else once the other end has had its time ([`holes`]). No ACK numbers are given: the order of events is the order of things.
+//! without bytes says so at once; else once the other end has had its time ([`holes`]). No ACK numbers are given: the order
+//! of events is the order of things.
 //!
 //! A connection's beginning is told when its first bytes are: those of other programs, which the kernel side cannot tell
 //! apart, leave nothing but an entry here.
