@@ -88,12 +88,15 @@ pub(crate) fn session<'a>(message: MessageWriter<'a>, summary: &Summary, flow: &
 pub(crate) fn records<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summary) -> MessageWriter<'a> {
     let Some(records) = &summary.records else { return message };
     // How many messages a compressed message set holds cannot be seen.
-    if !records.has_wrappers {
+    if !records.has_wrappers && !records.has_gap {
         message = message.i64(key::MESSAGE_COUNT, clamp(records.count));
     }
     message = message.i64(key::RECORD_BYTES, clamp(records.bytes));
     let Some(codec) = records.compression() else { return message };
-    message = message.i64(key::BATCH_COUNT, clamp(records.batches)).str(key::COMPRESSION, Fixed(codec));
+    if !records.has_gap {
+        message = message.i64(key::BATCH_COUNT, clamp(records.batches));
+    }
+    message = message.str(key::COMPRESSION, Fixed(codec));
     if let Some(magic) = records.magic {
         message = message.i64(key::MAGIC, magic);
     }

@@ -39,6 +39,8 @@ pub(crate) struct Records {
     pub(crate) has_wrappers: bool,
     /// Some are of no known format.
     pub(crate) is_broken: bool,
+    /// Some were not seen, so that nothing is known of how many there are.
+    pub(crate) has_gap: bool,
     /// Some are part of a transaction.
     pub(crate) are_transactional: bool,
     /// Batches that are markers of transactions and the like.
@@ -49,7 +51,7 @@ pub(crate) struct Records {
     pub(crate) offsets: Option<(i64, i64)>,
     /// What the first record that is not compressed says of the trace that it is part of, if that is wanted.
     pub(crate) trace: Option<Box<Trace>>,
-    /// Those offsets are of records before these.
+    /// Those offsets are of records before these, or are not known.
     has_offsets: bool,
     wants_trace: bool,
     /// A bit for each codec seen.
@@ -88,14 +90,34 @@ impl Records {
             return Err(Stop::Malformed("records beyond their frame's end"));
         }
         self.bytes = self.bytes.saturating_add(len);
-        self.has_offsets = self.offsets.is_some();
+        self.has_offsets = self.offsets.is_some() || self.has_gap;
+        let end = stream.offset().saturating_add(len);
+        match self.first_entries(stream, len).await {
+            Err(Stop::Lost) => self.lost(),
+            read => read?,
+        }
+        stream.skip(end.saturating_sub(stream.offset())).await
+    }
+
+    /// Counts the entries in `len` bytes of records, as far as they can be counted.
+    async fn first_entries(&mut self, stream: &Stream<impl Source>, len: u64) -> Result<(), Stop> {
         let mut left = len;
         // Nearly always there is one batch.
         let goes_on = left >= HEAD as u64 && self.entry(stream, &mut left).await?;
         if goes_on && left >= HEAD as u64 {
             self.entries(stream, &mut left).await?;
         }
-        stream.skip(left).await
+        Ok(())
+    }
+
+    /// Takes note of records that were not seen. Brokers send records by sendfile, so whoever traces a broker alone sees
+    /// none of them; how long they are stands before them, so that what follows can be read.
+    #[cold]
+    fn lost(&mut self) {
+        self.has_gap = true;
+        if !self.has_offsets {
+            self.offsets = None;
+        }
     }
 
     /// The entries behind the first. A function of its own: a loop would keep all that is counted in variables, of which

@@ -137,6 +137,7 @@ pub(crate) fn extent(stream: &Stream<impl Source>, summary: &Summary) -> Extent 
     let are = |state: fn(&Records) -> bool| summary.records.as_ref().is_some_and(state);
     match () {
         () if stream.frame_remaining() > 0 => Extent::Partial("bytes after the body"),
+        () if are(|records| records.has_gap) => Extent::Partial("records lost: messages not counted"),
         () if are(|records| records.is_broken) => Extent::Partial("records of an unknown format"),
         () if are(|records| records.has_wrappers) => Extent::Partial("compressed message set: messages not counted"),
         () => Extent::Full,

@@ -6,8 +6,8 @@ use kafka_protocol::messages::fetch_response::{
     AbortedTransaction, FetchableTopicResponse, NodeEndpoint, PartitionData,
 };
 use kafka_protocol::messages::{ApiKey, BrokerId, FetchRequest, FetchResponse, RequestKind, ResponseKind, TopicName};
-use protap_plugin::Status;
 use protap_plugin::testing::{Completeness, Value};
+use protap_plugin::{Direction, Status};
 use uuid::Uuid;
 
 use crate::frames::{self, integer, list, text};
@@ -120,4 +120,49 @@ fn old_message_sets_in_new_responses_are_counted_as_far_as_they_can_be_seen() {
     assert_eq!(seen.reason, "compressed message set: messages not counted");
     assert_eq!(integer(&seen, "messaging.batch.message_count"), None, "how many there are is not known");
     assert_eq!((integer(&seen, "kafka.batch_count"), integer(&seen, "kafka.record_magic")), (Some(3), Some(0)));
+}
+
+/// What a broker sends by sendfile is lost to whoever traces the broker alone; what stands behind it is not.
+#[test]
+fn records_that_were_lost_hide_neither_the_next_partition_nor_its_error() {
+    for version in 4..=18 {
+        let lost = [batch(7, 0, 3000), batch(2, 0, 500)].concat();
+        let partitions =
+            vec![partition(3, 0, Some(lost.clone())), partition(4, 6, Some(batch(5, 1, 40))), partition(5, 0, None)];
+        let body = frames::response_body(&ResponseKind::Fetch(response(version, partitions)), version).unwrap();
+        let frame = frames::response_frame(ApiKey::Fetch, version, &body);
+        let start = frame.windows(lost.len()).position(|bytes| bytes == lost).unwrap();
+        for gap in [start..start + lost.len(), start..start + 1, start + 30..start + 3100] {
+            let replay = frames::asked(ApiKey::Fetch, version, &[]).to_client(&frame[..gap.start]);
+            let replay = replay.gap(Direction::ToClient, gap.len() as u64).to_client(&frame[gap.end..]);
+            let report = replay.run();
+            assert_eq!(report.messages.len(), 2, "{:?}", report.messages);
+            let seen = &report.messages[1];
+            assert_eq!(
+                (seen.status, seen.code),
+                (Status::ServerError, Some(6)),
+                "v{version}, {gap:?}: {}",
+                seen.reason
+            );
+            assert_eq!(seen.completeness, Completeness::Partial);
+            assert_eq!(seen.reason, "records lost: messages not counted");
+            assert_eq!(integer(seen, "kafka.partition_count"), Some(3));
+            let unknown = ["messaging.batch.message_count", "kafka.batch_count", "kafka.first_offset"];
+            assert_eq!(unknown.map(|name| integer(seen, name)), [None; 3]);
+            assert_eq!(seen.attribute("kafka.compression"), Some(&Value::from("gzip")), "of what was seen");
+        }
+    }
+}
+
+#[test]
+fn a_gap_that_reaches_beyond_the_records_leaves_the_status_unknown() {
+    let partitions = vec![partition(3, 0, Some(batch(7, 0, 3000))), partition(4, 0, None)];
+    let body = frames::response_body(&ResponseKind::Fetch(response(11, partitions)), 11).unwrap();
+    let frame = frames::response_frame(ApiKey::Fetch, 11, &body);
+    let start = frame.windows(4).position(|bytes| bytes == [0xaa; 4]).unwrap();
+    let replay = frames::asked(ApiKey::Fetch, 11, &[]).to_client(&frame[..start]);
+    let replay = replay.gap(Direction::ToClient, 3004).to_client(&frame[start + 3004..]);
+    let report = replay.to_client(frames::response_frame(ApiKey::Fetch, 11, &body)).run();
+    let seen = &report.messages[1];
+    assert_eq!((seen.status, seen.reason.as_str()), (Status::Unknown, "bytes lost"));
 }
