@@ -229,6 +229,28 @@ fn a_gap_inside_skipped_bytes_goes_unnoticed() {
 }
 
 #[test]
+fn a_gap_at_the_end_of_skipped_bytes_makes_nothing_wait_for_the_next_message() {
+    let all_skipped = message(b'e', &[&[0, 0, 0x3, 0xe8][..], &[1; 1000]].concat());
+    let read_behind = message(b's', &skip(1000));
+    let next = message(b'c', b"x\0");
+    for gap in [1, 500, 1000] {
+        let seen = &all_skipped[..all_skipped.len() - gap];
+        let replay = Replay::new::<Plugin>().to_server(seen).gap(Direction::ToServer, gap as u64);
+        let report = replay.run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses), (vec![9], vec![]), "{gap}");
+        assert_eq!((report.messages[0].start, report.messages[0].end), (0, 1010));
+        let report = replay.to_server(&next).run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses), (vec![9, 0], vec![]), "{gap}");
+        assert_eq!((report.messages[1].start, report.messages[1].end), (1010, 1010 + next.len() as u64));
+
+        let (seen, rest) = (&read_behind[..read_behind.len() - 1 - gap], &read_behind[read_behind.len() - 1..]);
+        let replay = Replay::new::<Plugin>().to_server(seen).gap(Direction::ToServer, gap as u64);
+        let report = replay.to_server(rest).to_server(&next).run();
+        assert_eq!((attributes(&report.messages, "after"), report.losses), (vec![8, 0], vec![]), "{gap}");
+    }
+}
+
+#[test]
 fn a_gap_inside_read_bytes_is_bridged_to_the_frames_end() {
     let stream = [message(b't', &text(200)), message(b'c', b"x\0")].concat();
     for (before, gap) in [(8, 20), (8, 201), (100, 50), (6, 203)] {

@@ -177,6 +177,7 @@ impl<P: Sequential> AsSequential<P> {
                 break progress;
             }
         };
+        let progress = reading.stream.with_passed_gap(progress);
         if !input.is_datagram || reading.stream.is_held() {
             let is_idle = reading.stream.is_between_messages();
             lane.is_inside.set(!is_idle);

@@ -43,6 +43,8 @@ pub struct State {
     base: Cell<u64>,
     len: Cell<usize>,
     tail: Cell<Tail>,
+    /// Bytes of the gap behind the window that were passed over: the base lies that much further on.
+    passed_gap: Cell<u64>,
     cursor: Cell<usize>,
     /// How far into the window may be read: to its end, or to the frame's.
     reach: Cell<usize>,
@@ -81,6 +83,7 @@ impl State {
             base: Cell::new(0),
             len: Cell::new(0),
             tail: Cell::new(Tail::More),
+            passed_gap: Cell::new(0),
             cursor: Cell::new(0),
             reach: Cell::new(0),
             held: Cell::new(0),
@@ -158,9 +161,19 @@ impl State {
         self.cursor.set(self.cursor.get().saturating_add(len).min(self.len.get()));
     }
 
+    /// Passes over the rest of the window and the gap behind it. The code goes on at once: when bytes come, they may be those
+    /// of another message, and the answer to this one may come before them.
+    fn pass_gap(&self, gap: u64) {
+        self.advance(self.left());
+        self.base.set(self.base.get().saturating_add(gap));
+        self.passed_gap.set(gap);
+        self.tail.set(Tail::More);
+        self.set_reach();
+    }
+
     /// Whether the answer has room, or it cannot be waited for.
     fn has_room(&self) -> bool {
-        let can_wait = self.left() + self.cursor.get() > 1 && self.cursor.get() > 0;
+        let can_wait = self.left() + self.cursor.get() > 1 && self.cursor.get() > 0 && self.passed_gap.get() == 0;
         !can_wait || self.has_room_for_message()
     }
 }
@@ -206,6 +219,7 @@ impl Stream {
         state.base.set(call.offset);
         state.len.set(call.len);
         state.tail.set(tail);
+        state.passed_gap.set(0);
         state.begins.set(self.is_between_messages());
         let cursor = if self.is_between_messages() { begin } else { state.held.take() };
         state.cursor.set(cursor.min(call.len));
@@ -227,6 +241,20 @@ impl Stream {
         mem::swap(&mut *self.0.0.window.borrow_mut(), window);
         self.0.0.swap_output(output);
         self.0.0.cursor.get()
+    }
+
+    /// What to tell the host, given what to tell it of the window alone.
+    pub(super) fn with_passed_gap(&self, progress: Progress) -> Progress {
+        match (self.0.0.passed_gap.get(), progress) {
+            (0, progress) => progress,
+            (gap, Progress::Skip { consumed, amount }) => {
+                Progress::Skip { consumed, amount: gap.saturating_add(amount) }
+            }
+            (gap, Progress::More(consumed) | Progress::Need { consumed, .. }) => {
+                Progress::Skip { consumed, amount: gap }
+            }
+            (_, progress) => progress,
+        }
     }
 
     /// What to tell the host of code that waits.

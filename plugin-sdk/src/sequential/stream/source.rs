@@ -180,13 +180,16 @@ impl Bytes for Arriving {
             Tail::End => return Poll::Ready(Err(Stop::Lost)),
             // A skip that ends inside the gap would leave the code reading from lost bytes.
             Tail::Gap(gap) if beyond < gap => return Poll::Ready(Err(Stop::Lost)),
+            Tail::Gap(gap) if beyond == gap => {
+                state.pass_gap(gap);
+                return Poll::Ready(Ok(()));
+            }
             Tail::Gap(_) | Tail::More => {}
         }
         state.advance(left as usize);
-        state.wanted.set(match state.tail.get() {
-            Tail::Gap(gap) if beyond == gap => Wanted::Skip(beyond),
+        state.wanted.set(match beyond {
             _ if !target.wakes => Wanted::Skip(beyond),
-            _ if beyond == 1 => Wanted::Bytes(1),
+            1 => Wanted::Bytes(1),
             _ => Wanted::Skip(beyond - 1),
         });
         Poll::Pending
