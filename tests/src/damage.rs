@@ -186,6 +186,9 @@ fn contradiction(whole: &Value, now: &Value, hit: (bool, bool)) -> Option<&'stat
         return Some("the answer");
     }
     let (was, is) = (&whole["response"], &now["response"]);
+    if is["status"] == "ok" && was["status"] != "ok" {
+        return Some("a success that nobody saw");
+    }
     let is_known = |field: &str| !is[field].is_null() && is[field] != "unknown";
     for field in ["status", "code", "exception"] {
         if is_known(field) && is[field] != was[field] && !hit.1 {

@@ -74,7 +74,7 @@ pub(crate) fn response(
     stream.emit(|out, texts| {
         let mut writer = match reply.failure() {
             Some(error) => failure(out, texts, error),
-            None if reply.ok == Some(true) => out.response(Status::Ok).code(0),
+            None if reply.is_success() => out.response(Status::Ok).code(0),
             None => out.response(Status::Unknown),
         };
         writer = writer.id(message.header.response_to.into());

@@ -82,6 +82,8 @@ pub(crate) struct Error {
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) ok: Option<bool>,
+    /// All of the reply was read: what `ok` says of it may be taken back by errors that stand behind it.
+    pub(crate) is_whole: bool,
     /// Of the command as a whole.
     pub(crate) error: Error,
     /// Of the first operation that failed.
@@ -107,6 +109,11 @@ pub(crate) struct Reply {
 
 #[at_once]
 impl Reply {
+    /// Whether the request succeeded, as far as all that could say otherwise was read.
+    pub(crate) fn is_success(&self) -> bool {
+        self.is_whole && self.ok == Some(true) && self.failure().is_none()
+    }
+
     /// The error that the request came to, if any.
     pub(crate) fn failure(&self) -> Option<Error> {
         match self.ok {
@@ -128,6 +135,7 @@ impl Reply {
         while let Some(element) = document.next(Field::of).await? {
             self.field(&document, &element, context).await?;
         }
+        self.is_whole = true;
         Ok(())
     }
 

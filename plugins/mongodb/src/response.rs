@@ -134,6 +134,8 @@ impl Response {
             reply.ok = Some(false);
         } else if context.wants_documents() {
             (reply.ok, reply.rows, reply.cursor_id) = (Some(true), Some(number), Some(cursor_id));
+            // The flags say it, not the user's documents behind them.
+            reply.is_whole = true;
         } else {
             reply.read(stream, limit, context).await?;
         }

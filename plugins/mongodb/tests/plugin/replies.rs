@@ -1,8 +1,8 @@
 //! What is read of replies.
 
 use bson::{Bson, Document, doc};
-use protap_plugin::Status;
 use protap_plugin::testing::Completeness;
+use protap_plugin::{Direction, Status};
 
 use crate::wire::{MORE_TO_COME, answer, body, msg, number, only, replay, reply, request, text};
 
@@ -59,6 +59,23 @@ fn a_write_that_failed_in_part_is_an_error() {
     assert_eq!(seen.exception, "DuplicateKey");
     assert_eq!((number(&seen, "mongodb.write_errors"), number(&seen, "mongodb.n")), (Some(2), Some(3)));
     assert!(!format!("{seen:?}").contains("SECRET"));
+}
+
+#[test]
+fn a_success_counts_only_if_no_error_can_stand_behind_it() {
+    let errors = vec![doc! { "index": 0, "code": 11000, "errmsg": "SECRET".repeat(100) }];
+    let whole = reply(5, &doc! { "ok": 1.0, "n": 0, "writeErrors": errors });
+    let asked = replay().to_server(request(5, &doc! { "insert": "c", "$db": "d" }));
+    assert_eq!(asked.clone().to_client(&whole).run().messages[1].code, Some(11000));
+    for seen in 60..whole.len() {
+        let cut = asked.clone().to_client(&whole[..seen]);
+        let lost = cut.clone().gap(Direction::ToClient, (whole.len() - seen) as u64).run();
+        for report in [lost, cut.end(Direction::ToClient).run()] {
+            let status = report.messages.get(1).map(|seen| seen.status);
+            assert_ne!(status, Some(Status::Ok), "{seen} bytes of {}", whole.len());
+            assert!(status.is_some(), "{seen} bytes of {}", whole.len());
+        }
+    }
 }
 
 #[test]
