@@ -11,8 +11,9 @@ use protap_plugin::{Client, Direction, Heads, Reader, Stream, Transport, Verdict
 
 use crate::Flow;
 use crate::api;
+use crate::details::Details;
 use crate::header::{Candidate, Found, RequestHeader, find_request};
-use crate::request::{Extent, read_rest};
+use crate::request::{Extent, read_rest, sasl_mechanism};
 use crate::summary::Summary;
 
 /// Bytes of a frame that are looked at; more of it tell no more.
@@ -78,8 +79,9 @@ fn side(heads: &Heads<'_>, client: Client) -> Sign {
         Found::Request(request) if !is_other_mid_stream && contradicts(other, &request) => Sign::Nothing,
         Found::Request(request) => {
             // Little of a request is not believed against an answer to another one.
-            let is_doubtful = !is_other_mid_stream && other.len() >= 8 && !answers(other, &request);
-            match first_request(head, &request, heads.is_complete) {
+            let is_answered = !is_other_mid_stream && answers(other, &request);
+            let is_doubtful = !is_other_mid_stream && other.len() >= 8 && !is_answered;
+            match first_request(head, &request, (is_answered, heads.is_complete)) {
                 Sign::Likely if is_doubtful && request.len != head.len() as u64 => Sign::Nothing,
                 sign => sign,
             }
@@ -98,8 +100,11 @@ fn contradicts(answers: &[u8], request: &Candidate<'_>) -> bool {
     !(4..=MAX_RESPONSE).contains(&size) || is_other && request.api.key != api::PRODUCE
 }
 
-/// What the first request of a stream says.
-fn first_request(head: &[u8], request: &Candidate<'_>, is_complete: bool) -> Sign {
+/// What the first request of a stream says, which the other side seems to have answered or not.
+fn first_request(head: &[u8], request: &Candidate<'_>, (is_answered, is_complete): (bool, bool)) -> Sign {
+    let behind = usize::try_from(request.len).ok().and_then(|len| head.get(len..));
+    let is_followed =
+        || behind.is_some_and(|next| matches!(find_request(next), Found::Request(next) if follows(&next, request)));
     match (read_body(head), request.is_named()) {
         (Body::Whole { is_telling: true } | Body::Begun { is_telling: true }, true) => Sign::Certain,
         // For all topics. Other requests have something in them, but responses may read as ones that have not.
@@ -107,12 +112,17 @@ fn first_request(head: &[u8], request: &Candidate<'_>, is_complete: bool) -> Sig
         (Body::Whole { is_telling: true }, false) => Sign::Likely,
         (Body::Begun { .. }, _) if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
         (Body::Begun { .. }, true) if is_credible_first(request) && request.rest.len() >= MIN_BODY => Sign::Likely,
-        (Body::Unread, true) if is_credible_first(request) => match head
-            .get(usize::try_from(request.len).unwrap_or(usize::MAX)..)
-        {
+        (Body::Unread, true) if is_credible_first(request) => match behind {
             None if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
             Some([]) => Sign::Likely,
-            Some(next) if matches!(find_request(next), Found::Request(next) if follows(&next, request)) => Sign::Likely,
+            Some(_) if is_followed() => Sign::Likely,
+            None | Some(_) => Sign::Nothing,
+        },
+        // There is nothing in it, as in ListGroups: its answer or the next request must bear it out.
+        (Body::Whole { .. }, true) if is_credible_first(request) => match behind {
+            Some([]) if is_answered => Sign::Likely,
+            Some([]) if !is_complete => Sign::Need(head.len() + 1),
+            Some(_) if is_followed() => Sign::Likely,
             None | Some(_) => Sign::Nothing,
         },
         _ => Sign::Nothing,
@@ -201,7 +211,10 @@ fn read_body(bytes: &[u8]) -> Body {
         return Body::Nonsense;
     }
     // ApiVersions of old versions has no body at all.
-    let is_telling = has_text(&summary) || key == api::API_VERSIONS;
+    let mechanism = summary.found().and_then(Details::mechanism);
+    let is_handshake =
+        stream.with_texts(|texts| mechanism.is_some_and(|name| sasl_mechanism(texts.get(name)).is_some()));
+    let is_telling = has_text(&summary) || key == api::API_VERSIONS || is_handshake;
     match read {
         Some(Ok(Extent::Full)) if stream.frame_remaining() == 0 => Body::Whole { is_telling },
         // What follows has not come yet, or is not read.

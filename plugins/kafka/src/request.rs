@@ -214,7 +214,7 @@ fn settings<'a>(mut message: MessageWriter<'a>, texts: Texts<'_>, summary: &Summ
 }
 
 /// The mechanisms that Kafka has; another name could be anything.
-fn sasl_mechanism(name: &[u8]) -> Option<&'static str> {
+pub(crate) fn sasl_mechanism(name: &[u8]) -> Option<&'static str> {
     const KNOWN: [&str; 5] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"];
     KNOWN.into_iter().find(|known| known.as_bytes() == name)
 }

@@ -56,6 +56,28 @@ fn a_first_request_with_a_client_id_is_certain_once_its_body_makes_sense() {
 }
 
 #[test]
+fn a_first_request_with_nothing_in_it_is_borne_out_by_its_answer_or_by_the_next_one() {
+    // ListGroups, InitProducerId without a transactional id, DescribeLogDirs of all topics.
+    let bodies: [(i16, &[u8]); 3] = [(16, b""), (22, b"\xff\xff\0\0\xea\x60"), (35, b"\xff\xff\xff\xff")];
+    for (key, body) in bodies {
+        let first = request(key, 0, 1, b"kafka-python-2.0.2", body);
+        assert!(matches!(probe::<Kafka>(&first, &[]), Verdict::More(_)), "{key}");
+        assert_eq!(probe::<Kafka>(&first, &response(1, &[0; 6])), Verdict::Likely(Client::A), "{key}");
+        assert_eq!(probe::<Kafka>(&first, &response(2, &[0; 6])), Verdict::No, "{key}");
+        let next = |id| [first.clone(), request(3, 1, id, b"kafka-python-2.0.2", b"\0\0\0\0")].concat();
+        assert_eq!(probe::<Kafka>(&next(2), &[]), Verdict::Likely(Client::A), "{key}");
+        assert!(!is_claimed(probe::<Kafka>(&next(9000), &[])), "{key}");
+    }
+}
+
+#[test]
+fn a_handshake_is_told_by_its_mechanism() {
+    let handshake = |name: &[u8]| request(17, 1, 1, b"client", &[&[0, name.len() as u8][..], name].concat());
+    assert_eq!(probe::<Kafka>(&handshake(b"SCRAM-SHA-512"), &[]), Verdict::Certain(Client::A));
+    assert!(!is_claimed(probe::<Kafka>(&handshake(b"\x01\x02"), &[])));
+}
+
+#[test]
 fn without_a_client_id_the_body_must_make_sense() {
     let bodies: [(i16, i16, &[u8]); 4] = [
         (18, 0, b""),
