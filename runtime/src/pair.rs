@@ -117,7 +117,7 @@ impl Pairing {
         self.sequence += 1;
         let key = RequestKey { is_from_server, id: message.content.id, sequence: self.sequence };
         let pending = out.spares.pending(Pending::new(self.sequence, message, first));
-        for (pending, reason) in self.side_mut(is_from_server).insert(pending) {
+        for (pending, reason) in self.side_mut(is_from_server).insert(pending, flow.ends.transport) {
             unanswered(flow, is_from_server, pending, (reason, first), out);
         }
         key
@@ -143,7 +143,7 @@ impl Pairing {
             return key;
         };
         pending.part.content.id = Some(id);
-        for (pending, reason) in side.insert(pending) {
+        for (pending, reason) in side.insert(pending, flow.ends.transport) {
             unanswered(flow, key.is_from_server, pending, (reason, at), out);
         }
         RequestKey { id: Some(id), ..key }
@@ -201,10 +201,13 @@ impl Pairing {
         let has_more = message.has_more_replies;
         let next_id = message.next_id;
         let side = self.side_mut(asked_by_server);
-        let asked = match message.content.id {
+        let mut asked = match message.content.id {
             Some(id) => side.take(id),
             None => side.take_next(message.heard),
         };
+        if let Some(pending) = asked.take_if(|pending| pending.is_ambiguous) {
+            unanswered(flow, asked_by_server, pending, ("ambiguous id", span.last), out);
+        }
         let Some(mut pending) = asked else {
             let mut record = lone(flow, (RecordKind::Response, is_from_server), message, span, out);
             record.reason = Some("request not seen");

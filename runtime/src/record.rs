@@ -162,7 +162,8 @@ pub struct Record {
     pub response: Option<Part>,
     /// The response came after the request had been given up.
     pub is_late: bool,
-    /// Why there is no response, or why its status is unknown: `timeout`, `closed`, `superseded`, `lost`, ...
+    /// Why there is no response, or why its status is unknown: `timeout`, `closed`, `superseded` by another
+    /// request of its id, `ambiguous id` after that, `lost`, ...
     pub reason: Option<&'static str>,
     /// Last byte of the request to first byte of the response, in nanoseconds.
     pub latency_ns: Option<u64>,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::fast::RandomState;
 
 use super::{MAX_PENDING, Span};
-use crate::packet::Timestamp;
+use crate::packet::{Timestamp, Transport};
 use crate::plugin::content::{Context, Message};
 use crate::reassembly::Heard;
 use crate::record::{Content, Part, Status};
@@ -33,6 +33,8 @@ pub(crate) struct Pending {
     pub(super) replies: Option<Replies>,
     /// It has its record already; a response to it is late.
     pub(super) is_given_up: bool,
+    /// Another request of its id waited when it came: whose answer comes next cannot be known.
+    pub(super) is_ambiguous: bool,
     /// A second id that its next reply may bear.
     alias: Option<u64>,
     /// Its response has begun, and will be ended by whoever began it.
@@ -59,6 +61,7 @@ impl Pending {
             last: None,
             replies: None,
             is_given_up: false,
+            is_ambiguous: false,
             alias: None,
             is_being_answered: false,
         }
@@ -124,7 +127,8 @@ impl Side {
     }
 
     pub(super) fn by_id(&self, id: u64) -> Option<&Pending> {
-        self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?)).map(|pending| &**pending)
+        let pending = self.by_id.get(&id).or_else(|| self.by_id.get(self.aliases.get(&id)?))?;
+        (!pending.is_ambiguous).then_some(pending)
     }
 
     /// The oldest request but `n` that waits in order, if who answers had heard of it.
@@ -142,12 +146,20 @@ impl Side {
         }
     }
 
-    /// Adds a request; gives those that had to make room, each with the reason.
-    pub(super) fn insert(&mut self, pending: Box<Pending>) -> Vec<(Box<Pending>, &'static str)> {
+    /// Adds a request; gives those that had to make room, each with the reason. A datagram with the id of another one asks
+    /// the same again.
+    pub(super) fn insert(
+        &mut self,
+        mut pending: Box<Pending>,
+        transport: Transport,
+    ) -> Vec<(Box<Pending>, &'static str)> {
         let mut displaced = Vec::new();
         match pending.part.content.id {
             Some(id) => {
-                let before = self.by_id.insert(id, pending);
+                let before = self.by_id.remove(&id);
+                let is_unanswered = |before: &Box<Pending>| !before.is_given_up && before.replies.is_none();
+                pending.is_ambiguous = transport == Transport::Tcp && before.as_ref().is_some_and(is_unanswered);
+                self.by_id.insert(id, pending);
                 displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
             }
             None => self.in_order.push_back(pending),
@@ -280,6 +292,7 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::{EVICTED_SHARE, MAX_PENDING, Pending, Side};
+    use crate::packet::Transport;
     use crate::pair::tests::message;
     use crate::reassembly::Heard;
     use crate::record::Kind;
@@ -293,9 +306,9 @@ mod tests {
         let mut side = Side::default();
         for n in 0..MAX_PENDING as u64 {
             let id = n.is_multiple_of(2).then_some(n);
-            assert!(side.insert(request(n, id)).is_empty());
+            assert!(side.insert(request(n, id), Transport::Tcp).is_empty());
         }
-        let displaced = side.insert(request(MAX_PENDING as u64, None));
+        let displaced = side.insert(request(MAX_PENDING as u64, None), Transport::Tcp);
         let sequences: Vec<u64> = displaced.iter().map(|(pending, _)| pending.sequence).collect();
         assert_eq!(sequences, (0..=(MAX_PENDING / EVICTED_SHARE) as u64).collect::<Vec<_>>());
     }
@@ -303,19 +316,23 @@ mod tests {
     #[test]
     fn a_reused_id_supersedes_the_older_request() {
         let mut side = Side::default();
-        assert!(side.insert(request(1, Some(7))).is_empty());
-        let displaced = side.insert(request(2, Some(7)));
+        assert!(side.insert(request(1, Some(7)), Transport::Tcp).is_empty());
+        let displaced = side.insert(request(2, Some(7)), Transport::Tcp);
         assert_eq!(displaced.first().map(|(pending, reason)| (pending.sequence, *reason)), Some((1, "superseded")));
-        assert_eq!(side.take(7).map(|pending| pending.sequence), Some(2));
+        assert!(side.by_id(7).is_none(), "whose answer comes next is not known");
+        assert_eq!(side.take(7).map(|pending| (pending.sequence, pending.is_ambiguous)), Some((2, true)));
+        assert!(side.insert(request(3, Some(7)), Transport::Udp).is_empty());
+        side.insert(request(4, Some(7)), Transport::Udp);
+        assert_eq!(side.by_id(7).map(|pending| pending.sequence), Some(4), "the same question");
     }
 
     #[test]
     fn a_request_whose_response_has_begun_does_not_time_out() {
         let mut side = Side::default();
-        side.insert(request(1, Some(7)));
-        side.insert(request(2, Some(8)));
-        side.insert(request(3, None));
-        side.insert(request(4, None));
+        side.insert(request(1, Some(7)), Transport::Tcp);
+        side.insert(request(2, Some(8)), Transport::Tcp);
+        side.insert(request(3, None), Transport::Tcp);
+        side.insert(request(4, None), Transport::Tcp);
         side.response_begins(Some(7), Heard::ALL);
         side.response_begins(None, Heard::ALL);
         let expired: Vec<u64> = side.expire(1_000, 100).iter().map(|pending| pending.sequence).collect();
@@ -325,7 +342,7 @@ mod tests {
     #[test]
     fn further_replies_find_their_request_under_either_id() {
         let mut side = Side::default();
-        side.insert(request(1, Some(7)));
+        side.insert(request(1, Some(7)), Transport::Tcp);
         let pending = side.take(7).unwrap();
         side.put_back(pending, Some(8));
         let pending = side.take(8).unwrap();

@@ -68,13 +68,10 @@ fn a_request_that_waited_in_order_is_found_by_the_id_that_it_bears_later() {
         (crate::emit::samples::kafka(), Pairing::default(), Vec::new(), Spares::default());
     let flow = flow(&plugin);
     let mut records = Outlet { out: &mut made, spares: &mut spares };
-    pairing.request(&flow, false, message(Kind::Request, Some(7)), 1, &mut records);
     let key = pairing.request(&flow, false, message(Kind::Request, None), 2, &mut records);
     pairing.request(&flow, false, message(Kind::Request, None), 3, &mut records);
     assert!(records.out.is_empty());
     let key = pairing.identify(&flow, key, (7, 4), &mut records);
-    let superseded: Vec<_> = of(records.out.drain(..)).map(|record| (record.reason, record.ts)).collect();
-    assert_eq!(superseded, [(Some("superseded"), 1)]);
     assert!(pairing.amend(key, message(Kind::Request, Some(7)), 5));
     let span = Span { first: 6, last: 6 };
     for id in [Some(7), None] {
@@ -82,4 +79,31 @@ fn a_request_that_waited_in_order_is_found_by_the_id_that_it_bears_later() {
     }
     let answered: Vec<_> = of(made.drain(..)).map(|record| record.ts).collect();
     assert_eq!((answered, pairing.is_empty()), (vec![2, 3], true));
+}
+
+#[test]
+fn an_answer_to_an_id_that_two_requests_bear_is_given_to_neither() {
+    let (plugin, mut pairing, mut made, mut spares) =
+        (crate::emit::samples::kafka(), Pairing::default(), Vec::new(), Spares::default());
+    let flow = flow(&plugin);
+    let mut records = Outlet { out: &mut made, spares: &mut spares };
+    for at in [1, 2] {
+        pairing.request(&flow, false, message(Kind::Request, Some(7)), at, &mut records);
+    }
+    assert!(pairing.context(false, pending::BY_ID, 7).is_none());
+    for at in [3, 4] {
+        let span = Span { first: at, last: at };
+        pairing.response(&flow, true, message(Kind::Response, Some(7)), span, &mut records);
+    }
+    pairing.request(&flow, false, message(Kind::Request, Some(7)), 5, &mut records);
+    pairing.response(&flow, true, message(Kind::Response, Some(7)), Span { first: 6, last: 6 }, &mut records);
+    let told: Vec<_> = of(made.drain(..)).map(|record| (record.kind, record.ts, record.reason)).collect();
+    let expected = [
+        (RecordKind::Request, 1, Some("superseded")),
+        (RecordKind::Request, 2, Some("ambiguous id")),
+        (RecordKind::Response, 3, Some("request not seen")),
+        (RecordKind::Response, 4, Some("request not seen")),
+        (RecordKind::Session, 5, None),
+    ];
+    assert_eq!(told, expected);
 }
