@@ -213,7 +213,7 @@ pub struct FlowAssembler {
     reset: Option<Reset>,
     counters: Option<Box<ReassemblyCounters>>,
     held_limit: u32,
-    is_reset: bool,
+    reset_by: Option<Direction>,
     has_handshake: bool,
 }
 
@@ -228,7 +228,7 @@ impl FlowAssembler {
     #[must_use]
     pub fn new(held_limit: u32) -> Self {
         let (streams, clock) = (Streams::default(), Clock::default());
-        Self { streams, clock, held_limit, reset: None, counters: None, is_reset: false, has_handshake: false }
+        Self { streams, clock, held_limit, reset: None, counters: None, reset_by: None, has_handshake: false }
     }
 
     /// Takes a segment, and gives `sink` whatever is in turn now.
@@ -281,7 +281,7 @@ impl FlowAssembler {
     /// Whether both directions ended, or a RST took effect. Late retransmissions are counted and ignored.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.is_reset || (self.streams.to_server.is_closed() && self.streams.to_client.is_closed())
+        self.reset_by.is_some() || (self.streams.to_server.is_closed() && self.streams.to_client.is_closed())
     }
 
     /// The latest time seen.

@@ -12,16 +12,15 @@ impl FlowAssembler {
         if segment.tcp.syn {
             return self.admit_syn(direction, &segment.tcp);
         }
-        if self.is_reset {
-            self.count_after_close(segment.payload_len.into());
-            return Observed::Ignored;
+        match self.reset_by {
+            Some(reset_by) => self.admit_after_reset(reset_by == direction, direction, segment),
+            None => self.admit_near(direction, segment),
         }
-        self.admit_near(direction, segment)
     }
 
     fn admit_syn(&mut self, direction: Direction, tcp: &TcpFields) -> Observed {
         let is_opening = tcp.ack.is_none();
-        if self.is_reset {
+        if self.reset_by.is_some() {
             // Some stacks repeat a refused SYN with the same number, so this may be an attempt that succeeds.
             return if is_opening { Observed::NewConnection } else { Observed::Ignored };
         }
@@ -46,7 +45,19 @@ impl FlowAssembler {
         Observed::Taken
     }
 
-    /// Refuses what the connection cannot have sent: too far away, or beyond its FIN.
+    /// What was under way to who sent the RST still arrives; who sent it is silent. If it is not, the RST was somebody else's,
+    /// and no end took it for one (RFC 5961, section 3.2): the connection goes on as one caught in its middle.
+    fn admit_after_reset(&mut self, is_resetter: bool, direction: Direction, segment: &Segment<'_>) -> Observed {
+        let is_alive = is_resetter && segment.payload_len > 0;
+        if is_alive && self.streams.get_mut(direction).is_stray_run(true) {
+            return Observed::NewConnection;
+        }
+        self.count_after_close(segment.payload_len.into());
+        Observed::Ignored
+    }
+
+    /// Refuses what the connection cannot have sent: too far away, beyond its FIN, or a RST that its receiver drops, as it
+    /// lies behind what was received (RFC 9293, section 3.10.7.4).
     fn admit_near(&mut self, direction: Direction, segment: &Segment<'_>) -> Observed {
         let stream = self.streams.get_mut(direction);
         if stream.is_unseen() {
@@ -54,7 +65,8 @@ impl FlowAssembler {
         }
         let end = stream.position(segment.tcp.seq).map(|position| position + u64::from(segment.payload_len));
         let is_behind_fin = stream.is_closed() && segment.payload_len > 0 && end.is_some_and(|end| end > stream.next());
-        let is_stray = end.is_none() || is_behind_fin;
+        let is_old_reset = segment.tcp.rst && !stream.is_closed() && end.is_some_and(|end| end + 1 < stream.next());
+        let is_stray = end.is_none() || is_behind_fin || is_old_reset;
         if stream.is_stray_run(is_stray) && !segment.tcp.rst {
             return Observed::NewConnection;
         }

@@ -156,7 +156,7 @@ impl FlowAssembler {
             return;
         }
         self.settle(true, true, sink);
-        (self.reset, self.is_reset) = (None, true);
+        (self.reset, self.reset_by) = (None, Some(reset.direction));
         for direction in [reset.direction, reset.direction.opposite()] {
             if !self.streams.get(direction).is_closed() {
                 sink(close(direction, CloseReason::Rst, reset.at, reset.packet));

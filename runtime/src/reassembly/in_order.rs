@@ -14,7 +14,7 @@ impl FlowAssembler {
         sink: &mut impl FnMut(StreamEvent<'_>),
     ) -> bool {
         let tcp = &segment.tcp;
-        let is_plain = !(tcp.syn || tcp.fin || tcp.rst || self.is_reset || self.reset.is_some());
+        let is_plain = !(tcp.syn || tcp.fin || tcp.rst || self.reset_by.is_some() || self.reset.is_some());
         let (stream, opposite) = self.streams.pair_mut(direction);
         let is_whole = segment.payload_len as usize == segment.payload.len();
         let is_in_turn = tcp.ack.is_some_and(|ack| opposite.has_delivered_to(ack));

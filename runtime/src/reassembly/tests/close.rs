@@ -99,6 +99,32 @@ fn rst_out_of_window_is_ignored() {
 }
 
 #[test]
+fn rst_of_bytes_long_received_is_ignored() {
+    let mut tap = Tap::open();
+    tap.send(up(100, 500, &[b'x'; 50]));
+    assert_eq!(tap.observe(&up(120, 500, b"").rst()).0, Observed::Ignored);
+    assert!(!tap.flow.is_waiting());
+    tap.send(up(149, 500, b"").rst());
+    assert!(tap.flow.is_waiting(), "a probe's number is taken");
+}
+
+#[test]
+fn a_connection_whose_end_goes_on_after_its_rst_is_not_closed() {
+    let mut tap = Tap::open();
+    tap.send(up(100, 500, b"ask"));
+    tap.send(up(5_000_000, 500, b"").rst());
+    assert_eq!(tap.pass(REORDER_PACKETS, 0, false), ["up rst", "down rst"]);
+    for n in 0..100 {
+        assert_eq!(tap.observe(&down(500 + n, 103, b"a")).0, Observed::Ignored, "what was under way");
+    }
+    for n in 1..u32::from(crate::assembler::STRAY_RUN) {
+        assert_eq!(tap.observe(&up(103 + n, 600, b"a")).0, Observed::Ignored);
+        assert_eq!(tap.observe(&up(103 + n, 600, b"")).0, Observed::Ignored);
+    }
+    assert_eq!(tap.observe(&up(200, 600, b"a")).0, Observed::NewConnection);
+}
+
+#[test]
 fn rst_after_both_fins_says_nothing_more() {
     let mut tap = Tap::open();
     tap.send(up(100, 500, b"").fin());
