@@ -123,10 +123,10 @@ impl Pairing {
         key
     }
 
-    /// The last byte of a request passed.
-    pub fn request_ended(&mut self, key: RequestKey, last: Timestamp) {
+    /// The last byte of a request passed, at `last`; if it was lost, nobody knows when, and that was the last one seen.
+    pub fn request_ended(&mut self, key: RequestKey, last: Timestamp, is_lost: bool) {
         if let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) {
-            pending.last = Some(last);
+            (pending.last, pending.is_end_lost) = (Some(last), is_lost);
         }
     }
 
@@ -338,14 +338,14 @@ fn session(
     };
     let content = std::mem::replace(&mut pending.part.content, out.spares.content());
     let request = Part { content, bytes: pending.part.bytes, count: pending.part.count };
-    let protocol = pending.protocol;
+    let (protocol, is_end_lost) = (pending.protocol, pending.is_end_lost);
     out.spares.keep_pending(pending);
     let mut record = blank(flow, (kind, protocol, is_from_server), out);
     record.ts = first;
     record.completed = span.map_or(last, |span| span.last);
     (record.request, record.response) = (Some(request), Some(response));
     record.reason = reason;
-    record.latency_ns = span.map(|span| span.first.saturating_sub(last));
+    record.latency_ns = span.filter(|_| !is_end_lost).map(|span| span.first.saturating_sub(last));
     record.duration_ns = span.map(|span| span.last.saturating_sub(first));
     record
 }

@@ -165,7 +165,7 @@ pub struct Record {
     /// Why there is no response, or why its status is unknown: `timeout`, `closed`, `superseded` by another
     /// request of its id, `ambiguous id` after that, `lost`, ...
     pub reason: Option<&'static str>,
-    /// Last byte of the request to first byte of the response, in nanoseconds.
+    /// Last byte of the request to first byte of the response, in nanoseconds; unknown if that last byte was lost.
     pub latency_ns: Option<u64>,
     /// First byte of the request to last byte of the response, in nanoseconds.
     pub duration_ns: Option<u64>,

@@ -115,7 +115,7 @@ impl Stream {
     /// Takes the next bytes, which came at `at` from who had `heard` so much; how many of them were skipped.
     pub fn push(&mut self, bytes: &[u8], at: Timestamp, heard: Heard) -> u64 {
         self.piece_at = self.end();
-        self.marks.push(Mark { offset: self.piece_at, at, heard });
+        self.marks.push(Mark { offset: self.piece_at, at, heard, is_lost: false });
         let passed = self.skip_to.saturating_sub(self.base).min(bytes.len() as u64);
         if passed > 0 {
             // While skipping, nothing is kept, so that the base is the end.
@@ -163,6 +163,7 @@ impl Stream {
     pub fn absorb_gap(&mut self) -> u64 {
         let Tail::Gap(len) = self.tail else { return 0 };
         let absorbed = self.skip_to.saturating_sub(self.base).min(len);
+        self.marks.push_lost(self.base);
         self.base = self.base.saturating_add(absorbed);
         self.tail = if absorbed < len { Tail::Gap(len - absorbed) } else { Tail::Open };
         absorbed
@@ -200,6 +201,8 @@ struct Mark {
     at: Timestamp,
     /// What their sender had of the opposite stream.
     heard: Heard,
+    /// They were not captured; all else is said of the bytes before them.
+    is_lost: bool,
 }
 
 /// What is known of the bytes of a stream: a bounded index by their offsets.
@@ -210,7 +213,8 @@ pub struct Marks {
 
 impl Marks {
     fn push(&mut self, mark: Mark) {
-        if self.marks.back().is_some_and(|last| (last.at, last.heard) == (mark.at, mark.heard)) {
+        let is_same = |last: &Mark| (last.at, last.heard, last.is_lost) == (mark.at, mark.heard, mark.is_lost);
+        if self.marks.back().is_some_and(is_same) {
             return;
         }
         if self.marks.len() >= MAX_MARKS {
@@ -220,7 +224,19 @@ impl Marks {
         self.marks.push_back(mark);
     }
 
-    /// When the byte at `offset` came.
+    fn push_lost(&mut self, offset: u64) {
+        if let Some(last) = self.marks.back().copied() {
+            self.push(Mark { offset, is_lost: true, ..last });
+        }
+    }
+
+    /// Whether the byte at `offset` is in a gap that was skipped.
+    #[must_use]
+    pub fn is_lost(&self, offset: u64) -> bool {
+        self.mark(offset).is_some_and(|mark| mark.is_lost)
+    }
+
+    /// When the byte at `offset` came; if it was lost, when the last one before it did.
     #[must_use]
     pub fn at(&self, offset: u64) -> Option<Timestamp> {
         self.mark(offset).map(|mark| mark.at)
@@ -311,7 +327,7 @@ mod tests {
     fn marks_forget_what_is_not_asked_for() {
         let mut marks = Marks::default();
         for (offset, at) in [(0, 5), (10, 6), (20, 7)] {
-            marks.push(Mark { offset, at, heard: Heard::before(at) });
+            marks.push(Mark { offset, at, heard: Heard::before(at), is_lost: false });
         }
         marks.forget_before(15);
         assert_eq!((marks.at(15), marks.at(25), marks.marks.len()), (Some(6), Some(7), 2));

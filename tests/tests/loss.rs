@@ -2,6 +2,7 @@
 //! next one looked. All other records are as ever, and none is wrong.
 
 use protap_e2e::artifacts::{Fixture, fixture, scratch};
+use protap_e2e::conversation::dialogue;
 use protap_e2e::damage::{Judgement, Layout};
 use protap_e2e::engine;
 use protap_e2e::link::Link;
@@ -148,4 +149,48 @@ fn a_snaplen_costs_what_it_cuts() {
         }
     }
     assert!(report.is_empty(), "{report}");
+}
+
+/// A Kafka request or, without a key and a version, a response.
+fn kafka(head: Option<[u8; 4]>, id: u8, body: &[u8]) -> Vec<u8> {
+    let client: &[u8] = if head.is_some() { b"\0\x06client" } else { b"" };
+    let head = head.iter().flatten().copied();
+    let frame: Vec<u8> = head.chain([0, 0, 0, id]).chain(client.iter().chain(body).copied()).collect();
+    [&u32::try_from(frame.len()).expect("short").to_be_bytes()[..], &frame].concat()
+}
+
+/// The bytes that nobody saw came when nobody knows; a time-out, or the next request's time, would be made up.
+#[test]
+fn a_request_whose_last_packet_is_lost_is_answered_and_how_fast_is_not_known() {
+    let topic = b"\0\0\0\x01\0\x05topic\0\0\0\x01\0\0\0\0";
+    let batch = [&[0; 8][..], &2049_u32.to_be_bytes(), &[0; 4], &[2], &[0; 44], &[b'z'; 2000]].concat();
+    let len = u32::try_from(batch.len()).expect("short").to_be_bytes();
+    let produce = kafka(Some([0, 0, 0, 2]), 2, &[&[0, 1, 0, 0, 5, 0xdc][..], topic, &len, &batch].concat());
+    let produced = [topic.as_slice(), &[0, 0], &[0; 8], &[0xff; 8], &[0; 4]].concat();
+    let payloads = [
+        (true, kafka(Some([0, 18, 0, 0]), 1, &[])),
+        (false, kafka(None, 1, &[0, 0, 0, 0, 0, 0])),
+        (true, produce[..1400].to_vec()),
+        (true, produce[1400..].to_vec()),
+        (false, kafka(None, 2, &produced)),
+        (true, kafka(Some([0, 3, 0, 1]), 3, b"\0\0\0\x01\0\x05topic")),
+        (false, kafka(None, 3, &[0; 12])),
+    ];
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 9092).into());
+    let whole = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+    let lost = whole.iter().position(|segment| segment.payload == produce[1400..]).expect("it was sent");
+    for without in [None, Some(lost)] {
+        let kept = whole.iter().enumerate().filter(|(index, _)| Some(*index) != without);
+        let kept: Vec<_> = kept.map(|(_, segment)| segment.clone()).collect();
+        let records = engine::read(to_file(&kept, Link::Ethernet)).records.parsed();
+        let told: Vec<_> = records
+            .iter()
+            .map(|record| {
+                (record["kind"].as_str(), record["response"]["status"].as_str(), record["latency_ns"].as_u64())
+            })
+            .collect();
+        let latency = if without.is_some() { None } else { Some(50_000) };
+        let session = |latency| (Some("session"), Some("ok"), latency);
+        assert_eq!(told, [session(Some(50_000)), session(latency), session(Some(50_000))], "without {without:?}");
+    }
 }

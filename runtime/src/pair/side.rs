@@ -30,6 +30,8 @@ pub(crate) struct Pending {
     pub(super) context: Context,
     pub(super) first: Timestamp,
     pub(super) last: Option<Timestamp>,
+    /// Its last byte was not seen, and came later than that.
+    pub(super) is_end_lost: bool,
     pub(super) replies: Option<Replies>,
     /// It has its record already; a response to it is late.
     pub(super) is_given_up: bool,
@@ -59,6 +61,7 @@ impl Pending {
             context: message.context,
             first,
             last: None,
+            is_end_lost: false,
             replies: None,
             is_given_up: false,
             is_ambiguous: false,

@@ -73,11 +73,11 @@ impl Session {
                 return;
             }
             let Some(waiting) = lane.waiting.pop_front() else { return };
-            let last = lane.stream.marks.at(waiting.end.min(passed).saturating_sub(1)).unwrap_or(cx.now);
+            let (last, is_lost) = lane.ended(waiting.end.min(passed), cx.now);
             match waiting.what {
                 Awaited::Request(key) => {
                     if let Some(pairing) = &mut self.pairing {
-                        pairing.request_ended(key, last);
+                        pairing.request_ended(key, last, is_lost);
                     }
                 }
                 Awaited::Other(message, first) => {
@@ -92,13 +92,13 @@ impl Session {
         let is_from_server = self.is_from_server(direction);
         let is_stray = kind == Kind::Request && message.content.id.is_none() && self.is_out_of_step;
         // Most messages have passed when their plugin tells of them.
-        if let Some(last) = self.has_passed(direction, end, cx) {
+        if let Some((last, is_lost)) = self.has_passed(direction, end, cx) {
             if kind != Kind::Request || is_stray {
                 return self.pair(direction, message, Span { first, last }, cx);
             }
             let key = self.add_request(is_from_server, message, first, cx);
             if let (Some(key), Some(pairing)) = (key, &mut self.pairing) {
-                pairing.request_ended(key, last);
+                pairing.request_ended(key, last, is_lost);
             }
             return;
         }
@@ -113,11 +113,12 @@ impl Session {
         self.complete(direction, cx);
     }
 
-    /// When the last byte of a message came that ends at `end`, if that has passed and no other message waits before it.
-    fn has_passed(&self, direction: Direction, end: u64, cx: &SessionContext<'_>) -> Option<Timestamp> {
+    /// When the last byte of a message came that ends at `end`, if that has passed and no other message waits before it, and
+    /// whether it was lost.
+    fn has_passed(&self, direction: Direction, end: u64, cx: &SessionContext<'_>) -> Option<(Timestamp, bool)> {
         let lane = self.streams.as_ref()?.lane(direction);
         let has_passed = lane.waiting.is_empty() && end <= lane.stream.end();
-        has_passed.then(|| lane.stream.marks.at(end.saturating_sub(1)).unwrap_or(cx.now))
+        has_passed.then(|| lane.ended(end, cx.now))
     }
 
     pub(super) fn pair(&mut self, direction: Direction, message: Message, span: Span, cx: &mut SessionContext<'_>) {
@@ -142,6 +143,12 @@ impl Lane {
     /// The request is whole once the stream has passed `end`.
     pub(super) fn await_request(&mut self, end: u64, key: RequestKey) {
         self.wait(Waiting { end, what: Awaited::Request(key) });
+    }
+
+    /// When the byte before `end` came, and whether it was lost.
+    fn ended(&self, end: u64, now: Timestamp) -> (Timestamp, bool) {
+        let (last, marks) = (end.saturating_sub(1), &self.stream.marks);
+        (marks.at(last).unwrap_or(now), marks.is_lost(last))
     }
 
     fn wait(&mut self, waiting: Waiting) {
