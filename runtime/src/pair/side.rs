@@ -87,7 +87,8 @@ impl Replies {
         Self { part: Part { content: message.content, bytes, count: 1 }, span }
     }
 
-    /// Sums a reply: the first one's content, unless a later one is worse. Gives the content that is not kept.
+    /// Sums a reply: the first one's content, unless a later one is worse. What is not known of one is not known of all.
+    /// Gives the content that is not kept.
     pub(super) fn add(replies: &mut Option<Self>, message: Message, span: Span) -> Option<Box<Content>> {
         let Some(sum) = replies else {
             *replies = Some(Self::new(message, span));
@@ -100,8 +101,15 @@ impl Replies {
         if is_error(message.content.status) && !is_error(sum.part.content.status) {
             return Some(std::mem::replace(&mut sum.part.content, message.content));
         }
-        sum.part.content.completeness = sum.part.content.completeness.max(message.content.completeness);
-        Some(message.content)
+        let (kept, added) = (&mut sum.part.content, message.content);
+        if added.completeness > kept.completeness {
+            kept.completeness = added.completeness;
+            kept.reason = added.said(added.reason).map(|reason| kept.put(reason));
+        }
+        if (kept.status, added.status) == (Status::Ok, Status::Unknown) {
+            (kept.status, kept.code) = (Status::Unknown, None);
+        }
+        Some(added)
     }
 }
 
@@ -294,11 +302,11 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::{EVICTED_SHARE, MAX_PENDING, Pending, Side};
+    use super::{EVICTED_SHARE, MAX_PENDING, Pending, Replies, Side, Span};
     use crate::packet::Transport;
     use crate::pair::tests::message;
     use crate::reassembly::Heard;
-    use crate::record::Kind;
+    use crate::record::{Completeness, Kind, Status};
 
     fn request(sequence: u64, id: Option<u64>) -> Box<Pending> {
         Box::new(Pending::new(sequence, message(Kind::Request, id), 0))
@@ -327,6 +335,21 @@ mod tests {
         assert!(side.insert(request(3, Some(7)), Transport::Udp).is_empty());
         side.insert(request(4, Some(7)), Transport::Udp);
         assert_eq!(side.by_id(7).map(|pending| pending.sequence), Some(4), "the same question");
+    }
+
+    #[test]
+    fn what_one_reply_does_not_tell_the_sum_does_not_know() {
+        let mut replies = None;
+        for (status, completeness) in [(Status::Ok, Completeness::Full), (Status::Unknown, Completeness::Header)] {
+            let mut reply = message(Kind::Response, Some(7));
+            (reply.content.status, reply.content.completeness) = (status, completeness);
+            reply.content.code = Some(0);
+            reply.content.reason = Some(reply.content.put("cut"));
+            Replies::add(&mut replies, reply, Span { first: 1, last: 1 });
+        }
+        let sum = replies.unwrap().part.content;
+        assert_eq!((sum.status, sum.code, sum.completeness), (Status::Unknown, None, Completeness::Header));
+        assert_eq!(sum.said(sum.reason), Some("cut"));
     }
 
     #[test]

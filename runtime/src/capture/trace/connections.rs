@@ -172,11 +172,14 @@ impl Connection {
             let end = event.seq.wrapping_add(segment.payload_len);
             self.progress.add(is_from_low, event.seq, end);
             lost = self.end_mut(is_low).follow(event.seq, end, event.kind);
+        } else if event.kind == Kind::FinSent && !is_both && self.end_mut(is_low).is_traced {
+            // Its last bytes may have been a file's.
+            lost = self.end_mut(is_low).follow(event.seq, event.seq, event.kind);
         }
         let processes = self.processes(is_from_low);
         into.extend(self.holes.due(event.at, at));
         if lost > 0 {
-            let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), ..segment.tcp };
+            let tcp = TcpFields { seq: event.seq.wrapping_sub(lost), fin: false, ..segment.tcp };
             let segment = Segment { tcp, payload_len: lost, ..segment };
             let missing = Made { segment, processes: processes.clone(), payload: Payload::None };
             let may_be_filled = is_both && lost <= FAR;

@@ -133,6 +133,15 @@ fn bytes_that_no_call_moved_are_a_gap_where_nobody_else_can_tell_of_them() {
 }
 
 #[test]
+fn bytes_that_no_call_moved_before_a_fin_are_a_gap() {
+    let sent = [(opened(), 0), (at_client(Kind::Sent, CLIENT), 10), (at_client(Kind::FinSent, CLIENT + 110), 0)];
+    assert_eq!(brief(&told(&sent))[2..], ["40000 1000+10", "40000 1010+100 gap", "40000 1110+0 F"]);
+    // What came and was not read may be read yet.
+    let came = [(opened(), 0), (at_client(Kind::Received, SERVER), 10), (at_client(Kind::FinReceived, SERVER + 30), 0)];
+    assert_eq!(brief(&told(&came))[2..], ["6379 5000+10", "6379 5030+0 F"]);
+}
+
+#[test]
 fn bytes_at_the_beginning_that_were_not_seen_are_a_gap() {
     let made = told(&[(opened(), 0), (at_client(Kind::Received, SERVER + 50), 10)]);
     assert_eq!(brief(&made)[2..], ["6379 5000+50 gap", "6379 5050+10"]);

@@ -211,9 +211,9 @@ impl Connection {
 }
 
 impl End {
-    /// How many bytes went by unseen since the last call.
+    /// How many bytes went by unseen since the last call, or before the FIN.
     pub(super) fn follow(&mut self, seq: u32, end: u32, kind: Kind) -> u32 {
-        let position = if kind == Kind::Sent { &mut self.sent } else { &mut self.received };
+        let position = if kind.is_inbound() { &mut self.received } else { &mut self.sent };
         let Some(before) = position.replace(end) else { return 0 };
         let lost = seq.wrapping_sub(before);
         if lost.cast_signed() < 0 {
