@@ -167,6 +167,14 @@ fn a_flow_that_nobody_claims_is_muted_in_the_kernel_and_heard_again_with_its_plu
 }
 
 #[test]
+fn a_connection_is_not_muted_for_the_one_before_it() {
+    for outcome in run("closed", &["--port", "9"]) {
+        let answered = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();
+        assert_eq!(answered, 4 * 40 * 20, "{}: {}", outcome.front_end, outcome.stats["losses"]);
+    }
+}
+
+#[test]
 fn the_check_says_line_by_line_what_can_be_done() {
     if let Err(why) = try_run("tp-btf", "old", &[], &plugin("redis"), || ()) {
         return println!("skipped: {why}");

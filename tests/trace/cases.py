@@ -210,6 +210,33 @@ def muted(sock, port):
         ask(sock, b"+PONG\r\n", "PING")
 
 
+def closed(sock, port):
+    """Each connection follows one that nobody claims and that is closed by the time it is muted."""
+    def answer(inner):
+        while inner.recv(65536):
+            inner.sendall(b"\xbe\xef" * 300)
+        inner.close()
+
+    def listen(server):
+        while True:
+            threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+    def ask_after():
+        for _ in range(40):
+            with socket.create_connection(("127.0.0.1", 9)) as inner:
+                inner.sendall(b"\xde\xad" * 300)
+                inner.recv(4096)
+            with connect(port) as inner:
+                for _ in range(20):
+                    ask(inner, b"+PONG\r\n", "PING")
+                    time.sleep(0.001)
+
+    threading.Thread(target=listen, args=(socket.create_server(("127.0.0.1", 9)),), daemon=True).start()
+    asking = [threading.Thread(target=ask_after) for _ in range(4)]
+    [thread.start() for thread in asking]
+    [thread.join() for thread in asking]
+
+
 def burst(sock, port):
     for i in range(200):
         sock.sendall(command("SET", "burst", "x" * 100) * 20)

@@ -81,8 +81,8 @@ struct Opening {
 /// What is known of one end.
 #[derive(Clone, Debug, Default)]
 struct End {
-    /// The kernel's name for the socket, while it lives.
-    socket: Option<u64>,
+    /// The kernel's name for the socket, while it lives, and the `first` of its connection.
+    socket: Option<(u64, u32)>,
     /// Up to where it sent and received, as far as that was seen.
     sent: Option<u32>,
     received: Option<u32>,
@@ -316,7 +316,7 @@ impl Connections {
             return connection;
         }
         let end = connection.end_mut(is_low);
-        (end.socket, end.is_traced) = (Some(event.socket), true);
+        (end.socket, end.is_traced) = (Some((event.socket, event.first)), true);
         let name = Some((event.tgid, event.comm, event.via()));
         if end.name != name {
             (end.process, end.name) = (Some(self.processes.of(event)), name);
@@ -370,8 +370,8 @@ impl Connections {
         connection.segments(event, payload.len(), at, into);
     }
 
-    /// The sockets of a connection, as far as they live; for TLS, the libraries' streams.
-    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint, now: Timestamp) -> impl Iterator<Item = u64> {
+    /// The sockets of a connection with its `first`, as far as they live; for TLS, the libraries' streams.
+    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint, now: Timestamp) -> impl Iterator<Item = (u64, u32)> {
         let connection = self.table.peek(&key(a, b)).filter(|connection| {
             connection.plaintext.as_ref().is_none_or(|plaintext| plaintext.started_at.saturating_add(UNMUTED) < now)
         });

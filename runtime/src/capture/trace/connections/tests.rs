@@ -26,6 +26,7 @@ fn at_client(kind: Kind, seq: u32) -> Event {
         comm: *b"client\0\0\0\0\0\0\0\0\0\0",
         seq,
         ack: if matches!(kind, Kind::Sent) { SERVER } else { CLIENT },
+        first: SERVER,
         missing: 0,
         kind,
         flags: 0,
@@ -37,7 +38,8 @@ fn at_client(kind: Kind, seq: u32) -> Event {
 fn at_server(kind: Kind, seq: u32) -> Event {
     let (remote, local) = ends();
     let ack = if matches!(kind, Kind::Sent) { CLIENT } else { SERVER };
-    Event { socket: 2, tgid: 22, comm: *b"server\0\0\0\0\0\0\0\0\0\0", ack, local, remote, ..at_client(kind, seq) }
+    let comm = *b"server\0\0\0\0\0\0\0\0\0\0";
+    Event { socket: 2, tgid: 22, comm, ack, first: CLIENT, local, remote, ..at_client(kind, seq) }
 }
 
 fn opened() -> Event {
@@ -232,9 +234,9 @@ fn only_living_sockets_are_muted() {
     for event in [at_client(Kind::Sent, CLIENT), at_server(Kind::Received, CLIENT)] {
         connections.arrive(&event, &[0; 4], 0, &mut made);
     }
-    let mut sockets: Vec<u64> = connections.sockets(server, client, 0).collect();
+    let mut sockets: Vec<(u64, u32)> = connections.sockets(server, client, 0).collect();
     sockets.sort_unstable();
-    assert_eq!(sockets, [1, 2]);
+    assert_eq!(sockets, [(1, SERVER), (2, CLIENT)]);
     connections.segments(&at_client(Kind::Gone, CLIENT), &[], 0, &mut made);
-    assert_eq!(connections.sockets(client, server, 0).collect::<Vec<_>>(), [2]);
+    assert_eq!(connections.sockets(client, server, 0).collect::<Vec<_>>(), [(2, CLIENT)]);
 }
