@@ -87,6 +87,11 @@ fn trace_sees_a_thousand_short_connections() {
 }
 
 #[test]
+fn trace_tells_connections_apart_that_use_a_port_one_right_after_another() {
+    same("again", 140);
+}
+
+#[test]
 fn threads_that_send_at_once_on_one_socket_are_told_by_the_server() {
     for outcome in run("threads", &[]) {
         let answered = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();

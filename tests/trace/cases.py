@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -196,6 +197,22 @@ def short(sock, port):
     for _ in range(1000):
         with connect(port) as inner:
             ask(inner, b"+PONG\r\n", "PING")
+
+
+def again(sock, port):
+    """A port is used again as soon as it can be: after the client's reset, or after the server's FIN."""
+    for i in range(40):
+        with socket.socket() as inner:
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            inner.bind(("127.0.0.1", 9))
+            inner.connect(("127.0.0.1", port))
+            for word in range(3):
+                ask(inner, b"$2\r\n%02d\r\n" % i, "ECHO", b"%02d" % i)
+            if i % 2:
+                inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                ask(inner, b"+OK\r\n", "QUIT")
+                assert inner.recv(1) == b""
 
 
 def muted(sock, port):
