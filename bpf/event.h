@@ -64,8 +64,11 @@ struct event {
 	__u8 family;
 	/* enum event_flag */
 	__u8 flags;
-	/* The task that made the call. */
-	__u32 tid;
+	/*
+	 * Number of the first byte that this end received, or will receive. Another connection with the same socket or ports has
+	 * another one.
+	 */
+	__u32 first;
 	__u8 local[16];
 	__u8 remote[16];
 	__u8 comm[16];

@@ -132,6 +132,7 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 snd_nxt;
+	__u64 bytes_received;
 	__u64 tcp_wstamp_ns;
 	__u64 tcp_clock_cache;
 };

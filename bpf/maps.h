@@ -62,12 +62,12 @@ struct {
 	__type(value, struct port_rules);
 } ports SEC(".maps");
 
-/* Sockets whose bytes nobody wants. */
+/* Sockets whose bytes nobody wants, with the `first` of the connection that is meant: an address is soon another socket's. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__type(key, __u64);
-	__type(value, __u8);
+	__type(value, __u32);
 } muted SEC(".maps");
 
 /* Whether `muted` holds anything: saves the look-up where it does not. */

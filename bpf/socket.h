@@ -76,6 +76,8 @@ struct ends {
 	/* How far a TCP socket's streams have come, once that was looked at. */
 	__u32 sent;
 	__u32 received;
+	/* As that of an event. */
+	__u32 first;
 	__u16 family;
 	__u16 local_port;
 	__u16 remote_port;
@@ -94,6 +96,7 @@ static __always_inline bool find_ends(struct sock *sk, struct ends *ends)
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return 0;
 	ends->is_datagram = protocol == IPPROTO_UDP;
+	ends->first = 0;
 	/* skc_num is 0 already when a connection's end is told. */
 	ends->local_port = bpf_ntohs(GET(struct inet_sock, (struct inet_sock *)sk, inet_sport));
 	ends->remote_port = bpf_ntohs(GET(struct sock, sk, __sk_common.skc_dport));
@@ -114,6 +117,7 @@ static __always_inline void describe(struct sock *sk, const struct ends *ends, s
 	event->local_port = ends->local_port;
 	event->remote_port = ends->remote_port;
 	event->missing = 0;
+	event->first = ends->first;
 	if (ends->family == AF_INET) {
 		__builtin_memset(event->local, 0, sizeof(event->local) + sizeof(event->remote));
 		*(__u32 *)event->local = ends->local;
@@ -135,8 +139,11 @@ static __always_inline void find_positions(struct sock *sk, struct ends *ends)
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	/* Before the number that it counts in. */
 	bool is_over = has_fin(sk);
+	__u32 next = GET(struct tcp_sock, tcp, rcv_nxt);
 
-	ends->received = end_of_received(GET(struct tcp_sock, tcp, copied_seq), GET(struct tcp_sock, tcp, rcv_nxt), is_over);
+	/* A packet that comes just now may be counted in one of the two only: that is rare, and no harm. */
+	ends->first = next - (__u32)GET(struct tcp_sock, tcp, bytes_received);
+	ends->received = end_of_received(GET(struct tcp_sock, tcp, copied_seq), next, is_over);
 	ends->sent = end_of_sent(GET(struct tcp_sock, tcp, write_seq), GET(struct sock, sk, __sk_common.skc_state));
 }
 
@@ -182,11 +189,14 @@ static __always_inline __u64 time_of(struct sock *sk, const struct event *event,
 	return left < noted ? left : noted;
 }
 
-static __always_inline bool is_muted(__u64 socket)
+static __always_inline bool is_muted(__u64 socket, __u32 first)
 {
-	__u32 zero = 0, *muting = bpf_map_lookup_elem(&is_muting, &zero);
+	__u32 zero = 0, *muting = bpf_map_lookup_elem(&is_muting, &zero), *of;
 
-	return muting && *muting && bpf_map_lookup_elem(&muted, &socket);
+	if (!muting || !*muting)
+		return 0;
+	of = bpf_map_lookup_elem(&muted, &socket);
+	return of && *of == first;
 }
 
 #endif

@@ -316,12 +316,11 @@ int on_tls_exit(struct pt_regs *regs)
 	/* Its bytes are in a file: what follows shows how many they were. */
 	if (function == TLS_SENDFILE)
 		return 0;
-	if (is_muted(copy.event.socket)) {
+	if (is_muted(copy.event.socket, copy.event.first)) {
 		count(COUNTER_MUTED_CALLS, 1);
 		return 0;
 	}
 	copy.event.at = is_reading(function) ? bpf_ktime_get_ns() : tls.began;
-	copy.event.tid = id;
 	bpf_get_current_comm(copy.event.comm, sizeof(copy.event.comm));
 	copy.from = tls.buffer;
 	copy.bytes = bytes;

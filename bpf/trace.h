@@ -297,7 +297,7 @@ static __always_inline bool find_bytes(const struct arguments *arguments, struct
 static __always_inline int on_moved(struct sock *sk, const struct ends *ends, const struct arguments *arguments,
 				    const struct caller *caller, long ret)
 {
-	bool muted = is_muted((__u64)sk);
+	bool muted = is_muted((__u64)sk, ends->first);
 	__u64 bytes = ret;
 	struct event *event;
 	struct work *work;
@@ -315,7 +315,6 @@ static __always_inline int on_moved(struct sock *sk, const struct ends *ends, co
 	describe(sk, ends, event);
 	event->kind = arguments->kind;
 	event->tgid = caller->id >> 32;
-	event->tid = caller->id;
 	if (!find_bytes(arguments, work)) {
 		count(COUNTER_FAULT_BYTES, bytes);
 		return 0;
@@ -385,6 +384,7 @@ static __always_inline int on_change(struct sock *sk, int old, int new)
 		return 0;
 	if (!find_ends(sk, &ends))
 		return 0;
+	find_positions(sk, &ends);
 	__builtin_memset(&event, 0, sizeof(event));
 	describe(sk, &ends, &event);
 	is_over = has_fin(sk);

@@ -87,6 +87,11 @@ fn trace_sees_a_thousand_short_connections() {
 }
 
 #[test]
+fn trace_tells_connections_apart_that_use_a_port_one_right_after_another() {
+    same("again", 140);
+}
+
+#[test]
 fn threads_that_send_at_once_on_one_socket_are_told_by_the_server() {
     for outcome in run("threads", &[]) {
         let answered = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();
@@ -163,6 +168,14 @@ fn a_flow_that_nobody_claims_is_muted_in_the_kernel_and_heard_again_with_its_plu
         let last = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();
         assert!(last >= 90, "{last} of the last 100 commands");
         println!("{last} of 100 commands once the plugin was there, {} calls muted", lost(&outcome, "muted_calls"));
+    }
+}
+
+#[test]
+fn a_connection_is_not_muted_for_the_one_before_it() {
+    for outcome in run("closed", &["--port", "9"]) {
+        let answered = outcome.traced.iter().filter(|record| record["response"]["status"] == "ok").count();
+        assert_eq!(answered, 4 * 40 * 20, "{}: {}", outcome.front_end, outcome.stats["losses"]);
     }
 }
 

@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -198,6 +199,22 @@ def short(sock, port):
             ask(inner, b"+PONG\r\n", "PING")
 
 
+def again(sock, port):
+    """A port is used again as soon as it can be: after the client's reset, or after the server's FIN."""
+    for i in range(40):
+        with socket.socket() as inner:
+            inner.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            inner.bind(("127.0.0.1", 9))
+            inner.connect(("127.0.0.1", port))
+            for word in range(3):
+                ask(inner, b"$2\r\n%02d\r\n" % i, "ECHO", b"%02d" % i)
+            if i % 2:
+                inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                ask(inner, b"+OK\r\n", "QUIT")
+                assert inner.recv(1) == b""
+
+
 def muted(sock, port):
     for i in range(1000):
         ask(sock, b"+PONG\r\n", "PING")
@@ -208,6 +225,33 @@ def muted(sock, port):
     sys.stdin.readline()
     for i in range(100):
         ask(sock, b"+PONG\r\n", "PING")
+
+
+def closed(sock, port):
+    """Each connection follows one that nobody claims and that is closed by the time it is muted."""
+    def answer(inner):
+        while inner.recv(65536):
+            inner.sendall(b"\xbe\xef" * 300)
+        inner.close()
+
+    def listen(server):
+        while True:
+            threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+    def ask_after():
+        for _ in range(40):
+            with socket.create_connection(("127.0.0.1", 9)) as inner:
+                inner.sendall(b"\xde\xad" * 300)
+                inner.recv(4096)
+            with connect(port) as inner:
+                for _ in range(20):
+                    ask(inner, b"+PONG\r\n", "PING")
+                    time.sleep(0.001)
+
+    threading.Thread(target=listen, args=(socket.create_server(("127.0.0.1", 9)),), daemon=True).start()
+    asking = [threading.Thread(target=ask_after) for _ in range(4)]
+    [thread.start() for thread in asking]
+    [thread.join() for thread in asking]
 
 
 def burst(sock, port):

@@ -13,6 +13,7 @@
 //! A connection's beginning is told when its first bytes are: those of other programs, which the kernel side cannot tell
 //! apart, leave nothing but an entry here.
 
+mod again;
 mod claims;
 mod holes;
 mod plaintext;
@@ -78,11 +79,18 @@ struct Opening {
     server_seq: u32,
 }
 
+impl Opening {
+    /// Number of the first byte that this end sends.
+    fn first(&self, of: Endpoint) -> u32 {
+        if of == self.client { self.client_seq } else { self.server_seq }
+    }
+}
+
 /// What is known of one end.
 #[derive(Clone, Debug, Default)]
 struct End {
-    /// The kernel's name for the socket, while it lives.
-    socket: Option<u64>,
+    /// The kernel's name for the socket, while it lives, and the `first` of its connection.
+    socket: Option<(u64, u32)>,
     /// Up to where it sent and received, as far as that was seen.
     sent: Option<u32>,
     received: Option<u32>,
@@ -118,6 +126,13 @@ struct Connection {
     high: End,
     /// Whose the ends are, beginning with the lower one and with the other one; made when first asked for.
     processes: Option<[Rc<ProcessPair>; 2]>,
+    /// Events that wait, spares too, and the last turn of one.
+    pending: u32,
+    last_turn: u64,
+    /// Those before it of which events may wait, the oldest first.
+    older: Vec<Connection>,
+    /// It began while some did.
+    is_hurried: bool,
 }
 
 impl Connection {
@@ -263,19 +278,17 @@ impl Connections {
             return Turn::At(event.at);
         }
         let (key, has_tls) = (key(event.local, event.remote), self.has_tls);
-        if !has_tls
-            && let Some(opening) = opening(event)
-            && self.table.peek(&key).is_none_or(|connection| !connection.progress.is_waiting())
-        {
-            self.open(key, opening);
+        if let Some(opening) = opening(event) {
+            self.open(key, opening, event.at);
             return Turn::Never;
         }
         let connection = if event.is_data() || event.kind == Kind::Tied {
             self.note(key, event)
         } else {
             let Some(connection) = self.table.get_mut(&key) else { return Turn::At(event.at) };
-            connection
+            connection.owner(event)
         };
+        let Some(connection) = connection else { return Turn::Never };
         let (len, is_low) = (u32::try_from(payload.len()).unwrap_or(u32::MAX), event.local == key.0);
         if !connection.claim(event, len, is_low) {
             self.concurrent_bytes += u64::from(len) + u64::from(event.missing);
@@ -288,12 +301,19 @@ impl Connections {
         if turn == Turn::Now {
             connection.segments(event, payload.len(), at, into);
         }
-        connection.in_order(event, turn, is_low)
+        let turn = connection.in_order(event, turn, is_low);
+        if let Turn::At(at) | Turn::SpareAt(at) = turn {
+            connection.pending = connection.pending.saturating_add(1);
+            connection.last_turn = connection.last_turn.max(at);
+        }
+        turn
     }
 
     /// The turn of an event that waited.
     pub(super) fn tell(&mut self, (event, turn): (&Event, Turn), payload: &[u8], at: Timestamp, into: &mut Vec<Made>) {
-        if let Some(connection) = self.table.get_mut(&key(event.local, event.remote)) {
+        if let Some(newest) = self.table.get_mut(&key(event.local, event.remote)) {
+            let Some(connection) = newest.owner(event) else { return };
+            connection.pending = connection.pending.saturating_sub(1);
             let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             match turn {
                 Turn::SpareAt(_) if !connection.needs(event, len, is_low(event)) => return,
@@ -309,30 +329,23 @@ impl Connections {
     }
 
     /// Whose event it is. Of ciphertext nobody needs to know.
-    fn note(&mut self, key: Key, event: &Event) -> &mut Connection {
-        let connection = self.table.get_or_insert_mut(key, Connection::default);
+    fn note(&mut self, key: Key, event: &Event) -> Option<&mut Connection> {
+        let connection = self.table.get_or_insert_mut(key, Connection::default).owner(event)?;
         let is_low = event.local == key.0;
         let is_tls = event.has(layout::EVENT_TLS);
         if is_tls {
             connection.plaintext.get_or_insert_default().tie(is_low);
         } else if connection.plaintext.is_some() {
-            return connection;
+            return Some(connection);
         }
         let end = connection.end_mut(is_low);
-        (end.socket, end.is_traced) = (Some(event.socket), true);
+        (end.socket, end.is_traced) = (Some((event.socket, event.first)), true);
         let name = Some((event.tgid, event.comm, event.via()));
         if end.name != name {
             (end.process, end.name) = (Some(self.processes.of(event)), name);
             connection.processes = None;
         }
-        connection
-    }
-
-    fn is_noted(&self, key: Key, event: &Event) -> bool {
-        self.table.peek(&key).is_some_and(|connection| {
-            let end = if event.local == key.0 { &connection.low } else { &connection.high };
-            connection.plaintext.is_some() || (end.is_traced && !event.has(layout::EVENT_TLS))
-        })
+        Some(connection)
     }
 
     /// The segments that an event amounts to.
@@ -341,15 +354,12 @@ impl Connections {
             return into.extend(self.datagrams.segment(event, payload.len(), at));
         }
         let key = key(event.local, event.remote);
-        if let Some(opening) = opening(event) {
-            return self.open(key, opening);
-        }
         let is_data = event.is_data();
-        if (is_data || event.kind == Kind::Tied) && !self.is_noted(key, event) {
-            // It was forgotten since, with an older connection of these ports.
+        if (is_data || event.kind == Kind::Tied) && !self.table.contains(&key) {
+            // It was forgotten since, for others.
             self.note(key, event);
         }
-        let Some(connection) = self.table.get_mut(&key) else { return };
+        let Some(connection) = self.table.get_mut(&key).and_then(|newest| newest.owner(event)) else { return };
         let bytes = payload.len() as u64 + u64::from(event.missing);
         if connection.plaintext.is_some() {
             if is_data && !event.has(layout::EVENT_TLS) {
@@ -373,8 +383,8 @@ impl Connections {
         connection.segments(event, payload.len(), at, into);
     }
 
-    /// The sockets of a connection, as far as they live; for TLS, the libraries' streams.
-    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint, now: Timestamp) -> impl Iterator<Item = u64> {
+    /// The sockets of a connection with its `first`, as far as they live; for TLS, the libraries' streams.
+    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint, now: Timestamp) -> impl Iterator<Item = (u64, u32)> {
         let connection = self.table.peek(&key(a, b)).filter(|connection| {
             connection.plaintext.as_ref().is_none_or(|plaintext| plaintext.started_at.saturating_add(UNMUTED) < now)
         });
@@ -389,14 +399,14 @@ impl Connections {
     }
 
     /// Both ends tell of the opening; a different one is that of another connection with the same ports.
-    fn open(&mut self, key: Key, opening: Opening) {
+    fn open(&mut self, key: Key, opening: Opening, at: u64) {
         let connection = self.table.get_or_insert_mut(key, Connection::default);
         if connection.opening == Some(opening) {
             connection.is_local = true;
             return;
         }
         if connection.opening.is_some() || connection.is_announced {
-            *connection = Connection::default();
+            connection.begin_again(at);
         }
         connection.opening = Some(opening);
         let Opening { client, client_seq, server_seq, .. } = opening;

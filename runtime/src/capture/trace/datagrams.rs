@@ -137,7 +137,20 @@ mod tests {
 
     fn event(kind: Kind, local: Endpoint, remote: Endpoint, seq: u32) -> Event {
         let socket = u64::from(local.port);
-        Event { at: 0, socket, tgid: 1, comm: [0; 16], seq, ack: 0, missing: 0, kind, flags: 4, local, remote }
+        Event {
+            at: 0,
+            socket,
+            tgid: 1,
+            comm: [0; 16],
+            seq,
+            ack: 0,
+            first: 0,
+            missing: 0,
+            kind,
+            flags: 4,
+            local,
+            remote,
+        }
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct Event {
     pub(super) comm: [u8; 16],
     pub(super) seq: u32,
     pub(super) ack: u32,
+    /// Number of the first byte that this end received, or will.
+    pub(super) first: u32,
     /// Bytes of the stream behind the payload that were not copied.
     pub(super) missing: u32,
     pub(super) kind: Kind,
@@ -79,6 +81,7 @@ impl Event {
             comm: field(head, l::EVENT_FIELD_COMM)?,
             seq: u32::from_ne_bytes(field(head, l::EVENT_FIELD_SEQ)?),
             ack: u32::from_ne_bytes(field(head, l::EVENT_FIELD_ACK)?),
+            first: u32::from_ne_bytes(field(head, l::EVENT_FIELD_FIRST)?),
             missing: u32::from_ne_bytes(field(head, l::EVENT_FIELD_MISSING)?),
             kind: kind_of(u16::from_ne_bytes(field(head, l::EVENT_FIELD_KIND)?))?,
             flags,

@@ -155,10 +155,11 @@ impl Kernel {
         }
     }
 
-    /// The bytes of that socket are not wanted. A full map is no loss: they are sent on, and dropped here.
-    pub(super) fn mute(&mut self, socket: u64) {
+    /// The bytes of that socket are not wanted, in the connection with that `first`. A full map is no loss: they are sent
+    /// on, and dropped here.
+    pub(super) fn mute(&mut self, (socket, first): (u64, u32)) {
         let Some(muted) = map(&self.object, "muted") else { return };
-        let is_muted = muted.update(&socket.to_ne_bytes(), &[1], MapFlags::ANY).is_ok();
+        let is_muted = muted.update(&socket.to_ne_bytes(), &first.to_ne_bytes(), MapFlags::ANY).is_ok();
         if is_muted && !self.is_muting {
             self.set_muting(true);
         }

@@ -94,7 +94,20 @@ mod tests {
     fn event(at: u64) -> Event {
         let end = |port| Endpoint { ip: "127.0.0.1".parse::<IpAddr>().unwrap(), port };
         let (kind, local, remote) = (Kind::Sent, end(1), end(2));
-        Event { at, socket: 0, tgid: 0, comm: [0; 16], seq: 0, ack: 0, missing: 0, kind, flags: 0, local, remote }
+        Event {
+            at,
+            socket: 0,
+            tgid: 0,
+            comm: [0; 16],
+            seq: 0,
+            ack: 0,
+            first: 0,
+            missing: 0,
+            kind,
+            flags: 0,
+            local,
+            remote,
+        }
     }
 
     fn drain(order: &mut Order, until: u64) -> Vec<(u64, Vec<u8>)> {

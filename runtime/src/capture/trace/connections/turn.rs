@@ -152,6 +152,7 @@ impl Connection {
 
     /// The turn of an event that just came from the ring, with so many bytes.
     pub(super) fn turn(&mut self, event: &Event, len: u32, is_low: bool) -> Turn {
+        self.is_hurried &= !self.is_announced || self.progress.is_waiting();
         let turn = event.at.saturating_add(self.delay(event));
         if !event.is_data() {
             return self.progress.wait(turn, turn);
@@ -170,7 +171,7 @@ impl Connection {
         if !is_only && self.is_server(event) && (self.is_both_traced() || self.may_be_traced_twice()) {
             return Turn::SpareAt(turn);
         }
-        let is_next = self.progress.is_next(is_from_low, event);
+        let is_next = !self.is_hurried && self.progress.is_next(is_from_low, event);
         self.progress.add(is_from_low, event.seq, end);
         match (is_next, self.progress.waiting) {
             (true, 0) => Turn::Now,
@@ -202,11 +203,12 @@ impl Connection {
     }
 
     /// How much longer than others an event waits: what the server sent, for the client's receipt of it, and the marks behind
-    /// that; so does the client's reset, which else would come before what the server sent until then.
+    /// that; so does the client's reset, which else would come before what the server sent until then, and all of a connection
+    /// that began before this was told of the one before it.
     pub(super) fn delay(&self, event: &Event) -> u64 {
         let waits_for_receipts = self.is_both_traced() && self.plaintext.is_none() && !event.kind.is_inbound();
         let is_behind_server = self.is_server(event) || event.kind == Kind::Reset;
-        if waits_for_receipts && is_behind_server { SERVER_DELAY } else { 0 }
+        if self.is_hurried || (waits_for_receipts && is_behind_server) { SERVER_DELAY } else { 0 }
     }
 }
 

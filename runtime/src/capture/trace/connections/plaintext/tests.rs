@@ -12,7 +12,7 @@ fn client(kind: Kind, flags: u64, at: u64, seq: u32, ack: u32) -> Event {
     let end = |port| Endpoint { ip: [127, 0, 0, 1].into(), port };
     let (socket, flags) = (if flags == TLS { 77 } else { 1 }, u8::try_from(flags).unwrap());
     let (local, remote) = (end(40_000), end(6379));
-    Event { at, socket, tgid: 1, comm: [0; 16], seq, ack, missing: 0, kind, flags, local, remote }
+    Event { at, socket, tgid: 1, comm: [0; 16], seq, ack, first: 0, missing: 0, kind, flags, local, remote }
 }
 
 /// The same of its server.
