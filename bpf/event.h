@@ -22,6 +22,8 @@ enum event_kind {
 	EVENT_GONE = 8,
 	/* A TLS library's stream was tied to this socket; seq and ack are what it had sent and received by then. */
 	EVENT_TIED = 9,
+	/* The library has freed that stream: what the socket moves from now on is what the program says. */
+	EVENT_UNTIED = 10,
 };
 
 /* How an event came about; bits of `flags`. */

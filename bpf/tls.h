@@ -78,6 +78,7 @@ static __always_inline struct tls_stream *tie(const struct tls_key *key, const s
 	fresh.event.at = began;
 	fresh.event.socket = bpf_ktime_get_ns();
 	fresh.event.flags = EVENT_TLS | flags;
+	fresh.event.len = 0;
 	fresh.event.seq = sent;
 	fresh.event.ack = received;
 	bpf_get_current_comm(fresh.event.comm, sizeof(fresh.event.comm));
@@ -181,6 +182,22 @@ static __always_inline void tie_likely(struct task *task, const struct tls_key *
 	task->last = 0;
 }
 
+/* A socket outlives its stream where a program goes on in plain. */
+static __always_inline void untie(const struct tls_key *key, const struct tls_stream *stream)
+{
+	struct event event = stream->event;
+	__u64 socket = stream->socket;
+	struct tls_key *owner = bpf_map_lookup_elem(&tls_sockets, &socket);
+
+	if (!owner || owner->ssl != key->ssl || owner->tgid != key->tgid)
+		return;
+	bpf_map_delete_elem(&tls_sockets, &socket);
+	event.kind = EVENT_UNTIED;
+	event.at = bpf_ktime_get_ns();
+	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
+		count(COUNTER_RING_EVENTS, 1);
+}
+
 SEC("uprobe")
 int on_tls_enter(struct pt_regs *regs)
 {
@@ -197,6 +214,7 @@ int on_tls_enter(struct pt_regs *regs)
 		struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, &key);
 
 		if (stream) {
+			untie(&key, stream);
 			bpf_map_delete_elem(&muted, &stream->event.socket);
 			bpf_map_delete_elem(&tls_streams, &key);
 		}

@@ -91,6 +91,10 @@ struct End {
     claims_received: Claims,
     /// Its calls are seen.
     is_traced: bool,
+    /// Its TLS library tells, or will when what waits has been told.
+    is_tied: bool,
+    /// That has let go of the socket.
+    is_untied: bool,
     /// Whose it is, and as the kernel names it.
     process: Option<Arc<Process>>,
     name: Option<(u32, [u8; 16], Via)>,
@@ -267,7 +271,12 @@ impl Connections {
             self.open(key, opening);
             return Turn::Never;
         }
-        let connection = if event.is_data() || event.kind == Kind::Tied {
+        let connection = if event.has(layout::EVENT_TLS) {
+            // What was plain until now may still wait for its turn.
+            let connection = self.table.get_or_insert_mut(key, Connection::default);
+            connection.end_mut(event.local == key.0).is_tied = true;
+            connection
+        } else if event.is_data() {
             self.note(key, event)
         } else {
             let Some(connection) = self.table.get_mut(&key) else { return Turn::At(event.at) };
@@ -311,12 +320,12 @@ impl Connections {
         let is_low = event.local == key.0;
         let is_tls = event.has(layout::EVENT_TLS);
         if is_tls {
-            connection.plaintext.get_or_insert_default().tie(is_low);
+            connection.plaintext.get_or_insert_with(|| Plaintext::since(event.at));
         } else if connection.plaintext.is_some() {
             return connection;
         }
         let end = connection.end_mut(is_low);
-        (end.socket, end.is_traced) = (Some(event.socket), true);
+        (end.socket, end.is_traced, end.is_tied) = (Some(event.socket), true, is_tls);
         let name = Some((event.tgid, event.comm, event.via()));
         if end.name != name {
             (end.process, end.name) = (Some(self.processes.of(event)), name);
@@ -328,7 +337,7 @@ impl Connections {
     fn is_noted(&self, key: Key, event: &Event) -> bool {
         self.table.peek(&key).is_some_and(|connection| {
             let end = if event.local == key.0 { &connection.low } else { &connection.high };
-            connection.plaintext.is_some() || (end.is_traced && !event.has(layout::EVENT_TLS))
+            !event.has(layout::EVENT_TLS) && (connection.plaintext.is_some() || end.is_traced)
         })
     }
 
@@ -342,18 +351,24 @@ impl Connections {
             return self.open(key, opening);
         }
         let is_data = event.is_data();
+        if let Some(connection) = self.table.get_mut(&key) {
+            connection.return_to_plain(event, payload, at, into);
+        }
         if (is_data || event.kind == Kind::Tied) && !self.is_noted(key, event) {
-            // It was forgotten since, with an older connection of these ports.
+            // TLS begins here, or it was forgotten since, with an older connection of these ports.
             self.note(key, event);
         }
         let Some(connection) = self.table.get_mut(&key) else { return };
         let bytes = payload.len() as u64 + u64::from(event.missing);
-        if connection.plaintext.is_some() {
-            if is_data && !event.has(layout::EVENT_TLS) {
-                self.ciphertext_bytes += bytes;
-            } else {
+        if let Some(plaintext) = &connection.plaintext {
+            if !is_data || event.has(layout::EVENT_TLS) {
                 connection.plaintext_segments(event, payload.len(), at, into);
+            } else if event.at >= plaintext.since {
+                self.ciphertext_bytes += bytes;
             }
+            return;
+        }
+        if event.kind == Kind::Untied {
             return;
         }
         if self.has_tls {

@@ -33,7 +33,8 @@ impl Connection {
         match &self.sealed {
             Some(sealed) if event.is_data() && at < sealed.at.saturating_add(HOLD) => Seal::Held,
             Some(_) => Seal::Open(self.sealed.take()),
-            None if self.is_announced || !event.is_data() || !is_record(payload) => Seal::Open(None),
+            None if !event.is_data() || !is_record(payload) => Seal::Open(None),
+            None if self.is_announced && !is_hello(payload) => Seal::Open(None),
             None => {
                 let head = payload.get(..HEAD).unwrap_or(payload);
                 let missing = u32::try_from(payload.len() - head.len()).unwrap_or(u32::MAX);
@@ -46,6 +47,11 @@ impl Connection {
 }
 
 /// The header of a TLS record (RFC 8446, section 5.1): content type, version 3.x.
-fn is_record(payload: &[u8]) -> bool {
+pub(super) fn is_record(payload: &[u8]) -> bool {
     matches!(payload, [20..=23, 3, 0..=4, ..])
+}
+
+/// A ClientHello or a ServerHello, which may come behind plain bytes (STARTTLS) that must not begin so by chance.
+fn is_hello(payload: &[u8]) -> bool {
+    matches!(payload, [22, 3, 0..=4, _, _, 1..=2, 0, ..])
 }
