@@ -362,7 +362,7 @@ impl Connections {
         let bytes = payload.len() as u64 + u64::from(event.missing);
         if let Some(plaintext) = &connection.plaintext {
             if !is_data || event.has(layout::EVENT_TLS) {
-                connection.plaintext_segments(event, payload.len(), at, into);
+                connection.plaintext_segments(event, payload, at, into);
             } else if event.at >= plaintext.since {
                 self.ciphertext_bytes += bytes;
             }
@@ -374,15 +374,22 @@ impl Connections {
         if self.has_tls {
             match connection.seal(event, payload, at) {
                 Seal::Held => return self.ciphertext_bytes += bytes,
-                Seal::Open(None) => {}
-                Seal::Open(Some(sealed)) => {
-                    self.ciphertext_bytes = self.ciphertext_bytes.saturating_sub(sealed.head.len() as u64);
-                    connection.segments(&sealed.event, sealed.head.len(), sealed.at, into);
-                    into.last_mut().into_iter().for_each(|made| made.payload = Payload::Kept(sealed.head.clone()));
+                Seal::Open(sealed) => {
+                    let bytes = sealed.map_or(0, |sealed| connection.unseal(*sealed, into));
+                    self.ciphertext_bytes = self.ciphertext_bytes.saturating_sub(bytes);
                 }
             }
         }
         connection.segments(event, payload.len(), at, into);
+    }
+
+    /// At the end of the trace: ciphertext whose plaintext did not come.
+    pub(super) fn finish(&mut self, into: &mut Vec<Made>) {
+        for (_, connection) in &mut self.table {
+            if let Some(sealed) = connection.sealed.take() {
+                connection.unseal(*sealed, into);
+            }
+        }
     }
 
     /// The sockets of a connection, as far as they live; for TLS, the libraries' streams.

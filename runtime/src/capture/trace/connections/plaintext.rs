@@ -11,7 +11,7 @@ mod tests;
 use std::rc::Rc;
 
 use super::holes::Holes;
-use super::sealed::is_record;
+use super::sealed::{Sealed, is_record};
 use super::{Connection, FAR, Key, Made, Opening, Payload, empty, handshake, segment};
 use crate::capture::trace::event::{Event, Kind, layout};
 use crate::packet::{TcpFields, Timestamp};
@@ -47,7 +47,15 @@ impl Plaintext {
 
 impl Connection {
     /// A library's stream was met at that point of the socket's streams.
-    fn tied(&mut self, event: &Event, is_low: bool) {
+    fn tied(&mut self, event: &Event, head: &[u8], at: Timestamp) {
+        let key = super::key(event.local, event.remote);
+        let is_low = event.local == key.0;
+        if self.sealed.is_none() && !self.is_announced && is_record(head) {
+            // The first record is the client's.
+            let is_client = self.is_client_low(key) == is_low;
+            let (kind, seq) = if is_client { (Kind::Sent, event.seq) } else { (Kind::Received, event.ack) };
+            self.sealed = Some(Box::new(Sealed { event: Event { kind, seq, ..*event }, head: head.to_vec(), at }));
+        }
         let end = self.end_mut(is_low);
         end.is_untied = false;
         end.sent.get_or_insert(event.seq);
@@ -62,11 +70,11 @@ impl Connection {
     }
 
     /// The segments of an event on a connection with TLS.
-    pub(super) fn plaintext_segments(&mut self, event: &Event, len: usize, at: Timestamp, into: &mut Vec<Made>) {
+    pub(super) fn plaintext_segments(&mut self, event: &Event, payload: &[u8], at: Timestamp, into: &mut Vec<Made>) {
         let key = super::key(event.local, event.remote);
         let is_low = event.local == key.0;
         match event.kind {
-            Kind::Tied => return self.tied(event, is_low),
+            Kind::Tied => return self.tied(event, payload, at),
             Kind::Untied => return self.end_mut(is_low).is_untied = true,
             Kind::Sent | Kind::Received => {}
             _ => return self.close_plaintext(event, is_low, at, into),
@@ -81,7 +89,7 @@ impl Connection {
             self.start(key, is_low, at, into);
         }
         let event = self.renumber(event, is_low);
-        let segment = segment(&event, len, at);
+        let segment = segment(&event, payload.len(), at);
         let end = event.seq.wrapping_add(segment.payload_len);
         let lost = self.end_mut(is_low).follow(event.seq, end, event.kind);
         let processes = self.processes(segment.source == key.0);
@@ -97,6 +105,7 @@ impl Connection {
     fn start(&mut self, key: Key, is_low: bool, at: Timestamp, into: &mut Vec<Made>) {
         let Some(plaintext) = &mut self.plaintext else { return };
         (plaintext.is_started, plaintext.started_at) = (true, at);
+        self.sealed = None;
         let begins_anew = plaintext.is_fresh || self.is_announced;
         self.is_announced = true;
         let end = self.end_mut(is_low);
@@ -154,8 +163,17 @@ impl Connection {
     fn close_plaintext(&mut self, event: &Event, is_low: bool, at: Timestamp, into: &mut Vec<Made>) {
         let end = self.end_mut(is_low);
         let next = (end.sent.unwrap_or(0), end.received.unwrap_or(0));
+        let is_last = end.is_tied && !event.kind.is_inbound();
         let processes = self.processes(is_low);
         let Some(plaintext) = &mut self.plaintext else { return };
+        if !plaintext.is_started
+            && is_last
+            && let Some(sealed) = self.sealed.take()
+        {
+            self.plaintext = None;
+            self.unseal(*sealed, into);
+            return self.segments(event, 0, at, into);
+        }
         if !plaintext.is_started || plaintext.teller != Some(is_low) {
             return;
         }

@@ -1,8 +1,9 @@
 //! Ciphertext that its program moves itself comes before the TLS library is asked for the plaintext, and so before it is known
 //! that nobody needs it. What begins as TLS does is held for a moment; if no library tells of the connection by then, it is
-//! told after all, so that the flow counts as what it is: encrypted.
+//! told after all, so that the flow counts as what it is: encrypted. So is, once it ends, a connection of which a library made
+//! the ciphertext, but was asked for the plaintext in a way that is not probed.
 
-use super::Connection;
+use super::{Connection, Made, Payload};
 use crate::capture::trace::event::Event;
 use crate::packet::Timestamp;
 
@@ -28,6 +29,18 @@ pub(super) enum Seal {
 }
 
 impl Connection {
+    /// Tells what was held; how many bytes.
+    pub(super) fn unseal(&mut self, sealed: Sealed, into: &mut Vec<Made>) -> u64 {
+        let Sealed { event, head, at } = sealed;
+        let before = into.len();
+        self.segments(&event, head.len(), at, into);
+        let bytes = head.len() as u64;
+        if let Some(made) = into.get_mut(before..).and_then(<[Made]>::last_mut) {
+            made.payload = Payload::Kept(head);
+        }
+        bytes
+    }
+
     /// To be asked of each event before a library tells of the connection.
     pub(super) fn seal(&mut self, event: &Event, payload: &[u8], at: Timestamp) -> Seal {
         match &self.sealed {

@@ -158,3 +158,33 @@ fn a_connection_that_is_closed_after_its_library_let_go_ends_where_the_plaintext
     let made = give(&mut connections, &client(Kind::FinSent, 0, 3, 99, 99), b"");
     assert_eq!((shape(&made), made[0].segment.tcp.seq), (vec![("fin", 0)], sent[0].segment.tcp.seq.wrapping_add(4)));
 }
+
+#[test]
+fn a_connection_whose_plaintext_does_not_come_is_told_as_ciphertext_when_it_ends() {
+    let record = b"\x16\x03\x01";
+    for end in [Kind::FinSent, Kind::Reset, Kind::Gone] {
+        let mut connections = tracing_tls();
+        give(&mut connections, &client(Kind::Opened, 0, 1, 1000, 2000), b"");
+        assert!(give(&mut connections, &client(Kind::Tied, TLS, 2, 1000, 2000), record).is_empty());
+        assert!(give(&mut connections, &client(Kind::FinReceived, 0, 3, 4000, 1500), b"").is_empty());
+        let made = give(&mut connections, &client(end, 0, 4, 1500, 4000), b"");
+        assert_eq!(shape(&made)[..3], [("syn", 0), ("syn", 0), ("data", 3)]);
+        assert_eq!((&made[2].payload, made[2].segment.tcp.seq), (&Payload::Kept(record.to_vec()), 1000));
+    }
+}
+
+#[test]
+fn at_the_end_of_the_trace_ciphertext_is_told_whose_plaintext_did_not_come() {
+    let (mut connections, mut made) = (tracing_tls(), Vec::new());
+    give(&mut connections, &server(Kind::Tied, TLS, 1, 2000, 1000), b"\x16\x03\x01");
+    connections.finish(&mut made);
+    assert_eq!((shape(&made), made[0].segment.source.port), (vec![("data", 3)], 40_000), "the client begins");
+    connections.finish(&mut made);
+    assert_eq!(made.len(), 1, "once");
+    let mut connections = tracing_tls();
+    give(&mut connections, &client(Kind::Tied, TLS, 1, 1000, 2000), b"\x16\x03\x01");
+    give(&mut connections, &client(Kind::Sent, TLS, 2, 0, 0), b"secret");
+    made.clear();
+    connections.finish(&mut made);
+    assert!(made.is_empty());
+}
