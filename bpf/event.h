@@ -10,6 +10,9 @@
 /* Most payload bytes of one event. Longer calls become several. */
 #define EVENT_CHUNK 8192
 
+/* Bytes of a TLS record that show it is one. */
+#define TLS_HEAD 3
+
 /* What happened. */
 enum event_kind {
 	EVENT_SENT = 1,
@@ -20,8 +23,13 @@ enum event_kind {
 	EVENT_FIN_RECEIVED = 6,
 	EVENT_RESET = 7,
 	EVENT_GONE = 8,
-	/* A TLS library's stream was tied to this socket; seq and ack are what it had sent and received by then. */
+	/*
+	 * A TLS library's stream was tied to this socket; seq and ack are what it had sent and received by then. The payload is
+	 * how a record of it begins.
+	 */
 	EVENT_TIED = 9,
+	/* The library has freed that stream: what the socket moves from now on is what the program says. */
+	EVENT_UNTIED = 10,
 };
 
 /* How an event came about; bits of `flags`. */

@@ -25,6 +25,9 @@ struct tls_stream {
 	__u64 socket;
 	/* All that is the same for each event; seq and ack are the bytes sent and received. */
 	struct event event;
+	/* Behind the event that ties it: its payload. */
+	__u8 head[TLS_HEAD];
+	__u8 unused[5];
 };
 
 struct {
@@ -54,11 +57,11 @@ static __always_inline bool is_within_tls(const struct task *task)
 	return task->tls.function && user_stack() <= task->tls.stack;
 }
 
-/* Makes `from` the socket of a stream, unless it is already. */
-static __always_inline struct tls_stream *tie(const struct tls_key *key, const struct event *from, __u64 began,
-					      __u32 flags)
+/* Makes the socket of the task's last call that of a stream, unless it is already. */
+static __always_inline struct tls_stream *tie(const struct tls_key *key, const struct task *task, __u32 flags)
 {
-	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), fresh;
+	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), fresh = {};
+	const struct event *from = &task->event;
 	__u32 sent = from->seq, received = from->ack;
 
 	if (stream && stream->socket == from->socket && stream->event.local_port == from->local_port &&
@@ -75,14 +78,17 @@ static __always_inline struct tls_stream *tie(const struct tls_key *key, const s
 	fresh.event = *from;
 	fresh.event.kind = EVENT_TIED;
 	/* When the library was called: not later than the bytes that this call moves. */
-	fresh.event.at = began;
+	fresh.event.at = task->tls.began;
 	fresh.event.socket = bpf_ktime_get_ns();
 	fresh.event.flags = EVENT_TLS | flags;
+	fresh.event.len = TLS_HEAD;
+	__builtin_memcpy(fresh.head, task->head, TLS_HEAD);
 	fresh.event.seq = sent;
 	fresh.event.ack = received;
 	bpf_get_current_comm(fresh.event.comm, sizeof(fresh.event.comm));
-	if (bpf_ringbuf_output(&events, &fresh.event, sizeof(fresh.event), BPF_RB_NO_WAKEUP))
+	if (bpf_ringbuf_output(&events, &fresh.event, sizeof(fresh.event) + TLS_HEAD, BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);
+	fresh.event.len = 0;
 	fresh.event.seq = 0;
 	fresh.event.ack = 0;
 	bpf_map_update_elem(&tls_streams, key, &fresh, 0);
@@ -91,10 +97,10 @@ static __always_inline struct tls_stream *tie(const struct tls_key *key, const s
 }
 
 /* Whether what a call moved begins as a TLS record does (RFC 8446, section 5.1). */
-static __always_inline bool begins_with_record(const struct call *call)
+static __always_inline bool begins_with_record(const struct call *call, struct task *task)
 {
 	__u64 from = call->buffer;
-	__u8 head[3] = {};
+	__u8 head[TLS_HEAD] = {};
 
 	if (call->is_messages)
 		return 0;
@@ -105,7 +111,10 @@ static __always_inline bool begins_with_record(const struct call *call)
 		from = vec.base;
 	}
 	bpf_probe_read_user(head, sizeof(head), (void *)from);
-	return head[0] >= 20 && head[0] <= 23 && head[1] == 3 && head[2] <= 4;
+	if (head[0] < 20 || head[0] > 23 || head[1] != 3 || head[2] > 4)
+		return 0;
+	__builtin_memcpy(task->head, head, TLS_HEAD);
+	return 1;
 }
 
 /* The socket belongs to another SSL of the process, which still is there. */
@@ -140,9 +149,9 @@ static __always_inline bool is_ciphertext(const struct call *call, const struct 
 	key.tgid = event->tgid;
 	owner = bpf_map_lookup_elem(&tls_sockets, &event->socket);
 	is_own = owner && owner->ssl == key.ssl && owner->tgid == key.tgid;
-	is_record = is_own || begins_with_record(call);
+	is_record = is_own || begins_with_record(call, task);
 	if (is_within_tls(task) && is_record && !is_of_another(owner, &key, event->socket))
-		tie(&key, &task->event, task->tls.began, 0);
+		tie(&key, task, 0);
 	else if (!owner) {
 		task->last = is_record ? event->kind : 0;
 		return 0;
@@ -177,8 +186,24 @@ static __always_inline void tie_likely(struct task *task, const struct tls_key *
 	owner = bpf_map_lookup_elem(&tls_sockets, &task->event.socket);
 	if (is_of_another(owner, key, task->event.socket))
 		return;
-	tie(key, &task->event, task->tls.began, EVENT_LIKELY);
+	tie(key, task, EVENT_LIKELY);
 	task->last = 0;
+}
+
+/* A socket outlives its stream where a program goes on in plain. */
+static __always_inline void untie(const struct tls_key *key, const struct tls_stream *stream)
+{
+	struct event event = stream->event;
+	__u64 socket = stream->socket;
+	struct tls_key *owner = bpf_map_lookup_elem(&tls_sockets, &socket);
+
+	if (!owner || owner->ssl != key->ssl || owner->tgid != key->tgid)
+		return;
+	bpf_map_delete_elem(&tls_sockets, &socket);
+	event.kind = EVENT_UNTIED;
+	event.at = bpf_ktime_get_ns();
+	if (bpf_ringbuf_output(&events, &event, sizeof(event), BPF_RB_NO_WAKEUP))
+		count(COUNTER_RING_EVENTS, 1);
 }
 
 SEC("uprobe")
@@ -197,6 +222,7 @@ int on_tls_enter(struct pt_regs *regs)
 		struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, &key);
 
 		if (stream) {
+			untie(&key, stream);
 			bpf_map_delete_elem(&muted, &stream->event.socket);
 			bpf_map_delete_elem(&tls_streams, &key);
 		}

@@ -35,7 +35,9 @@ struct tls_call {
 struct task {
 	/* Kind of the last call, if it moved TLS records that the thread itself handed to the kernel or took from it. */
 	__u32 last;
-	__u32 unused;
+	/* How the TLS records begin that were seen last. */
+	__u8 head[TLS_HEAD];
+	__u8 unused;
 	/* What that call was about. */
 	struct event event;
 	struct tls_call tls;

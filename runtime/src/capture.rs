@@ -132,7 +132,7 @@ pub struct SocketLoss {
     pub compat_calls: u64,
     /// Calls that could not be followed: no memory, or several messages in one.
     pub untracked_calls: u64,
-    /// Bytes on sockets whose plaintext is told instead: no loss.
+    /// Bytes on sockets whose plaintext is told instead, if it comes: no loss.
     pub ciphertext_bytes: u64,
     /// Bytes of TLS libraries, or of datagrams, of which no peer is known.
     pub unplaced_bytes: u64,

@@ -7,6 +7,7 @@ mod early_data;
 mod harness;
 mod limits;
 mod refused;
+mod starttls;
 mod tls;
 mod udp;
 

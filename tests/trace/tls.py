@@ -70,6 +70,8 @@ def old(sock):
 
 
 def short(sock):
+    # A connection that says nothing would be an unclaimed flow.
+    ask(sock, b"+PONG\r\n", "PING")
     for _ in range(100):
         with connect() as inner:
             ask(inner, b"+PONG\r\n", "PING")

@@ -204,7 +204,7 @@ impl TraceSource {
         let is_last = is_stopping && taken == 0;
         let has_come = arrivals.has_come(begin, taken < BATCH);
         let until = if is_last { u64::MAX } else { has_come.saturating_sub(HOLD) };
-        let is_telling = arrivals.advance(until);
+        let is_telling = arrivals.advance(until) || is_last && arrivals.finish();
         arrivals.exchange(&mut self.batch);
         Ok(is_telling || taken > 0)
     }

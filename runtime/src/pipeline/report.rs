@@ -88,7 +88,11 @@ impl ShardTotals {
             ("muted_calls", "calls on sockets that nobody claimed", capture.sockets.muted_calls),
             ("compat_calls", "32-bit system calls, which are not decoded", capture.sockets.compat_calls),
             ("untracked_calls", "calls that could not be followed", capture.sockets.untracked_calls),
-            ("ciphertext_bytes", "socket bytes whose plaintext was read instead", capture.sockets.ciphertext_bytes),
+            (
+                "ciphertext_bytes",
+                "socket bytes of TLS, read in its library if at all",
+                capture.sockets.ciphertext_bytes,
+            ),
             ("unplaced_bytes", "plaintext or datagrams of which no peer is known", capture.sockets.unplaced_bytes),
             ("datagrams", "datagrams that the trace's ring had no room for", capture.sockets.datagrams),
             ("gaps", "places where captured streams miss bytes", r.gaps),

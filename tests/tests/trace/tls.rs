@@ -294,6 +294,59 @@ fn a_ring_that_is_too_small_makes_gaps_of_exact_length_in_plaintext() {
     }
 }
 
+/// As an upgrade does it.
+fn replaced(library: &str) -> Result<Outcome, String> {
+    let server = Server::start("replaced")?;
+    let (script, certificate) = (root().join("tests/trace/tls.py"), server.folder.join("cert.pem"));
+    let (own, new) = (server.folder.join("libssl.so.3"), server.folder.join("new"));
+    std::fs::copy(library, &own).map_err(|error| error.to_string())?;
+    let path = format!("LD_LIBRARY_PATH={}", text(&server.folder));
+    let client = ["env", &path, "python3", text(&script), "old", &server.port, text(&certificate)];
+    let mut client = Client::start(&server, &client)?;
+    std::fs::copy(library, &new).and_then(|_| std::fs::rename(&new, &own)).expect("it is replaced");
+    let pid = client.child.0.id();
+    let trace = Trace::start(&server, "tp-btf", &["--pid", &pid.to_string()])?;
+    let log = client.run();
+    let (records, stats) = trace.end();
+    let _ = std::fs::remove_dir_all(&server.folder);
+    Ok(Outcome { records, log, stats, client: pid, server: server.child.0.id() })
+}
+
+#[test]
+fn a_library_that_was_replaced_under_its_process_is_probed() {
+    match replaced("/usr/lib/x86_64-linux-gnu/libssl.so.3") {
+        Ok(outcome) => outcome.assert_same("replaced"),
+        Err(why) => println!("skipped: {why}"),
+    }
+}
+
+/// What a trace counts of flows where the client asks OpenSSL for plaintext in a way that is not probed.
+fn without_plaintext(front_end: &str) -> Result<Value, String> {
+    has("cc")?;
+    let server = Server::start("bio")?;
+    let (program, source) = (server.folder.join("bio_tls"), root().join("tests/trace/bio_tls.c"));
+    say(Command::new("cc").args(["-o", text(&program), text(&source), "-lssl", "-lcrypto"]))?;
+    let trace = Trace::start(&server, front_end, &["--comm", "bio_tls"])?;
+    say(&mut server.namespace.run(&[text(&program), &server.port])).expect("the client gets its answers");
+    let (records, stats) = trace.end();
+    assert!(records.is_empty(), "{records:#?}");
+    let _ = std::fs::remove_dir_all(&server.folder);
+    Ok(stats["flows"].clone())
+}
+
+#[test]
+fn a_connection_whose_plaintext_does_not_come_is_an_unclaimed_flow_of_tls() {
+    for front_end in AT_CALLS {
+        match without_plaintext(front_end) {
+            Ok(flows) => {
+                assert_eq!((&flows["seen"], &flows["unclaimed"]), (&1.into(), &1.into()), "{flows}");
+                assert_eq!(flows["unclaimed_by_port"][0]["reason"], "tls", "{flows}");
+            }
+            Err(why) => println!("skipped ({front_end}): {why}"),
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_seen_of_tls_is_told_in_a_line() {
     if let Err(why) = Server::start("told") {

@@ -101,6 +101,14 @@ impl Arrivals {
         true
     }
 
+    /// What remains to be told when all has come; false if there is nothing.
+    pub(super) fn finish(&mut self) -> bool {
+        let before = self.batch.made.len();
+        self.connections.finish(&mut self.batch.made);
+        self.batch.seal(&[]);
+        self.batch.made.len() > before
+    }
+
     /// Until when all that happened has come from the ring, which was read at that time, to its end or not. While there is more
     /// in it than is read at once, what waits must not be told by the clock.
     pub(super) fn has_come(&mut self, read_at: u64, is_all: bool) -> u64 {

@@ -99,6 +99,10 @@ struct End {
     claims_received: Claims,
     /// Its calls are seen.
     is_traced: bool,
+    /// Its TLS library tells, or will when what waits has been told.
+    is_tied: bool,
+    /// That has let go of the socket.
+    is_untied: bool,
     /// Whose it is, and as the kernel names it.
     process: Option<Arc<Process>>,
     name: Option<(u32, [u8; 16], Via)>,
@@ -282,7 +286,14 @@ impl Connections {
             self.open(key, opening, event.at);
             return Turn::Never;
         }
-        let connection = if event.is_data() || event.kind == Kind::Tied {
+        let connection = if event.has(layout::EVENT_TLS) {
+            // What was plain until now may still wait for its turn.
+            let mut connection = self.table.get_or_insert_mut(key, Connection::default).owner(event);
+            if let Some(connection) = &mut connection {
+                connection.end_mut(event.local == key.0).is_tied = true;
+            }
+            connection
+        } else if event.is_data() {
             self.note(key, event)
         } else {
             let Some(connection) = self.table.get_mut(&key) else { return Turn::At(event.at) };
@@ -334,18 +345,25 @@ impl Connections {
         let is_low = event.local == key.0;
         let is_tls = event.has(layout::EVENT_TLS);
         if is_tls {
-            connection.plaintext.get_or_insert_default().tie(is_low);
+            connection.plaintext.get_or_insert_with(|| Plaintext::since(event.at));
         } else if connection.plaintext.is_some() {
             return Some(connection);
         }
         let end = connection.end_mut(is_low);
-        (end.socket, end.is_traced) = (Some((event.socket, event.first)), true);
+        (end.socket, end.is_traced, end.is_tied) = (Some((event.socket, event.first)), true, is_tls);
         let name = Some((event.tgid, event.comm, event.via()));
         if end.name != name {
             (end.process, end.name) = (Some(self.processes.of(event)), name);
             connection.processes = None;
         }
         Some(connection)
+    }
+
+    fn is_noted(&mut self, key: Key, event: &Event) -> bool {
+        self.table.get_mut(&key).and_then(|newest| newest.owner(event)).is_some_and(|connection| {
+            let end = if event.local == key.0 { &connection.low } else { &connection.high };
+            !event.has(layout::EVENT_TLS) && (connection.plaintext.is_some() || end.is_traced)
+        })
     }
 
     /// The segments that an event amounts to.
@@ -355,32 +373,48 @@ impl Connections {
         }
         let key = key(event.local, event.remote);
         let is_data = event.is_data();
-        if (is_data || event.kind == Kind::Tied) && !self.table.contains(&key) {
-            // It was forgotten since, for others.
+        if let Some(connection) = self.table.get_mut(&key).and_then(|newest| newest.owner(event)) {
+            connection.return_to_plain(event, payload, at, into);
+        }
+        if (is_data || event.kind == Kind::Tied) && !self.is_noted(key, event) {
+            // TLS begins here, or it was forgotten since, for others.
             self.note(key, event);
         }
         let Some(connection) = self.table.get_mut(&key).and_then(|newest| newest.owner(event)) else { return };
         let bytes = payload.len() as u64 + u64::from(event.missing);
-        if connection.plaintext.is_some() {
-            if is_data && !event.has(layout::EVENT_TLS) {
+        if let Some(plaintext) = &connection.plaintext {
+            if !is_data || event.has(layout::EVENT_TLS) {
+                connection.plaintext_segments(event, payload, at, into);
+            } else if event.at >= plaintext.since {
                 self.ciphertext_bytes += bytes;
-            } else {
-                connection.plaintext_segments(event, payload.len(), at, into);
             }
+            return;
+        }
+        if event.kind == Kind::Untied {
             return;
         }
         if self.has_tls {
             match connection.seal(event, payload, at) {
                 Seal::Held => return self.ciphertext_bytes += bytes,
-                Seal::Open(None) => {}
-                Seal::Open(Some(sealed)) => {
-                    self.ciphertext_bytes = self.ciphertext_bytes.saturating_sub(sealed.head.len() as u64);
-                    connection.segments(&sealed.event, sealed.head.len(), sealed.at, into);
-                    into.last_mut().into_iter().for_each(|made| made.payload = Payload::Kept(sealed.head.clone()));
+                Seal::Open(sealed) => {
+                    let bytes = sealed.map_or(0, |sealed| connection.unseal(*sealed, into));
+                    self.ciphertext_bytes = self.ciphertext_bytes.saturating_sub(bytes);
                 }
             }
         }
         connection.segments(event, payload.len(), at, into);
+    }
+
+    /// At the end of the trace: ciphertext whose plaintext did not come.
+    pub(super) fn finish(&mut self, into: &mut Vec<Made>) {
+        for (_, newest) in &mut self.table {
+            let mut older = std::mem::take(&mut newest.older);
+            for connection in older.iter_mut().chain([newest]) {
+                if let Some(sealed) = connection.sealed.take() {
+                    connection.unseal(*sealed, into);
+                }
+            }
+        }
     }
 
     /// The sockets of a connection with its `first`, as far as they live; for TLS, the libraries' streams.

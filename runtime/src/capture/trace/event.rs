@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Gone,
     /// A TLS library's stream belongs to this connection.
     Tied,
+    /// It does no more.
+    Untied,
 }
 
 impl Kind {
@@ -150,6 +152,7 @@ fn kind_of(kind: u16) -> Option<Kind> {
         layout::EVENT_RESET => Kind::Reset,
         layout::EVENT_GONE => Kind::Gone,
         layout::EVENT_TIED => Kind::Tied,
+        layout::EVENT_UNTIED => Kind::Untied,
         _ => return None,
     })
 }

@@ -1,13 +1,13 @@
 //! Which files to probe: the executables and shared libraries that processes have mapped and that define the functions of a
-//! TLS library, in containers too (through the process's own root), of processes that start later too. A file is looked
-//! at once, whoever maps it. This happens in a thread of its own, since a file takes milliseconds.
+//! TLS library, in containers too, of processes that start later too, and of files that were deleted or replaced since. A file is
+//! looked at once, whoever maps it. This happens in a thread of its own, since a file takes milliseconds.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use caps::Capability;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -35,6 +35,11 @@ const FOLDERS: [&str; 7] = [
     "/opt/openssl/lib",
 ];
 
+/// What follows the path of a deleted file in `/proc/PID/maps`.
+const DELETED: &str = " (deleted)";
+/// To look into processes, to read what they have mapped, and that even if it was deleted.
+const LOOKING: [Capability; 3] =
+    [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_CHECKPOINT_RESTORE];
 /// asm-generic/fcntl.h
 const O_NONBLOCK: i32 = 0o4000;
 
@@ -64,10 +69,26 @@ struct Visit {
     due: Instant,
     pause: Duration,
     has_tls: bool,
+    /// Device and inode of the files that were looked at for it.
+    files: HashSet<String>,
 }
 
-/// Names a mapped file: its device and inode, and the process if only that one is meant.
-type FileKey = (String, Option<u32>);
+/// Names a mapped file: its device and inode, what tells it from a later file with that number, and the process if only that
+/// one is meant.
+type FileKey = (String, Option<Stamp>, Option<u32>);
+
+/// Length, when it was written to, and when it was made, where the file system knows that.
+type Stamp = (u64, Option<SystemTime>, Option<SystemTime>);
+
+/// What `/proc/PID/maps` says of a mapping that can be executed.
+#[derive(Debug, PartialEq, Eq)]
+struct Mapping<'a> {
+    /// Its addresses.
+    range: &'a str,
+    /// Device and inode.
+    file: String,
+    path: &'a str,
+}
 
 /// Looks for libraries.
 #[derive(Debug)]
@@ -109,8 +130,7 @@ impl Libraries {
     pub(super) fn watch(mut self) -> io::Result<Receiver<News>> {
         let (send, receive) = bounded(QUEUE);
         let run = move || {
-            let _ =
-                crate::privilege::keep_only(&[Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH], || true);
+            let _ = crate::privilege::keep_only(&LOOKING, || true);
             while is_heard(self.look(false), &send) {
                 std::thread::sleep(LOOK);
             }
@@ -121,7 +141,7 @@ impl Libraries {
 
     fn visit_installed(&mut self, path: &Path, news: &mut Vec<News>) {
         let (Ok(file), Ok(map_key)) = (File::open(path), map_key(path)) else { return };
-        self.take((map_key, None), path, file, news);
+        self.take((map_key, stamp(&file), None), path, file, news);
     }
 
     fn visit(&mut self, pid: u32, news: &mut Vec<News>) {
@@ -129,19 +149,21 @@ impl Libraries {
         if self.visits.get(&pid).is_some_and(|visit| visit.due > now) {
             return;
         }
-        let pause = self.visits.get(&pid).map_or(AGAIN, |visit| (visit.pause * 2).min(AGAIN_AT_MOST));
         let is_first = !self.visits.contains_key(&pid);
-        let mut has_tls = self.visits.get(&pid).is_some_and(|visit| visit.has_tls);
+        let first = || Visit { due: now, pause: AGAIN / 2, has_tls: false, files: HashSet::new() };
+        let mut visit = self.visits.remove(&pid).unwrap_or_else(first);
         match fs::read_to_string(format!("/proc/{pid}/maps")) {
-            Ok(maps) => has_tls |= self.visit_maps(pid, &maps, news),
+            Ok(maps) => self.visit_maps(pid, &maps, &mut visit, news),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.deny(pid, news),
             Err(_) => {}
         }
         // A library may still be on its way into a process that has just begun.
-        if self.pids.is_some() && !has_tls && is_first && !self.denied.contains(&pid) {
+        if self.pids.is_some() && !visit.has_tls && is_first && !self.denied.contains(&pid) {
             news.push(News::Note(uncovered(pid)));
         }
-        self.visits.insert(pid, Visit { due: now + pause, pause, has_tls });
+        visit.pause = (visit.pause * 2).min(AGAIN_AT_MOST);
+        visit.due = now + visit.pause;
+        self.visits.insert(pid, visit);
     }
 
     fn deny(&mut self, pid: u32, news: &mut Vec<News>) {
@@ -153,31 +175,45 @@ impl Libraries {
         }
     }
 
-    /// Whether one of the mapped files has a TLS library.
-    fn visit_maps(&mut self, pid: u32, maps: &str, news: &mut Vec<News>) -> bool {
+    /// Looks at the files that it has mapped since.
+    fn visit_maps(&mut self, pid: u32, maps: &str, visit: &mut Visit, news: &mut Vec<News>) {
         let only = self.pids.is_some().then_some(pid);
-        let mut has_tls = false;
-        let mut seen = HashSet::new();
-        for (id, path) in maps.lines().filter_map(executable) {
-            if !seen.insert(id.clone()) {
+        for mapping in maps.lines().filter_map(executable) {
+            if visit.files.contains(&mapping.file) {
                 continue;
             }
-            if let Some(known) = self.files.get(&(id.clone(), only)) {
-                has_tls |= known;
-            } else if let Ok(file) = open(pid, path) {
-                has_tls |= self.take((id, only), Path::new(path), file, news);
+            match open(pid, &mapping) {
+                Ok(file) => {
+                    let key = (mapping.file.clone(), stamp(&file), only);
+                    visit.has_tls |= self.take(key, Path::new(mapping.path), file, news);
+                }
+                Err(error) if is_gone(&mapping, &error) => self.miss(pid, &mapping, news),
+                Err(_) => continue,
             }
+            visit.files.insert(mapping.file);
         }
-        has_tls
+    }
+
+    /// A library that was deleted cannot be opened.
+    fn miss(&mut self, pid: u32, mapping: &Mapping<'_>, news: &mut Vec<News>) {
+        self.denied.insert(pid);
+        if self.files.insert((mapping.file.clone(), None, None), false).is_none() {
+            let what = format!("no TLS is seen through {} of process {pid} and others", mapping.path);
+            news.push(News::Note(format!("{what}: to open a deleted file takes root or CAP_CHECKPOINT_RESTORE")));
+        }
     }
 
     fn take(&mut self, key: FileKey, path: &Path, file: File, news: &mut Vec<News>) -> bool {
+        if let Some(has_tls) = self.files.get(&key) {
+            return *has_tls;
+        }
         if self.files.len() >= FILES {
             self.files.clear();
         }
         let functions = elf::look(&file).unwrap_or_default().functions;
-        let (has_tls, pid) = (!functions.is_empty(), key.1);
-        if self.files.insert(key, has_tls).is_none() && has_tls {
+        let (has_tls, pid) = (!functions.is_empty(), key.2);
+        self.files.insert(key, has_tls);
+        if has_tls {
             news.push(News::Library(Library { file, path: path.to_owned(), pid, functions }));
         }
         has_tls
@@ -201,13 +237,12 @@ fn running() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| *pid != own).collect()
 }
 
-/// Device and inode, as a line of `/proc/PID/maps` has them, and the path of a mapping that can be executed.
-fn executable(line: &str) -> Option<(String, &str)> {
+fn executable(line: &str) -> Option<Mapping<'_>> {
     let mut fields = line.splitn(6, ' ');
-    let (_, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
+    let (range, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
     let (device, inode, path) = (fields.next()?, fields.next()?, fields.next()?.trim_start());
     let is_file = permissions.contains('x') && path.starts_with('/');
-    is_file.then(|| (format!("{device} {inode}"), path))
+    is_file.then(|| Mapping { range, file: format!("{device} {inode}"), path })
 }
 
 /// What `executable` would say of a file; for the numbers see makedev(3).
@@ -219,16 +254,39 @@ fn map_key(path: &Path) -> io::Result<String> {
     Ok(format!("{major:02x}:{minor:02x} {}", metadata.ino()))
 }
 
-/// The file as the process sees it; of its executable, even if that was deleted.
-fn open(pid: u32, path: &str) -> io::Result<File> {
+fn stamp(file: &File) -> Option<Stamp> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.len(), metadata.modified().ok(), metadata.created().ok()))
+}
+
+/// The file that is mapped, even if it was deleted or another one has its path by now. Where that takes a capability
+/// that is not there, what the process sees at that path.
+fn open(pid: u32, mapping: &Mapping<'_>) -> io::Result<File> {
     let exe = format!("/proc/{pid}/exe");
-    if fs::read_link(&exe).is_ok_and(|target| target == Path::new(path)) {
+    if fs::read_link(&exe).is_ok_and(|target| target == Path::new(mapping.path)) {
         return File::open(exe);
     }
-    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-    // A FIFO that took its place would block whoever opens it.
-    let file = File::options().read(true).custom_flags(O_NONBLOCK).open(format!("/proc/{pid}/root{path}"))?;
+    // Their names there are without leading zeros.
+    let range: Vec<&str> = mapping.range.split('-').map(|address| address.trim_start_matches('0')).collect();
+    open_regular(&format!("/proc/{pid}/map_files/{}", range.join("-"))).or_else(|error| {
+        if mapping.path.ends_with(DELETED) {
+            Err(error)
+        } else {
+            open_regular(&format!("/proc/{pid}/root{}", mapping.path))
+        }
+    })
+}
+
+/// A FIFO that took a file's place would block whoever opens it.
+fn open_regular(path: &str) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// It may be a TLS library, and was deleted. What is mapped and never had a name (memfd) is no news.
+fn is_gone(mapping: &Mapping<'_>, error: &io::Error) -> bool {
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+    is_refused && mapping.path.strip_suffix(DELETED).is_some_and(|path| path.contains("ssl"))
 }
 
 /// Why nothing comes of a process that was asked for.
@@ -246,14 +304,44 @@ fn uncovered(pid: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::executable;
+    use std::fs::{self, File};
+
+    use super::{Libraries, Mapping, executable, is_gone, stamp};
 
     #[test]
     fn mappings_of_files_that_are_executed_are_taken_from_maps() {
         let line = "7f00-7f01 r-xp 00028000 fe:01 1234                       /usr/lib/a b.so (deleted)";
-        assert_eq!(executable(line), Some(("fe:01 1234".to_owned(), "/usr/lib/a b.so (deleted)")));
+        let (file, path) = ("fe:01 1234".to_owned(), "/usr/lib/a b.so (deleted)");
+        assert_eq!(executable(line), Some(Mapping { range: "7f00-7f01", file, path }));
         assert_eq!(executable("7f00-7f01 r--p 00000000 fe:01 1234    /usr/lib/a.so"), None);
         assert_eq!(executable("7f00-7f01 r-xp 00000000 00:00 0 "), None);
         assert_eq!(executable("7f00-7f01 r-xp 00000000 00:00 0                          [vdso]"), None);
+    }
+
+    #[test]
+    fn a_file_that_has_the_number_of_an_older_one_is_looked_at() {
+        let path = std::env::temp_dir().join(format!("protap-libraries-{}", std::process::id()));
+        let (mut libraries, mut news) = (Libraries::new(None), Vec::new());
+        let mut look = || {
+            let file = File::open(&path).unwrap();
+            libraries.take(("fe:01 1234".to_owned(), stamp(&file), None), &path, file, &mut news)
+        };
+        fs::write(&path, "no library").unwrap();
+        assert!(!look());
+        let is_there = fs::copy("/usr/lib/x86_64-linux-gnu/libssl.so.3", &path).is_ok();
+        assert!(!is_there || (look() && look()));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(news.len(), usize::from(is_there), "the same file is told once");
+    }
+
+    #[test]
+    fn a_deleted_library_that_cannot_be_opened_is_told() {
+        let told = |path, kind: std::io::ErrorKind| {
+            is_gone(&Mapping { range: "1-2", file: "fe:01 1".to_owned(), path }, &kind.into())
+        };
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        assert!(told("/usr/lib/libssl.so.3 (deleted)", PermissionDenied));
+        assert!(!told("/usr/lib/libssl.so.3 (deleted)", NotFound), "its process has ended");
+        assert!(!told("/usr/lib/libssl.so.3", PermissionDenied) && !told("/memfd:jit (deleted)", PermissionDenied));
     }
 }

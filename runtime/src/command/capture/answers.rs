@@ -24,7 +24,9 @@ pub(super) fn explain(out: &mut dyn Write, port: u16, report: &RunReport) -> io:
     }
     for (key, count) in unclaimed {
         let advice = match key.reason {
-            "tls" => "encrypted; `protap trace --tls` sees what OpenSSL and BoringSSL encrypt",
+            "tls" => {
+                "encrypted; `protap trace --tls` sees what goes through SSL_read and SSL_write of OpenSSL and BoringSSL"
+            }
             "tls after a handover" => "its plugin read on until the flow turned to TLS",
             "no data" => "only connection attempts or empty segments; was the server reachable?",
             "too short to tell" => "the plugins wanted more bytes than came",

@@ -10,8 +10,10 @@ mod tests;
 
 use std::rc::Rc;
 
+use super::holes::Holes;
+use super::sealed::{Sealed, is_record};
 use super::{Connection, FAR, Key, Made, Opening, Payload, empty, handshake, segment};
-use crate::capture::trace::event::{Event, Kind};
+use crate::capture::trace::event::{Event, Kind, layout};
 use crate::packet::{TcpFields, Timestamp};
 
 /// A library that is met after more bytes than a TLS handshake has, in either direction, is met in the middle.
@@ -22,11 +24,10 @@ const FAR_AWAY: u32 = 1 << 30;
 /// What is known of it.
 #[derive(Debug, Default)]
 pub(super) struct Plaintext {
+    /// What the sockets moved sooner was plain, and has been told.
+    pub(super) since: u64,
     /// The end that tells: whether it is the lower one.
     teller: Option<bool>,
-    /// Ends whose library is probed.
-    is_low_tied: bool,
-    is_high_tied: bool,
     /// Seen from its first byte.
     is_fresh: bool,
     /// The stream whose numbers count, and where they begin, sent and received.
@@ -39,27 +40,27 @@ pub(super) struct Plaintext {
 }
 
 impl Plaintext {
-    pub(super) fn tie(&mut self, is_low: bool) {
-        if is_low {
-            self.is_low_tied = true;
-        } else {
-            self.is_high_tied = true;
-        }
-    }
-
-    /// The first event decides, but for the client if both ends could.
-    fn choose(&mut self, is_low: bool, is_client_low: bool) -> bool {
-        let is_both = self.is_low_tied && self.is_high_tied;
-        *self.teller.get_or_insert(if is_both { is_client_low } else { is_low })
+    pub(super) fn since(at: u64) -> Self {
+        Self { since: at, ..Self::default() }
     }
 }
 
 impl Connection {
     /// A library's stream was met at that point of the socket's streams.
-    fn tied(&mut self, event: &Event) {
-        let opening = self.opening;
-        let plaintext = self.plaintext.get_or_insert_default();
-        let Some(opening) = opening else { return };
+    fn tied(&mut self, event: &Event, head: &[u8], at: Timestamp) {
+        let key = super::key(event.local, event.remote);
+        let is_low = event.local == key.0;
+        if self.sealed.is_none() && !self.is_announced && is_record(head) {
+            // The first record is the client's.
+            let is_client = self.is_client_low(key) == is_low;
+            let (kind, seq) = if is_client { (Kind::Sent, event.seq) } else { (Kind::Received, event.ack) };
+            self.sealed = Some(Box::new(Sealed { event: Event { kind, seq, ..*event }, head: head.to_vec(), at }));
+        }
+        let end = self.end_mut(is_low);
+        end.is_untied = false;
+        end.sent.get_or_insert(event.seq);
+        end.received.get_or_insert(event.ack);
+        let (Some(plaintext), Some(opening)) = (&mut self.plaintext, self.opening) else { return };
         let (own, other) = match opening.client == event.local {
             true => (opening.client_seq, opening.server_seq),
             false => (opening.server_seq, opening.client_seq),
@@ -69,29 +70,26 @@ impl Connection {
     }
 
     /// The segments of an event on a connection with TLS.
-    pub(super) fn plaintext_segments(&mut self, event: &Event, len: usize, at: Timestamp, into: &mut Vec<Made>) {
+    pub(super) fn plaintext_segments(&mut self, event: &Event, payload: &[u8], at: Timestamp, into: &mut Vec<Made>) {
         let key = super::key(event.local, event.remote);
         let is_low = event.local == key.0;
-        let is_client_low = match self.opening {
-            Some(opening) => opening.client == key.0,
-            None => key.0.port >= key.1.port,
-        };
+        match event.kind {
+            Kind::Tied => return self.tied(event, payload, at),
+            Kind::Untied => return self.end_mut(is_low).is_untied = true,
+            Kind::Sent | Kind::Received => {}
+            _ => return self.close_plaintext(event, is_low, at, into),
+        }
+        // The first event decides, but for the client if both ends could.
+        let (is_both, is_client_low) = (self.low.is_tied && self.high.is_tied, self.is_client_low(key));
         let Some(plaintext) = &mut self.plaintext else { return };
-        if event.kind == Kind::Tied {
-            return self.tied(event);
-        }
-        if !event.is_data() {
-            return self.close_plaintext(event, is_low, at, into);
-        }
-        plaintext.tie(is_low);
-        if plaintext.choose(is_low, is_client_low) != is_low {
+        if *plaintext.teller.get_or_insert(if is_both { is_client_low } else { is_low }) != is_low {
             return;
         }
         if !plaintext.is_started {
-            self.start(key, (is_low, is_client_low), at, into);
+            self.start(key, is_low, at, into);
         }
         let event = self.renumber(event, is_low);
-        let segment = segment(&event, len, at);
+        let segment = segment(&event, payload.len(), at);
         let end = event.seq.wrapping_add(segment.payload_len);
         let lost = self.end_mut(is_low).follow(event.seq, end, event.kind);
         let processes = self.processes(segment.source == key.0);
@@ -104,19 +102,50 @@ impl Connection {
     }
 
     /// Before the first bytes: what the socket carried until now was another flow.
-    fn start(&mut self, key: Key, ends: (bool, bool), at: Timestamp, into: &mut Vec<Made>) {
-        let (is_low, is_client_low) = ends;
+    fn start(&mut self, key: Key, is_low: bool, at: Timestamp, into: &mut Vec<Made>) {
         let Some(plaintext) = &mut self.plaintext else { return };
         (plaintext.is_started, plaintext.started_at) = (true, at);
+        self.sealed = None;
         let begins_anew = plaintext.is_fresh || self.is_announced;
         self.is_announced = true;
         let end = self.end_mut(is_low);
-        let begin = end.sent.unwrap_or(0).wrapping_add(FAR_AWAY);
-        (end.sent, end.received) = (Some(begin), Some(begin));
+        let [sent, received] = [end.sent, end.received].map(|at| at.unwrap_or(0).wrapping_add(FAR_AWAY));
+        (end.sent, end.received) = (Some(sent), Some(received));
         if begins_anew {
-            let (client, server) = if is_client_low { (key.0, key.1) } else { (key.1, key.0) };
-            into.extend(handshake(&Opening { client, server, client_seq: begin, server_seq: begin }, at));
+            into.extend(handshake(&self.opening_at(key, is_low, (sent, received)), at));
         }
+    }
+
+    /// A connection that begins at those numbers, by what one end sent and received.
+    fn opening_at(&self, key: Key, is_low: bool, (sent, received): (u32, u32)) -> Opening {
+        let is_client_low = self.is_client_low(key);
+        let (client, server) = if is_client_low { (key.0, key.1) } else { (key.1, key.0) };
+        let (client_seq, server_seq) = if is_low == is_client_low { (sent, received) } else { (received, sent) };
+        Opening { client, server, client_seq, server_seq }
+    }
+
+    fn is_client_low(&self, key: Key) -> bool {
+        self.opening.map_or(key.0.port >= key.1.port, |opening| opening.client == key.0)
+    }
+
+    /// Where an end has let go of its library's stream, what its socket moves is plain, and another flow; but what begins as
+    /// TLS does is the rest of the ciphertext, or TLS anew.
+    pub(super) fn return_to_plain(&mut self, event: &Event, payload: &[u8], at: Timestamp, into: &mut Vec<Made>) {
+        let (key, is_tls) = (super::key(event.local, event.remote), event.has(layout::EVENT_TLS));
+        let is_low = event.local == key.0;
+        let is_over = self.plaintext.is_some() && self.end_mut(is_low).is_untied;
+        if !is_over || !event.is_data() || is_tls || is_record(payload) {
+            return;
+        }
+        let numbers = if event.kind == Kind::Sent { (event.seq, event.ack) } else { (event.ack, event.seq) };
+        let opening = self.opening_at(key, is_low, numbers);
+        into.extend(handshake(&opening, at));
+        self.begin(&opening, opening.client == key.0);
+        for end in [&mut self.low, &mut self.high] {
+            (end.socket, end.is_traced, end.process, end.name) = (None, false, None, None);
+        }
+        (self.plaintext, self.sealed, self.holes, self.is_announced) = (None, None, Holes::default(), true);
+        self.processes = None;
     }
 
     /// The same event with numbers of the TCP stream. Another SSL on the same socket goes on where the last one was.
@@ -134,8 +163,17 @@ impl Connection {
     fn close_plaintext(&mut self, event: &Event, is_low: bool, at: Timestamp, into: &mut Vec<Made>) {
         let end = self.end_mut(is_low);
         let next = (end.sent.unwrap_or(0), end.received.unwrap_or(0));
+        let is_last = end.is_tied && !event.kind.is_inbound();
         let processes = self.processes(is_low);
         let Some(plaintext) = &mut self.plaintext else { return };
+        if !plaintext.is_started
+            && is_last
+            && let Some(sealed) = self.sealed.take()
+        {
+            self.plaintext = None;
+            self.unseal(*sealed, into);
+            return self.segments(event, 0, at, into);
+        }
         if !plaintext.is_started || plaintext.teller != Some(is_low) {
             return;
         }

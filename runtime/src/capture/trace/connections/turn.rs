@@ -189,6 +189,10 @@ impl Connection {
         self.low.is_traced && self.high.is_traced
     }
 
+    fn is_tied(&self) -> bool {
+        self.low.is_tied || self.high.is_tied
+    }
+
     /// A server may read its first request before the client's call returns, and so before it shows that that is traced.
     fn may_be_traced_twice(&self) -> bool {
         self.is_local && !self.is_announced
@@ -206,7 +210,7 @@ impl Connection {
     /// that; so does the client's reset, which else would come before what the server sent until then, and all of a connection
     /// that began before this was told of the one before it.
     pub(super) fn delay(&self, event: &Event) -> u64 {
-        let waits_for_receipts = self.is_both_traced() && self.plaintext.is_none() && !event.kind.is_inbound();
+        let waits_for_receipts = self.is_both_traced() && !self.is_tied() && !event.kind.is_inbound();
         let is_behind_server = self.is_server(event) || event.kind == Kind::Reset;
         if self.is_hurried || (waits_for_receipts && is_behind_server) { SERVER_DELAY } else { 0 }
     }
