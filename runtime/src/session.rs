@@ -79,6 +79,8 @@ pub struct Session {
     fruitless_resyncs: u32,
     fresh_starts: u8,
     handovers: u8,
+    /// Why nobody claimed it when it was given up last.
+    given_up_for: Option<&'static str>,
     /// Plugins that failed on the flow's bytes.
     banned: Vec<usize>,
     /// The head is being given to a plugin; whoever does that deals with a release.
@@ -148,6 +150,7 @@ impl Session {
             fruitless_resyncs: 0,
             fresh_starts: 0,
             handovers: 0,
+            given_up_for: None,
             banned: Vec::new(),
             is_replaying: false,
         }
@@ -186,7 +189,9 @@ impl Session {
         match self.state {
             State::Claimed { plugin, .. } => Ok(plugin),
             State::Muted(reason) => Err(reason),
-            State::Inferring if self.head.as_ref().is_none_or(|head| head.is_empty()) => Err("no data"),
+            State::Inferring if self.head.as_ref().is_none_or(|head| head.is_empty()) => {
+                Err(self.given_up_for.unwrap_or("no data"))
+            }
             State::Inferring => Err("too short to tell"),
         }
     }

@@ -152,6 +152,26 @@ fn a_plugin_that_is_removed_lets_go_of_its_flows() {
 }
 
 #[test]
+fn flows_that_nobody_was_there_for_are_not_told_as_without_data() {
+    let segments = segments(&Capture::read(&fixture("kafka/noida_ck216_basic").path));
+    let capture = to_file(&segments[..segments.len() / 2], Link::Ethernet);
+    let kafka = plugin("kafka");
+    let first = load([kafka.as_path()]);
+    let sets = chain(&first, [vec![], vec![module(&kafka)]]);
+    let (gone_at, back_at) = (segments.len() as u64 / 4, segments.len() as u64 / 2 - 1);
+    let swaps = vec![(gone_at, sets[0].clone()), (back_at, sets[1].clone())];
+    let flows = |outcome: &Outcome, reason: &str| {
+        let rows = outcome.summary["flows"]["unclaimed_by_port"].as_array().expect("a list").iter();
+        rows.filter(|row| row["reason"] == reason).filter_map(|row| row["flows"].as_u64()).sum::<u64>()
+    };
+    let whole = read_with(&first, capture.clone(), 1);
+    let back = read_swapping(&first, capture, swaps, 1);
+    assert!(flows(&back, "plugin removed") > 0, "{}", back.summary["flows"]);
+    // Some flows of the capture really have none.
+    assert_eq!(flows(&back, "no data"), flows(&whole, "no data"), "{}", back.summary["flows"]);
+}
+
+#[test]
 fn swaps_give_the_same_records_with_any_number_of_workers() {
     let segments = crowd(&fixture("kafka/noida_ck216_basic"));
     let capture = to_file(&segments, Link::Ethernet);

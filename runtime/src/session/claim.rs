@@ -193,7 +193,7 @@ impl Session {
     }
 
     pub(super) fn mute(&mut self, reason: &'static str) {
-        self.state = State::Muted(reason);
+        (self.state, self.given_up_for) = (State::Muted(reason), Some(reason));
         (self.head, self.streams, self.pairing) = (None, None, None);
     }
 }
