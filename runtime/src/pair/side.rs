@@ -168,8 +168,8 @@ impl Side {
         match pending.part.content.id {
             Some(id) => {
                 let before = self.by_id.remove(&id);
-                let is_unanswered = |before: &Box<Pending>| !before.is_given_up && before.replies.is_none();
-                pending.is_ambiguous = transport == Transport::Tcp && before.as_ref().is_some_and(is_unanswered);
+                let is_unanswered = before.as_ref().is_some_and(|p| !p.is_given_up && p.replies.is_none());
+                pending.is_ambiguous = transport == Transport::Tcp && is_unanswered;
                 self.by_id.insert(id, pending);
                 displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
             }
