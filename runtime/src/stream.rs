@@ -230,16 +230,16 @@ impl Marks {
         }
     }
 
-    /// Whether the byte at `offset` is in a gap that was skipped.
-    #[must_use]
-    pub fn is_lost(&self, offset: u64) -> bool {
-        self.mark(offset).is_some_and(|mark| mark.is_lost)
-    }
-
     /// When the byte at `offset` came; if it was lost, when the last one before it did.
     #[must_use]
     pub fn at(&self, offset: u64) -> Option<Timestamp> {
         self.mark(offset).map(|mark| mark.at)
+    }
+
+    /// The same, and whether the byte is in a gap that was skipped.
+    #[must_use]
+    pub fn at_or_lost(&self, offset: u64) -> Option<(Timestamp, bool)> {
+        self.mark(offset).map(|mark| (mark.at, mark.is_lost))
     }
 
     /// What the sender of the byte at `offset` had of the opposite stream.

@@ -103,8 +103,6 @@ fn contradicts(answers: &[u8], request: &Candidate<'_>) -> bool {
 /// What the first request of a stream says, which the other side seems to have answered or not.
 fn first_request(head: &[u8], request: &Candidate<'_>, (is_answered, is_complete): (bool, bool)) -> Sign {
     let behind = usize::try_from(request.len).ok().and_then(|len| head.get(len..));
-    let is_followed =
-        || behind.is_some_and(|next| matches!(find_request(next), Found::Request(next) if follows(&next, request)));
     match (read_body(head), request.is_named()) {
         (Body::Whole { is_telling: true } | Body::Begun { is_telling: true }, true) => Sign::Certain,
         // For all topics. Other requests have something in them, but responses may read as ones that have not.
@@ -115,14 +113,14 @@ fn first_request(head: &[u8], request: &Candidate<'_>, (is_answered, is_complete
         (Body::Unread, true) if is_credible_first(request) => match behind {
             None if head.len() < LOOK && !is_complete => Sign::Need(head.len() + 1),
             Some([]) => Sign::Likely,
-            Some(_) if is_followed() => Sign::Likely,
+            Some(next) if begins_with_next(next, request) => Sign::Likely,
             None | Some(_) => Sign::Nothing,
         },
         // There is nothing in it, as in ListGroups: its answer or the next request must bear it out.
         (Body::Whole { .. }, true) if is_credible_first(request) => match behind {
             Some([]) if is_answered => Sign::Likely,
             Some([]) if !is_complete => Sign::Need(head.len() + 1),
-            Some(_) if is_followed() => Sign::Likely,
+            Some(next) if begins_with_next(next, request) => Sign::Likely,
             None | Some(_) => Sign::Nothing,
         },
         _ => Sign::Nothing,
@@ -163,8 +161,7 @@ fn begins_with_request(bytes: &[u8], other: &[u8], is_front: bool) -> bool {
         Body::Begun { .. } | Body::Whole { is_telling: true } if is_front || is_last => true,
         Body::Begun { .. } | Body::Whole { .. } | Body::Unread => {
             let next = usize::try_from(request.len).ok().and_then(|len| bytes.get(len..));
-            let next = next.map_or(Found::Nothing("not there"), find_request);
-            matches!(next, Found::Request(next) if follows(&next, &request))
+            next.is_some_and(|next| begins_with_next(next, &request))
                 // Many bytes are zeros, and answer nothing.
                 || request.correlation_id != 0 && answers(other, &request)
         }
@@ -176,6 +173,11 @@ fn answers(other: &[u8], request: &Candidate<'_>) -> bool {
     let mut reader = Reader::new(other);
     let is_size = reader.u32_be().is_ok_and(|size| (4..=MAX_RESPONSE).contains(&size));
     is_size && reader.u32_be() == Ok(request.correlation_id)
+}
+
+/// Whether a request begins here that may be the same client's next.
+fn begins_with_next(bytes: &[u8], request: &Candidate<'_>) -> bool {
+    matches!(find_request(bytes), Found::Request(next) if follows(&next, request))
 }
 
 /// Whether a request may be the same client's next: clients count up.
@@ -210,10 +212,10 @@ fn read_body(bytes: &[u8]) -> Body {
     if !is_sane(&summary, &stream) {
         return Body::Nonsense;
     }
-    // ApiVersions of old versions has no body at all.
     let mechanism = summary.found().and_then(Details::mechanism);
     let is_handshake =
         stream.with_texts(|texts| mechanism.is_some_and(|name| sasl_mechanism(texts.get(name)).is_some()));
+    // ApiVersions of old versions has no body at all.
     let is_telling = has_text(&summary) || key == api::API_VERSIONS || is_handshake;
     match read {
         Some(Ok(Extent::Full)) if stream.frame_remaining() == 0 => Body::Whole { is_telling },

@@ -77,8 +77,13 @@ fn a_request_that_waited_in_order_is_found_by_the_id_that_it_bears_later() {
     for id in [Some(7), None] {
         pairing.response(&flow, true, message(Kind::Response, id), span, &mut records);
     }
-    let answered: Vec<_> = of(made.drain(..)).map(|record| record.ts).collect();
+    let answered: Vec<_> = of(records.out.drain(..)).map(|record| record.ts).collect();
     assert_eq!((answered, pairing.is_empty()), (vec![2, 3], true));
+    pairing.request(&flow, false, message(Kind::Request, Some(7)), 8, &mut records);
+    let key = pairing.request(&flow, false, message(Kind::Request, None), 9, &mut records);
+    pairing.identify(&flow, key, (7, 10), &mut records);
+    let superseded: Vec<_> = of(made.drain(..)).map(|record| (record.reason, record.ts)).collect();
+    assert_eq!(superseded, [(Some("superseded"), 8)]);
 }
 
 #[test]

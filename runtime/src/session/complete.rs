@@ -147,8 +147,7 @@ impl Lane {
 
     /// When the byte before `end` came, and whether it was lost.
     fn ended(&self, end: u64, now: Timestamp) -> (Timestamp, bool) {
-        let (last, marks) = (end.saturating_sub(1), &self.stream.marks);
-        (marks.at(last).unwrap_or(now), marks.is_lost(last))
+        self.stream.marks.at_or_lost(end.saturating_sub(1)).unwrap_or((now, false))
     }
 
     fn wait(&mut self, waiting: Waiting) {

@@ -361,8 +361,8 @@ impl Connections {
 
     fn is_noted(&mut self, key: Key, event: &Event) -> bool {
         self.table.get_mut(&key).and_then(|newest| newest.owner(event)).is_some_and(|connection| {
-            let end = if event.local == key.0 { &connection.low } else { &connection.high };
-            !event.has(layout::EVENT_TLS) && (connection.plaintext.is_some() || end.is_traced)
+            let is_traced = connection.end_mut(event.local == key.0).is_traced;
+            !event.has(layout::EVENT_TLS) && (connection.plaintext.is_some() || is_traced)
         })
     }
 
@@ -373,7 +373,9 @@ impl Connections {
         }
         let key = key(event.local, event.remote);
         let is_data = event.is_data();
-        if let Some(connection) = self.table.get_mut(&key).and_then(|newest| newest.owner(event)) {
+        if self.has_tls
+            && let Some(connection) = self.table.get_mut(&key).and_then(|newest| newest.owner(event))
+        {
             connection.return_to_plain(event, payload, at, into);
         }
         if (is_data || event.kind == Kind::Tied) && !self.is_noted(key, event) {
