@@ -20,16 +20,6 @@ struct tls_key {
 /* In place of a kind: the thread's last call was about a socket that is not looked at. */
 #define LAST_UNWANTED 255
 
-struct tls_stream {
-	/* The socket that carries it. */
-	__u64 socket;
-	/* All that is the same for each event; seq and ack are the bytes sent and received. */
-	struct event event;
-	/* Behind the event that ties it: its payload. */
-	__u8 head[TLS_HEAD];
-	__u8 unused[5];
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
@@ -58,9 +48,9 @@ static __always_inline bool is_within_tls(const struct task *task)
 }
 
 /* Makes the socket of the task's last call that of a stream, unless it is already. */
-static __always_inline struct tls_stream *tie(const struct tls_key *key, const struct task *task, __u32 flags)
+static __always_inline struct tls_stream *tie(const struct tls_key *key, struct task *task, __u32 flags)
 {
-	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), fresh = {};
+	struct tls_stream *stream = bpf_map_lookup_elem(&tls_streams, key), *fresh = &task->fresh;
 	const struct event *from = &task->event;
 	__u32 sent = from->seq, received = from->ack;
 
@@ -74,25 +64,25 @@ static __always_inline struct tls_stream *tie(const struct tls_key *key, const s
 		sent = from->ack;
 		received = from->seq;
 	}
-	fresh.socket = from->socket;
-	fresh.event = *from;
-	fresh.event.kind = EVENT_TIED;
+	fresh->socket = from->socket;
+	fresh->event = *from;
+	fresh->event.kind = EVENT_TIED;
 	/* When the library was called: not later than the bytes that this call moves. */
-	fresh.event.at = task->tls.began;
-	fresh.event.socket = bpf_ktime_get_ns();
-	fresh.event.flags = EVENT_TLS | flags;
-	fresh.event.len = TLS_HEAD;
-	__builtin_memcpy(fresh.head, task->head, TLS_HEAD);
-	fresh.event.seq = sent;
-	fresh.event.ack = received;
-	bpf_get_current_comm(fresh.event.comm, sizeof(fresh.event.comm));
-	if (bpf_ringbuf_output(&events, &fresh.event, sizeof(fresh.event) + TLS_HEAD, BPF_RB_NO_WAKEUP))
+	fresh->event.at = task->tls.began;
+	fresh->event.socket = bpf_ktime_get_ns();
+	fresh->event.flags = EVENT_TLS | flags;
+	fresh->event.len = TLS_HEAD;
+	__builtin_memcpy(fresh->head, task->head, TLS_HEAD);
+	fresh->event.seq = sent;
+	fresh->event.ack = received;
+	bpf_get_current_comm(fresh->event.comm, sizeof(fresh->event.comm));
+	if (bpf_ringbuf_output(&events, &fresh->event, sizeof(fresh->event) + TLS_HEAD, BPF_RB_NO_WAKEUP))
 		count(COUNTER_RING_EVENTS, 1);
-	fresh.event.len = 0;
-	fresh.event.seq = 0;
-	fresh.event.ack = 0;
-	bpf_map_update_elem(&tls_streams, key, &fresh, 0);
-	bpf_map_update_elem(&tls_sockets, &fresh.socket, key, 0);
+	fresh->event.len = 0;
+	fresh->event.seq = 0;
+	fresh->event.ack = 0;
+	bpf_map_update_elem(&tls_streams, key, fresh, 0);
+	bpf_map_update_elem(&tls_sockets, &fresh->socket, key, 0);
 	return bpf_map_lookup_elem(&tls_streams, key);
 }
 

@@ -31,6 +31,17 @@ struct tls_call {
 	__u32 unused;
 };
 
+/* Plaintext that goes through one SSL. */
+struct tls_stream {
+	/* The socket that carries it. */
+	__u64 socket;
+	/* All that is the same for each event; seq and ack are the bytes sent and received. */
+	struct event event;
+	/* Behind the event that ties it: its payload. */
+	__u8 head[TLS_HEAD];
+	__u8 unused[5];
+};
+
 /* What a task did last, as far as TLS needs to know. */
 struct task {
 	/* Kind of the last call, if it moved TLS records that the thread itself handed to the kernel or took from it. */
@@ -43,6 +54,8 @@ struct task {
 	struct tls_call tls;
 	/* One that a callback of the library made within it, on the same SSL and in the other direction. */
 	struct tls_call inner_tls;
+	/* A stream that is being tied: the stack, which calls share, has no room for it (Linux 6.1). */
+	struct tls_stream fresh;
 };
 
 #include "calls.h"
