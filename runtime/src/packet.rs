@@ -55,6 +55,17 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// A TCP flow that nobody will claim. Ports are used again: it is the one that was there then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// One end.
+    pub a: Endpoint,
+    /// The other one.
+    pub b: Endpoint,
+    /// When a segment of it was seen.
+    pub at: Timestamp,
+}
+
 /// Transport protocols that carry flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {

@@ -15,7 +15,7 @@ use lru::LruCache;
 
 use self::core::Core;
 use self::flow::{Flow, LINGER, UDP_IDLE};
-use crate::packet::{Endpoint, FlowKey, Segment, Timestamp, Transport};
+use crate::packet::{FlowKey, GivenUp, Segment, Timestamp, Transport};
 use crate::plugin::PluginSet;
 use crate::reassembly::ReassemblyCounters;
 use crate::record::{Output, ProcessPair, Spares};
@@ -72,8 +72,8 @@ pub struct FlowOptions {
     pub decode_as: Vec<DecodeAs>,
     /// A record for each response instead of one for each request.
     pub has_each_response: bool,
-    /// Who wants to know of flows that nobody will claim, by their ends: a source that can save itself their bytes.
-    pub given_up: Option<Sender<(Endpoint, Endpoint)>>,
+    /// Who wants to know of flows that nobody will claim: a source that can save itself their bytes.
+    pub given_up: Option<Sender<GivenUp>>,
 }
 
 impl FlowOptions {
@@ -147,9 +147,9 @@ impl Shard {
             && !flow.is_told_given_up
             && flow.session.is_given_up()
         {
-            let (source, destination) = (segment.source, segment.destination);
+            let given_up = GivenUp { a: segment.source, b: segment.destination, at: segment.at };
             // A full queue is no loss: the next segment tells again.
-            let told = tell.try_send((source.min(destination), source.max(destination)));
+            let told = tell.try_send(given_up);
             flow.is_told_given_up = told.is_ok();
         }
         self.make_room();

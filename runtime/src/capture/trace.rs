@@ -35,7 +35,7 @@ use self::kernel::{Kernel, Probes};
 use self::libraries::{Libraries, News};
 use self::watched::Watched;
 use super::{CaptureError, CaptureEvent, CaptureSource, CaptureStats, SocketEvent};
-use crate::packet::{Endpoint, Segment, Timestamp};
+use crate::packet::{GivenUp, Segment, Timestamp};
 
 /// How long the ring is left alone while it is empty.
 const NAP: Duration = Duration::from_millis(4);
@@ -96,7 +96,7 @@ pub struct TraceSource {
     kernel: Kernel,
     /// What the ring's callback works on, too.
     arrivals: Rc<RefCell<Arrivals>>,
-    given_up: Receiver<(Endpoint, Endpoint)>,
+    given_up: Receiver<GivenUp>,
     /// The processes that were asked for by id.
     watched: Watched,
     stop: Arc<AtomicBool>,
@@ -115,7 +115,7 @@ impl TraceSource {
     /// the kernel until the plugins change.
     pub fn open(
         options: &TraceOptions,
-        given_up: Receiver<(Endpoint, Endpoint)>,
+        given_up: Receiver<GivenUp>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, CaptureError> {
         let watched = Watched::find(options)?;
@@ -227,8 +227,8 @@ impl TraceSource {
     fn mute(&mut self) {
         let arrivals = self.arrivals.borrow();
         let now = now(ClockId::Realtime);
-        for (a, b) in self.given_up.try_iter() {
-            arrivals.connections.sockets(a, b, now).for_each(|socket| self.kernel.mute(socket));
+        for flow in self.given_up.try_iter() {
+            arrivals.connections.sockets(&flow, now).for_each(|socket| self.kernel.mute(socket));
         }
     }
 }

@@ -40,7 +40,7 @@ use super::datagrams::Datagrams;
 use super::event::{Event, Kind, layout};
 use super::process_names::ProcessNames;
 use crate::capture::SocketLoss;
-use crate::packet::{Endpoint, Segment, TcpFields, Timestamp, Transport};
+use crate::packet::{Endpoint, GivenUp, Segment, TcpFields, Timestamp, Transport};
 use crate::record::{Process, ProcessPair, Via};
 
 /// Connections remembered; the least recently used is forgotten, and is one caught in its middle if it speaks again.
@@ -117,6 +117,8 @@ impl End {
 #[derive(Debug, Default)]
 struct Connection {
     opening: Option<Opening>,
+    /// When it was opened; 0 if that was not seen.
+    began: Timestamp,
     /// Both ends told of it: they are on this machine.
     is_local: bool,
     is_announced: bool,
@@ -283,7 +285,7 @@ impl Connections {
         }
         let (key, has_tls) = (key(event.local, event.remote), self.has_tls);
         if let Some(opening) = opening(event) {
-            self.open(key, opening, event.at);
+            self.open(key, opening, event.at, at);
             return Turn::Never;
         }
         let connection = if event.has(layout::EVENT_TLS) {
@@ -419,10 +421,14 @@ impl Connections {
         }
     }
 
-    /// The sockets of a connection with its `first`, as far as they live; for TLS, the libraries' streams.
-    pub(super) fn sockets(&self, a: Endpoint, b: Endpoint, now: Timestamp) -> impl Iterator<Item = (u64, u32)> {
-        let connection = self.table.peek(&key(a, b)).filter(|connection| {
-            connection.plaintext.as_ref().is_none_or(|plaintext| plaintext.started_at.saturating_add(UNMUTED) < now)
+    /// The sockets of the connection that was there then, each with its `first`, as far as they live; for TLS, the libraries' streams.
+    pub(super) fn sockets(&self, flow: &GivenUp, now: Timestamp) -> impl Iterator<Item = (u64, u32)> {
+        let connection = self.table.peek(&key(flow.a, flow.b)).filter(|connection| {
+            connection.began <= flow.at
+                && connection
+                    .plaintext
+                    .as_ref()
+                    .is_none_or(|plaintext| plaintext.started_at.saturating_add(UNMUTED) < now)
         });
         connection.map(|connection| [connection.low.socket, connection.high.socket]).into_iter().flatten().flatten()
     }
@@ -435,16 +441,16 @@ impl Connections {
     }
 
     /// Both ends tell of the opening; a different one is that of another connection with the same ports.
-    fn open(&mut self, key: Key, opening: Opening, at: u64) {
+    fn open(&mut self, key: Key, opening: Opening, turn: u64, at: Timestamp) {
         let connection = self.table.get_or_insert_mut(key, Connection::default);
         if connection.opening == Some(opening) {
             connection.is_local = true;
             return;
         }
         if connection.opening.is_some() || connection.is_announced {
-            connection.begin_again(at);
+            connection.begin_again(turn);
         }
-        connection.opening = Some(opening);
+        (connection.opening, connection.began) = (Some(opening), at);
         let Opening { client, client_seq, server_seq, .. } = opening;
         let (low, high) = if client == key.0 { (client_seq, server_seq) } else { (server_seq, client_seq) };
         connection.progress.begin(low, high);

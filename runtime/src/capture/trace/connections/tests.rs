@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Connections, Made, Payload, Turn};
 use crate::capture::trace::event::{Event, Kind, layout};
-use crate::packet::Endpoint;
+use crate::packet::{Endpoint, GivenUp};
 
 mod turns;
 
@@ -287,9 +287,15 @@ fn only_living_sockets_are_muted() {
     for event in [at_client(Kind::Sent, CLIENT), at_server(Kind::Received, CLIENT)] {
         connections.arrive(&event, &[0; 4], 0, &mut made);
     }
-    let mut sockets: Vec<(u64, u32)> = connections.sockets(server, client, 0).collect();
+    let given_up = |at| GivenUp { a: server, b: client, at };
+    let mut sockets: Vec<(u64, u32)> = connections.sockets(&given_up(0), 0).collect();
     sockets.sort_unstable();
     assert_eq!(sockets, [(1, SERVER), (2, CLIENT)]);
     connections.segments(&at_client(Kind::Gone, CLIENT), &[], 0, &mut made);
-    assert_eq!(connections.sockets(client, server, 0).collect::<Vec<_>>(), [(2, CLIENT)]);
+    assert_eq!(connections.sockets(&given_up(0), 0).collect::<Vec<_>>(), [(2, CLIENT)]);
+    // The next connection between the same ends.
+    connections.arrive(&again(opened()), &[], 100, &mut made);
+    connections.arrive(&again(at_client(Kind::Sent, CLIENT)), &[0; 4], 101, &mut made);
+    assert_eq!(connections.sockets(&given_up(99), 0).count(), 0);
+    assert!(connections.sockets(&given_up(101), 0).count() > 0);
 }
