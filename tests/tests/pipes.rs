@@ -1,10 +1,10 @@
 //! Captures that come through a pipe, as from `tcpdump -w -`: records come as soon as the pipe has nothing more to give, and
 //! a run that waits for more can be ended.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protap_e2e::artifacts::{fixture, plugin};
 use protap_e2e::pcap::read_plain;
@@ -40,5 +40,47 @@ fn records_come_while_the_pipe_is_open() {
         while lines.recv_timeout(LONG) != Err(RecvTimeoutError::Disconnected) {}
         let _ = reader.join();
         drop(pipe);
+    }
+}
+
+/// Until a program does nothing for a while, as one does whose output nobody takes.
+fn wait_until_idle(child: &Child) {
+    let (begin, mut looks) = (Instant::now(), 0);
+    while looks < 10 {
+        assert!(begin.elapsed() < LONG, "it goes on");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+        looks = if status.contains("State:\tS") { looks + 1 } else { 0 };
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// timeout(1) sends its signal to the program, and again to the process group that the program is in.
+#[test]
+fn two_signals_at_once_end_a_run_in_good_order_and_a_later_one_at_once() {
+    let (path, kafka) = (fixture("kafka/noida_ck216_midstream").path, plugin("kafka"));
+    for is_taken in [true, false] {
+        // More lines than a pipe has room for.
+        let mut command = command(&["read", "-o", "json", "--workers", "1", "-p", text(&kafka), text(&path)]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut out = child.stdout.take().expect("it is piped");
+        out.read_exact(&mut [0]).expect("it writes");
+        wait_until_idle(&child);
+        signal(&child, "TERM");
+        std::thread::sleep(Duration::from_millis(20));
+        signal(&child, "TERM");
+        std::thread::sleep(Duration::from_millis(400));
+        assert_eq!(child.try_wait().expect("it can be asked for"), None, "it waits for its output to be taken");
+        let out = if is_taken {
+            std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+            None
+        } else {
+            signal(&child, "TERM");
+            Some(out)
+        };
+        let output = child.wait_with_output().expect("the program ends");
+        assert_eq!(output.status.code(), Some(if is_taken { 0 } else { 1 }), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains("capture"), is_taken, "{output:?}");
+        drop(out);
     }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use crossbeam_channel::{Receiver, bounded};
@@ -29,6 +29,9 @@ use self::arguments::{CommonArguments, FrontEndName, OutputForm};
 pub(super) use self::arguments::{LiveArguments, ReadArguments, TraceArguments};
 use self::watcher::Watcher;
 use super::Failure;
+
+/// Signals so close together are one: timeout(1) sends its own to the program and then to the program's process group.
+const ONE_SIGNAL: Duration = Duration::from_millis(200);
 
 /// How often a live capture looks at the plugins' files; one is loaded at the second look that finds it the same.
 const LOOK: Duration = Duration::from_millis(300);
@@ -218,17 +221,26 @@ impl CommonArguments {
     }
 }
 
-/// The first Ctrl-C or SIGTERM ends the run in good order, the second one at once; so does a terminal that is closed, unless
+/// The first Ctrl-C or SIGTERM ends the run in good order, a later one at once; so does a terminal that is closed, unless
 /// that is to be ignored (nohup(1)).
 fn stop_on_signal(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        if signal == SIGHUP && is_ignored(signal) {
-            continue;
-        }
-        signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())?;
+    let heeded = || [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| *signal != SIGHUP || !is_ignored(*signal));
+    for signal in heeded() {
         signal_hook::flag::register(signal, stop.clone())?;
     }
+    let mut signals = signal_hook::iterator::Signals::new(heeded())?;
+    let wait = move || {
+        #[cfg(target_os = "linux")]
+        let _ = protap::privilege::drop_all();
+        let mut first = None;
+        for _ in signals.forever() {
+            if first.get_or_insert_with(Instant::now).elapsed() > ONE_SIGNAL {
+                signal_hook::low_level::exit(1);
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).context("cannot wait for signals")?;
     Ok(())
 }
 
