@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Boots Debian 12's kernel in qemu (no KVM needed) with the program, a Redis server and its client in an initramfs, and
-# looks for the records of three commands, by each of the front ends, and of two over TLS. What it needs is downloaded by apt; half a
-# minute behind that. With KERNEL_MAY_SKIP set it ends with 77 where it cannot be tried.
+# looks for the records of three commands, by each of the front ends, and of two over TLS. What it needs is downloaded by
+# apt; half a minute behind that. With KERNEL_MAY_SKIP set it ends with 77 where it cannot be tried.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -3,8 +3,8 @@
 # Looks first (about 0.1 s, so it runs before every build), says what is missing, installs only that.
 # The answer is left in target/setup.env for the other scripts: the command that builds a plugin here.
 #
-# `setup.sh bpf` also looks for what the tests of `protap trace` run, `setup.sh kernel` for qemu and what runs in it, `setup.sh instructions` for valgrind, `setup.sh bench` for
-# the programs that protap is measured against, without which it goes on.
+# `setup.sh bpf` also looks for what the tests of `protap trace` run, `setup.sh kernel` for qemu and what runs in it,
+# `setup.sh instructions` for valgrind, `setup.sh bench` for the programs that protap is measured against, without which it goes on.
 # `setup.sh guests` also looks for what only the tests' plugins need: clang and lld, and the target wasm32-wasip1, which
 # they can do without.
 #
@@ -40,6 +40,15 @@ apt_install() {
     fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null ||
         die "apt-get could not install: $*"
+}
+
+# want WHY PROGRAM:PACKAGE...
+want() {
+    local why=$1 tool
+    shift
+    for tool; do
+        command -v "${tool%:*}" >/dev/null || apt_install "${tool%:*} ($why)" "${tool#*:}"
+    done
 }
 
 # --- Rust itself is expected: whether from rustup or from a distribution is the user's choice.
@@ -84,15 +93,11 @@ if [ "${1:-}" = bench ]; then
 fi
 
 if [ "${1:-}" = bpf ]; then
-    for tool in redis-server:redis-server tcpdump:tcpdump python3:python3 ip:iproute2 setpriv:util-linux; do
-        command -v "${tool%:*}" >/dev/null || apt_install "${tool%:*} (tests of trace)" "${tool#*:}"
-    done
+    want "tests of trace" redis-server:redis-server tcpdump:tcpdump python3:python3 ip:iproute2 setpriv:util-linux
 fi
 
 if [ "${1:-}" = kernel ]; then
-    for tool in qemu-system-x86_64:qemu-system-x86 cpio:cpio redis-server:redis-server redis-cli:redis-tools openssl:openssl; do
-        command -v "${tool%:*}" >/dev/null || apt_install "${tool%:*} (another kernel)" "${tool#*:}"
-    done
+    want "another kernel" qemu-system-x86_64:qemu-system-x86 cpio:cpio redis-server:redis-server redis-cli:redis-tools openssl:openssl
 fi
 
 # --- The Wasm target.

@@ -226,6 +226,7 @@ impl CommonArguments {
 fn stop_on_signal(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let heeded = || [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| *signal != SIGHUP || !is_ignored(*signal));
+    // By the handler itself: whoever waits is interrupted by it, and must find the flag set.
     for signal in heeded() {
         signal_hook::flag::register(signal, stop.clone())?;
     }
