@@ -2,6 +2,8 @@
 //! whether the server may hold it back, and the [shape](crate::shape) of its query. Documents, error texts and
 //! credentials are passed over unread.
 
+use core::cell::Cell;
+
 use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
 
 use crate::document::{Document, Element};
@@ -112,100 +114,74 @@ impl Command {
     /// Reads the command that the document beginning here is.
     pub(crate) async fn read(&mut self, stream: &Stream<impl Source>, limit: u64) -> Result<(), Stop> {
         let mut document = Document::open(stream, limit).await?;
-        let first = self.first(stream, &mut document).await?;
+        let first = self.first(&mut document).await?;
         if self.verb == Verb::Wrapper && first.is_document() {
-            return rare(self.wrapped(stream, &document, &first)).await;
+            return rare(self.wrapped(&document, &first)).await;
         }
-        self.rest(stream, &mut document, &first).await
+        self.rest(&mut document, &first).await
     }
 
     /// Reads the command that is the value of the first element. What stands beside it is passed over with the frame.
-    async fn wrapped(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &Document<'_, impl Source>,
-        wrapper: &Element<()>,
-    ) -> Result<(), Stop> {
+    async fn wrapped(&mut self, document: &Document<'_, impl Source>, wrapper: &Element<()>) -> Result<(), Stop> {
         let mut document = document.open_value(wrapper).await?;
-        let first = self.first(stream, &mut document).await?;
-        self.rest(stream, &mut document, &first).await
+        let first = self.first(&mut document).await?;
+        self.rest(&mut document, &first).await
     }
 
     /// Reads what the command acts upon, and all else.
-    async fn rest(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &mut Document<'_, impl Source>,
-        first: &Element<()>,
-    ) -> Result<(), Stop> {
-        self.subject(stream, document, first).await?;
-        self.fields(stream, document).await
+    async fn rest(&mut self, document: &mut Document<'_, impl Source>, first: &Element<()>) -> Result<(), Stop> {
+        self.subject(document, first).await?;
+        self.fields(document).await
     }
 
     /// Reads the first element, whose name is the command's.
-    async fn first(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &mut Document<'_, impl Source>,
-    ) -> Result<Element<()>, Stop> {
+    async fn first(&mut self, document: &mut Document<'_, impl Source>) -> Result<Element<()>, Stop> {
+        let (stream, shown) = (document.stream(), Cell::new(None));
         let known = |name: &[u8]| {
             let verb = Verb::of(name);
-            let is_shown = verb != Verb::Other || printable(name);
-            Some((verb, is_shown.then(|| stream.keep(name))))
+            if verb != Verb::Other || printable(name) {
+                shown.set(Some(stream.keep(name)));
+            }
+            Some(verb)
         };
         let Some(first) = document.next(known).await? else { return Err(Stop::Malformed("a command without a name")) };
-        (self.verb, self.name) = first.key;
+        (self.verb, self.name) = (first.key, shown.get());
         Ok(first.without_key())
     }
 
     /// Reads the value of the first element: what the command acts upon.
-    async fn subject(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &Document<'_, impl Source>,
-        first: &Element<()>,
-    ) -> Result<(), Stop> {
+    async fn subject(&mut self, document: &Document<'_, impl Source>, first: &Element<()>) -> Result<(), Stop> {
         match self.verb {
-            verb if verb.is_on_collection() => self.collection(stream, document, first).await?,
+            verb if verb.is_on_collection() => self.collection(document, first).await?,
             Verb::OnNamespace => {
                 if let Some(name) = document.text(first, MAX_NAMESPACE).await? {
-                    self.namespace = Namespace::split(stream, name);
+                    self.namespace = Namespace::split(document.stream(), name);
                 }
             }
             Verb::GetMore => self.cursor_id = document.number(first).await?,
-            Verb::Explain if first.is_document() => rare(self.explained(stream, document, first)).await?,
+            Verb::Explain if first.is_document() => rare(self.explained(document, first)).await?,
             _ => {}
         }
         Ok(())
     }
 
     /// Reads the command that is to be explained.
-    async fn explained(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &Document<'_, impl Source>,
-        first: &Element<()>,
-    ) -> Result<(), Stop> {
+    async fn explained(&mut self, document: &Document<'_, impl Source>, first: &Element<()>) -> Result<(), Stop> {
         let mut inner = document.open_value(first).await?;
         if let Some(explained) = inner.next(|name| Some(Verb::of(name))).await?
             && explained.key.is_on_collection()
         {
-            self.collection(stream, &inner, &explained.without_key()).await?;
+            self.collection(&inner, &explained.without_key()).await?;
             while let Some(element) = inner.next(Field::of).await? {
-                self.query_field(stream, &inner, &element).await?;
+                self.query_field(&inner, &element).await?;
             }
         }
         Ok(())
     }
 
-    async fn collection(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &Document<'_, impl Source>,
-        name: &Element<()>,
-    ) -> Result<(), Stop> {
+    async fn collection(&mut self, document: &Document<'_, impl Source>, name: &Element<()>) -> Result<(), Stop> {
         self.namespace.collection = document.text(name, MAX_NAMESPACE).await?;
-        self.guard(stream);
+        self.guard(document.stream());
         Ok(())
     }
 
@@ -217,11 +193,7 @@ impl Command {
         }
     }
 
-    async fn fields(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &mut Document<'_, impl Source>,
-    ) -> Result<(), Stop> {
+    async fn fields(&mut self, document: &mut Document<'_, impl Source>) -> Result<(), Stop> {
         while let Some(element) = document.next(Field::of).await? {
             match element.key {
                 // A namespace of the command's own stands.
@@ -238,9 +210,9 @@ impl Command {
                 Field::AwaitData => self.awaits_data = document.truth(&element).await? == Some(true),
                 Field::ViewOn => self.view_on = document.text(&element, MAX_NAMESPACE).await?,
                 Field::Part(_) | Field::Carried(_) | Field::Cursors => {
-                    self.query_field(stream, document, &element).await?;
+                    self.query_field(document, &element).await?;
                 }
-                _ => self.terms.field(stream, document, &element, self.show).await?,
+                _ => self.terms.field(document, &element, self.show).await?,
             }
         }
         Ok(())
@@ -249,13 +221,12 @@ impl Command {
     /// Reads what the command is to be done with.
     async fn query_field(
         &mut self,
-        stream: &Stream<impl Source>,
         document: &Document<'_, impl Source>,
         element: &Element<Field>,
     ) -> Result<(), Stop> {
         match element.key {
             Field::Part(part) if self.verb.has_query() => {
-                self.query.push(stream, part, document.shape(element, self.show).await);
+                self.query.push(document.stream(), part, document.shape(element, self.show).await);
             }
             Field::Carried(Carried::Documents) if element.is_array() => {
                 self.operations += document.open_value(element).await?.count().await?;
@@ -265,7 +236,7 @@ impl Command {
                 while self.wants(carried) {
                     let Some(item) = array.next_any().await? else { return Ok(()) };
                     if item.is_document() {
-                        self.item(stream, carried, array.open_value(&item).await?).await?;
+                        self.item(carried, array.open_value(&item).await?).await?;
                     }
                     self.operations += u64::from(carried == Carried::Operations);
                 }
@@ -298,21 +269,16 @@ impl Command {
     }
 
     /// Reads an operation, or the namespace that operations act upon.
-    pub(crate) async fn item(
-        &mut self,
-        stream: &Stream<impl Source>,
-        carried: Carried,
-        mut item: Document<'_, impl Source>,
-    ) -> Result<(), Stop> {
+    pub(crate) async fn item(&mut self, carried: Carried, mut item: Document<'_, impl Source>) -> Result<(), Stop> {
         while let Some(element) = item.next(Field::of).await? {
             match element.key {
                 Field::Part(part) if carried == Carried::Operations => {
-                    self.query.push(stream, part, item.shape(&element, self.show).await);
+                    self.query.push(item.stream(), part, item.shape(&element, self.show).await);
                 }
                 Field::Namespace if carried == Carried::Namespaces => {
                     if let Some(name) = item.text(&element, MAX_NAMESPACE).await? {
                         if self.namespaces.is_empty() {
-                            self.namespace = Namespace::split(stream, name);
+                            self.namespace = Namespace::split(item.stream(), name);
                         }
                         self.namespaces.push(name);
                     }

@@ -59,16 +59,25 @@ pub(crate) struct Document<'a, S> {
     end: u64,
     /// Stream offset behind the value of the current element.
     value_end: u64,
+    /// Of the current element.
+    kind: u8,
     /// The current element is a regular expression, whose end is not known before it is read.
     at_regex: bool,
 }
 
-/// What was found of a document without waiting.
+/// What was found of a document without waiting. Of an element the key alone: what a function returns goes through memory
+/// in the sandbox, and a little of it is had at once.
 enum Found<K> {
-    Element(Element<K>),
+    Element(K),
     End,
     /// Not all that takes is there.
     Wait,
+    /// No ordinary element.
+    Other,
+    /// The end, before it should be.
+    Short,
+    /// An element beyond the end.
+    Beyond,
 }
 
 #[at_once]
@@ -81,7 +90,12 @@ impl<'a, S: Source> Document<'a, S> {
         if len < MIN_DOCUMENT || end > limit {
             return Err(Stop::Malformed("a document length that cannot be"));
         }
-        Ok(Self { stream, end, value_end: stream.offset(), at_regex: false })
+        Ok(Self { stream, end, value_end: stream.offset(), kind: 0, at_regex: false })
+    }
+
+    /// The stream that it is read from.
+    pub(crate) fn stream(&self) -> &'a Stream<S> {
+        self.stream
     }
 
     /// Opens the document or array that is the value of `element`.
@@ -92,9 +106,16 @@ impl<'a, S: Source> Document<'a, S> {
     /// The next element that is wanted: `wanted` gets the names.
     pub(crate) async fn next<K>(&mut self, wanted: impl Fn(&[u8]) -> Option<K>) -> Result<Option<Element<K>>, Stop> {
         loop {
-            match self.find(&wanted)? {
-                Found::Element(element) => return Ok(Some(element)),
+            match self.find(&wanted) {
+                Found::Element(key) => return Ok(Some(Element { key, kind: self.kind, end: self.value_end })),
                 Found::End => return Ok(None),
+                Found::Short => return Err(Stop::Malformed("a document shorter than it says")),
+                Found::Beyond => return Err(Stop::Malformed(BEYOND_DOCUMENT)),
+                Found::Other => {
+                    if let Some(element) = self.find_other(&wanted)? {
+                        return Ok(Some(element));
+                    }
+                }
                 Found::Wait => {}
             }
             if let Some(element) = rare(self.wait(wanted(&[]))).await? {
@@ -105,43 +126,48 @@ impl<'a, S: Source> Document<'a, S> {
 
     /// Finds the next element that is wanted, as far as all that comes before its value is there.
     #[inline(never)]
-    fn find<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
-        let passed = self.value_end.saturating_sub(self.stream.offset());
-        let is_there = self
-            .stream
-            .read_ready(|reader| passed <= reader.remaining().len() as u64 && reader.skip(passed as usize).is_ok());
-        if self.at_regex || !is_there {
-            return Ok(Found::Wait);
+    fn find<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Found<K> {
+        let from = self.stream.offset();
+        let passed = self.value_end.saturating_sub(from);
+        let start = from.saturating_add(passed);
+        let room = self.end.saturating_sub(start);
+        let found = self.stream.peek(|bytes| {
+            let rest = bytes.get(usize::try_from(passed).ok()?..)?;
+            Some(seek(within(rest, room), room, wanted))
+        });
+        let Some((sought, at, end)) = found.filter(|_| !self.at_regex) else { return Found::Wait };
+        if self.stream.skip_now(passed.saturating_add(at as u64)).is_err() {
+            return Found::Wait;
         }
-        let (start, room) = (self.stream.offset(), self.room());
-        let (sought, at, end) = self.peek(|bytes| seek(bytes, room, wanted));
-        // What was looked at is there.
-        self.stream.skip_now(at as u64)?;
         self.value_end = start.saturating_add(end);
         match sought {
-            Sought::Element { key, kind } => Ok(Found::Element(Element { key, kind, end: self.value_end })),
-            Sought::End if self.value_end == self.end => Ok(Found::End),
-            Sought::End => Err(Stop::Malformed("a document shorter than it says")),
-            Sought::Unwanted => Ok(Found::Wait),
-            Sought::Beyond => Err(Stop::Malformed(BEYOND_DOCUMENT)),
-            Sought::Other => self.find_other(wanted),
+            Sought::Element { key, kind } => {
+                self.kind = kind;
+                Found::Element(key)
+            }
+            Sought::End if self.value_end == self.end => Found::End,
+            Sought::End => Found::Short,
+            Sought::Unwanted => Found::Wait,
+            Sought::Beyond => Found::Beyond,
+            Sought::Other => Found::Other,
         }
     }
 
     /// Looks at what stands here, which is no ordinary element.
     #[cold]
-    fn find_other<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Found<K>, Stop> {
+    #[inline(never)]
+    fn find_other<K>(&mut self, wanted: &impl Fn(&[u8]) -> Option<K>) -> Result<Option<Element<K>>, Stop> {
         let (key, at) = match self.peek(|bytes| match other(bytes) {
             Other::Regex { name, at } => Ok(Some((wanted(name), at))),
             Other::Malformed(reason) => Err(Stop::Malformed(reason)),
             Other::LongName | Other::Need(_) | Other::End | Other::Element => Ok(None),
         })? {
             Some(regex) => regex,
-            None => return Ok(Found::Wait),
+            None => return Ok(None),
         };
         self.stream.skip_now(at as u64)?;
         let Element { key, kind, end } = self.at_value(REGEX, ValueLen::TwoStrings, key)?;
-        Ok(key.map_or(Found::Wait, |key| Found::Element(Element { key, kind, end })))
+        Ok(key.map(|key| Element { key, kind, end }))
     }
 
     /// Waits for what is not there of the current value or of what follows it. A name that is too long to be looked
@@ -292,10 +318,7 @@ impl<'a, S: Source> Document<'a, S> {
     /// Looks at the bytes that are there, up to the document's end: those behind it say nothing of its elements.
     fn peek<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         let room = self.room();
-        self.stream.peek(|bytes| {
-            let there = room.min(bytes.len() as u64) as usize;
-            look(bytes.get(..there).unwrap_or_default())
-        })
+        self.stream.peek(|bytes| look(within(bytes, room)))
     }
 
     async fn available(&self, len: usize) -> Result<(), Stop> {
@@ -304,6 +327,11 @@ impl<'a, S: Source> Document<'a, S> {
         }
         self.stream.available(len).await
     }
+}
+
+/// As much of some bytes as there is room for.
+fn within(bytes: &[u8], room: u64) -> &[u8] {
+    bytes.get(..room.min(bytes.len() as u64) as usize).unwrap_or_default()
 }
 
 /// What is not there of what stands at the front of some bytes.

@@ -1,6 +1,6 @@
 //! Puts what was read into the answer, under DeepFlow's fields and OpenTelemetry's attribute names.
 
-use protap_plugin::{Fixed, Kind, MessageWriter, Output, Source, Status, Stop, Stream, Text, Texts, Written};
+use protap_plugin::{Fixed, Kind, MessageWriter, Output, Source, Status, Stream, Text, Texts, Written};
 
 use crate::command::Namespace;
 use crate::context::Context;
@@ -24,14 +24,7 @@ const SYSTEM_NAME: Fixed = Fixed("mongodb");
 
 /// Emits a request or a one-way message.
 #[inline(never)]
-pub(crate) fn request(
-    stream: &Stream<impl Source>,
-    message: &Message,
-    request: &Request,
-    settings: &Settings,
-    read: Result<(), Stop>,
-) {
-    let reason = message.note.or(reason(read));
+pub(crate) fn request(stream: &Stream<impl Source>, message: &Message, request: &Request, settings: &Settings) {
     stream.emit(|out, texts| {
         let name = match (request.command.name, request.operation) {
             (Some(name), _) => texts.get(name),
@@ -54,7 +47,7 @@ pub(crate) fn request(
             request.command.query.write(&mut text, texts, name, namespace.collection.unwrap_or_default());
             writer = writer.str(QUERY_TEXT, &*text);
         }
-        incomplete(writer, reason, request.is_known()).emit();
+        incomplete(writer, message.note, request.is_known()).emit();
     });
 }
 
@@ -65,11 +58,9 @@ pub(crate) fn response(
     message: &Message,
     response: &Response,
     context: Context,
-    read: Result<(), Stop>,
 ) -> Option<()> {
     let reply = &response.reply;
-    let reason = message.note.or(reason(read));
-    let reason = reason.or(reply.ok.is_none().then_some("no ok in the reply"));
+    let reason = message.note.or(reply.ok.is_none().then_some("no ok in the reply"));
     let reason = reason.or((!context.is_known()).then_some("request not known"));
     stream.emit(|out, texts| {
         let mut writer = match reply.failure() {
@@ -281,15 +272,6 @@ fn error_name(texts: Texts<'_>, error: Error) -> Line<64> {
         (None, None) => {}
     }
     line
-}
-
-fn reason(read: Result<(), Stop>) -> Option<&'static str> {
-    match read.err()? {
-        Stop::Malformed(reason) | Stop::Reject(reason) | Stop::Opaque(reason) | Stop::Handover(_, reason) => {
-            Some(reason)
-        }
-        Stop::Lost => Some("bytes lost"),
-    }
 }
 
 fn incomplete<'a>(writer: MessageWriter<'a>, reason: Option<&str>, is_known: bool) -> MessageWriter<'a> {

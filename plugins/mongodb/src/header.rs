@@ -116,16 +116,18 @@ pub(crate) struct Header {
 impl Header {
     /// Decodes a header, or says what is wrong with it.
     pub(crate) fn decode(bytes: &[u8; LEN]) -> Result<Self, &'static str> {
-        let [l0, l1, l2, l3, i0, i1, i2, i3, r0, r1, r2, r3, o0, o1, o2, o3] = *bytes;
-        let message_length = u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
+        // Two loads: a field that lies across what was stored at once is waited for.
+        let bits = u128::from_le_bytes(*bytes);
+        let [length, request_id, response_to, op_code] = [0, 32, 64, 96].map(|at| (bits >> at) as u32);
+        let message_length = u64::from(length);
         if !(LEN as u64..=MAX_MESSAGE).contains(&message_length) {
             return Err("a message length that cannot be");
         }
         Ok(Self {
             message_length,
-            request_id: u32::from_le_bytes([i0, i1, i2, i3]),
-            response_to: u32::from_le_bytes([r0, r1, r2, r3]),
-            op_code: OpCode::of(i32::from_le_bytes([o0, o1, o2, o3])).ok_or("an unknown op code")?,
+            request_id,
+            response_to,
+            op_code: OpCode::of(op_code.cast_signed()).ok_or("an unknown op code")?,
         })
     }
 

@@ -151,7 +151,8 @@ async fn body(
         let context = Context::pending(stream, message.header.response_to);
         let mut response = Response::default();
         let read = response.read(&mut message, stream, settings, context).await;
-        if emit::response(stream, &message, &response, context, read).is_some() {
+        message.note_end(read);
+        if emit::response(stream, &message, &response, context).is_some() {
             cursors.answered(&response.reply, context);
         }
         read
@@ -159,7 +160,8 @@ async fn body(
         let mut request = Request::new(settings);
         let read = request.read(&mut message, stream, settings).await;
         cursors.asked(&mut request);
-        emit::request(stream, &message, &request, settings, read);
+        message.note_end(read);
+        emit::request(stream, &message, &request, settings);
         read
     };
     // What is wrong inside a frame does not concern the next one; lost bytes are for the SDK to bridge.

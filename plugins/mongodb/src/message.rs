@@ -91,6 +91,18 @@ impl Message {
         }
     }
 
+    /// The body was read that far: what was wrong with it is noted, unless something else is.
+    pub(crate) fn note_end(&mut self, read: Result<(), Stop>) {
+        if let Err(stop) = read {
+            self.note.get_or_insert(match stop {
+                Stop::Malformed(reason) | Stop::Reject(reason) | Stop::Opaque(reason) | Stop::Handover(_, reason) => {
+                    reason
+                }
+                Stop::Lost => "bytes lost",
+            });
+        }
+    }
+
     /// Looks at the flags of an OP_MSG that were just read; gives where its sections end.
     pub(crate) async fn flagged(&mut self, stream: &Stream<impl Source>, flags: Flags) -> Result<u64, Stop> {
         if flags.are_unknown() {

@@ -138,7 +138,7 @@ impl Request {
     async fn sequence(&mut self, stream: &Stream<impl Source>, end: u64, carried: Carried) -> Result<(), Stop> {
         while self.command.wants(carried) && stream.offset() < end {
             let item = Document::open(stream, end).await?;
-            self.command.item(stream, carried, item).await?;
+            self.command.item(carried, item).await?;
             self.command.operations += u64::from(carried == Carried::Operations);
         }
         match carried {

@@ -1,7 +1,7 @@
 //! The terms of a command: which consistency it asks for and promises, which session and transaction it belongs to,
 //! how much of an answer it wants at once and how long it waits.
 
-use protap_plugin::{Source, Stop, Stream, Text, at_once, rare};
+use protap_plugin::{Source, Stop, Text, at_once, rare};
 
 use crate::document::{Document, Element};
 use crate::field::Field;
@@ -31,7 +31,6 @@ pub(crate) struct Terms {
 impl Terms {
     pub(crate) async fn field(
         &mut self,
-        stream: &Stream<impl Source>,
         document: &Document<'_, impl Source>,
         element: &Element<Field>,
         show: Show,
@@ -44,7 +43,7 @@ impl Terms {
             Field::TxnNumber => self.txn_number = document.number(element).await?,
             Field::BatchSize => self.batch_size = document.number(element).await?,
             Field::Cursor | Field::ReadConcern | Field::WriteConcern | Field::ReadPreference => {
-                self.inner(stream, document, element).await?;
+                self.inner(document, element).await?;
             }
             // An id of a session is the client's.
             Field::Session if show.values && element.is_document() => {
@@ -56,19 +55,14 @@ impl Terms {
     }
 
     /// Reads what stands inside of `element`.
-    async fn inner(
-        &mut self,
-        stream: &Stream<impl Source>,
-        document: &Document<'_, impl Source>,
-        element: &Element<Field>,
-    ) -> Result<(), Stop> {
+    async fn inner(&mut self, document: &Document<'_, impl Source>, element: &Element<Field>) -> Result<(), Stop> {
         let name: &[u8] = match element.key {
             Field::Cursor => b"batchSize",
             Field::ReadConcern => b"level",
             Field::WriteConcern => b"w",
             _ => b"mode",
         };
-        let (text, number) = inner(stream, document, element, name).await?;
+        let (text, number) = inner(document, element, name).await?;
         match element.key {
             Field::Cursor => self.batch_size = number,
             Field::ReadConcern => self.read_concern = text,
@@ -90,7 +84,6 @@ impl Terms {
 /// The element of that name in the document that is the value of `element`: as a text, and as a number if it is one.
 #[at_once]
 async fn inner<K>(
-    stream: &Stream<impl Source>,
     document: &Document<'_, impl Source>,
     element: &Element<K>,
     name: &[u8],
@@ -104,5 +97,5 @@ async fn inner<K>(
         return Ok((document.text(&found, MAX_NAME).await?, None));
     }
     let number = document.number(&found).await?;
-    Ok((number.map(|number| stream.keep(Line::<24>::of(number).as_bytes())), number))
+    Ok((number.map(|number| document.stream().keep(Line::<24>::of(number).as_bytes())), number))
 }

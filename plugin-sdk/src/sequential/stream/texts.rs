@@ -175,6 +175,9 @@ impl<S: Source> Stream<S> {
     /// partial if that was not enough.
     pub fn keep(&self, text: &[u8]) -> Text {
         let kept = self.admit(text.len());
+        if let Some(at) = place_in(self.0.window(), text) {
+            return Text::in_window(at, kept);
+        }
         let mut texts = self.0.state().texts.borrow_mut();
         let at = texts.len();
         texts.extend_from_slice(text.get(..kept).unwrap_or_default());
@@ -185,4 +188,10 @@ impl<S: Source> Stream<S> {
     pub fn with_texts<T>(&self, look: impl FnOnce(Texts<'_>) -> T) -> T {
         look(Texts { kept: &self.0.state().texts.borrow(), window: self.0.window() })
     }
+}
+
+/// Where in the window a string lies, if it was found there.
+fn place_in(window: &[u8], text: &[u8]) -> Option<usize> {
+    let at = text.as_ptr().addr().wrapping_sub(window.as_ptr().addr());
+    window.get(at..)?.get(..text.len()).map(|_| at)
 }
