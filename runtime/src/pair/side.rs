@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::{MAX_PENDING, Span};
+use super::{MAX_PENDING, REQUEST_TIMEOUT, Span};
 use crate::packet::{Timestamp, Transport};
 use crate::plugin::content::{Context, Message};
 use crate::reassembly::Heard;
@@ -12,6 +12,9 @@ use crate::record::{Content, Part, Status};
 
 /// Given-up requests by id that are remembered, so that a late answer is known for one.
 const MAX_GIVEN_UP: usize = 1024;
+
+/// Ids whose earlier requests are owed answers.
+const MAX_OWED: usize = 1024;
 
 /// Of a full table, one request in so many makes room.
 const EVICTED_SHARE: usize = 16;
@@ -120,7 +123,50 @@ pub(super) struct Side {
     by_id: ById<Box<Pending>>,
     aliases: ById<u64>,
     in_order: VecDeque<Box<Pending>>,
+    /// Requests that had to make room, whose answers come before those to `in_order`.
+    displaced_in_order: usize,
     given_up: VecDeque<u64>,
+    owed: Owed,
+}
+
+/// Answers that are yet to come to requests whose ids were used anew, as often as that happened: while there are any,
+/// nobody can know which request of an id is answered.
+#[derive(Debug, Default)]
+struct Owed(ById<(u32, Timestamp)>);
+
+impl Owed {
+    /// A request waited for its answer when its id was used again, at that time.
+    fn add(&mut self, id: u64, at: Timestamp) {
+        if self.0.len() >= MAX_OWED {
+            self.0.retain(|_, (_, since)| since.saturating_add(REQUEST_TIMEOUT) > at);
+        }
+        if self.0.len() < MAX_OWED || self.0.contains_key(&id) {
+            let (count, since) = self.0.entry(id).or_default();
+            (*count, *since) = (count.saturating_add(1), at);
+        }
+    }
+
+    /// Whether answers are owed to earlier requests of the id. None comes any more that would be too late.
+    fn has(&mut self, id: u64, at: Timestamp) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let is_late = self.0.get(&id).is_some_and(|(_, since)| since.saturating_add(REQUEST_TIMEOUT) <= at);
+        if is_late {
+            self.0.remove(&id);
+        }
+        self.0.contains_key(&id)
+    }
+
+    /// An answer came to the id when no request of it waited.
+    fn take(&mut self, id: u64) {
+        if let Some((count, _)) = self.0.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&id);
+            }
+        }
+    }
 }
 
 #[expect(clippy::vec_box, reason = "the boxes go on from here, and back to where they came from")]
@@ -135,6 +181,7 @@ impl Side {
         self.aliases.shrink_to_fit();
         self.in_order.shrink_to_fit();
         self.given_up.shrink_to_fit();
+        self.owed.0.shrink_to_fit();
     }
 
     pub(super) fn by_id(&self, id: u64) -> Option<&Pending> {
@@ -144,6 +191,7 @@ impl Side {
 
     /// The oldest request but `n` that waits in order, if who answers had heard of it.
     pub(super) fn in_order(&self, n: usize, heard: Heard) -> Option<&Pending> {
+        let n = n.checked_sub(self.displaced_in_order)?;
         self.in_order.get(n).map(|pending| &**pending).filter(|pending| heard.includes(pending.start))
     }
 
@@ -168,8 +216,12 @@ impl Side {
         match pending.part.content.id {
             Some(id) => {
                 let before = self.by_id.remove(&id);
-                let is_unanswered = before.as_ref().is_some_and(|p| !p.is_given_up && p.replies.is_none());
-                pending.is_ambiguous = transport == Transport::Tcp && is_unanswered;
+                if transport == Transport::Tcp {
+                    if before.as_ref().is_some_and(|p| !p.is_given_up && p.replies.is_none()) {
+                        self.owed.add(id, pending.first);
+                    }
+                    pending.is_ambiguous = self.owed.has(id, pending.first);
+                }
                 self.by_id.insert(id, pending);
                 displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
             }
@@ -183,6 +235,7 @@ impl Side {
 
     pub(super) fn response_begins(&mut self, id: Option<u64>, heard: Heard) {
         let pending = match id {
+            None if self.displaced_in_order > 0 => None,
             None => self.in_order.front_mut().filter(|pending| heard.includes(pending.start)),
             Some(id) if self.by_id.contains_key(&id) => self.by_id.get_mut(&id),
             Some(id) => self.aliases.get(&id).and_then(|id| self.by_id.get_mut(id)),
@@ -212,14 +265,21 @@ impl Side {
 
     /// Takes out the request that is answered by a response without an id, from who had heard so much.
     pub(super) fn take_next(&mut self, heard: Heard) -> Option<Box<Pending>> {
+        if self.displaced_in_order > 0 {
+            self.displaced_in_order -= 1;
+            return None;
+        }
         let is_heard = self.in_order.front().is_some_and(|pending| heard.includes(pending.start));
         if is_heard { self.in_order.pop_front() } else { None }
     }
 
     /// Takes out the request that a response with this id answers.
     pub(super) fn take(&mut self, id: u64) -> Option<Box<Pending>> {
-        let pending = self.by_id.remove(&id).or_else(|| self.by_id.remove(self.aliases.get(&id)?))?;
-        Some(self.forget_alias(pending))
+        let pending = self.by_id.remove(&id).or_else(|| self.by_id.remove(self.aliases.get(&id)?));
+        if pending.is_none() {
+            self.owed.take(id);
+        }
+        pending.map(|pending| self.forget_alias(pending))
     }
 
     /// Puts a request back that expects further replies, perhaps under a second id.
@@ -269,11 +329,14 @@ impl Side {
         let mut drained: Vec<Box<Pending>> = waiting.collect();
         self.aliases.clear();
         self.given_up.clear();
+        self.owed.0.clear();
+        self.displaced_in_order = 0;
         drained.sort_unstable_by_key(|pending| pending.sequence);
         drained
     }
 
     pub(super) fn drain_in_order(&mut self) -> Vec<Box<Pending>> {
+        self.displaced_in_order = 0;
         self.in_order.drain(..).collect()
     }
 
@@ -294,6 +357,7 @@ impl Side {
         oldest.extend(ids.into_iter().filter_map(|id| self.take(id)));
         while self.in_order.front().is_some_and(|pending| pending.sequence <= limit) {
             oldest.extend(self.in_order.pop_front());
+            self.displaced_in_order += 1;
         }
         oldest.sort_unstable_by_key(|pending| pending.sequence);
         oldest

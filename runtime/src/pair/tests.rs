@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protap_plugin::contract::pending;
 
-use super::{Pairing, PairingFlow, Span};
+use super::{MAX_PENDING, Pairing, PairingFlow, REQUEST_TIMEOUT, Span};
 use crate::packet::{Endpoint, Transport};
 use crate::plugin::content::{Context, Message, MessagePart};
 use crate::reassembly::Heard;
@@ -111,4 +111,69 @@ fn an_answer_to_an_id_that_two_requests_bear_is_given_to_neither() {
         (RecordKind::Session, 5, None),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn an_id_is_ambiguous_as_long_as_an_answer_to_an_earlier_request_of_it_is_owed() {
+    let (plugin, mut pairing, mut made, mut spares) =
+        (crate::emit::samples::kafka(), Pairing::default(), Vec::new(), Spares::default());
+    let flow = flow(&plugin);
+    let mut records = Outlet { out: &mut made, spares: &mut spares };
+    let request = |pairing: &mut Pairing, at, records: &mut Outlet<'_>| {
+        pairing.request(&flow, false, message(Kind::Request, Some(7)), at, records);
+    };
+    let response = |pairing: &mut Pairing, at, records: &mut Outlet<'_>| {
+        let span = Span { first: at, last: at };
+        pairing.response(&flow, true, message(Kind::Response, Some(7)), span, records);
+    };
+    request(&mut pairing, 1, &mut records);
+    request(&mut pairing, 2, &mut records);
+    response(&mut pairing, 3, &mut records);
+    // The second answer of two is yet to come.
+    request(&mut pairing, 4, &mut records);
+    response(&mut pairing, 5, &mut records);
+    response(&mut pairing, 6, &mut records);
+    request(&mut pairing, 7, &mut records);
+    response(&mut pairing, 8, &mut records);
+    let is_session = |record: &Record| record.kind == RecordKind::Session;
+    let sessions: Vec<_> = of(made.drain(..)).filter(is_session).map(|record| record.ts).collect();
+    assert_eq!(sessions, [7]);
+    // An answer that does not come is not waited for forever.
+    let mut records = Outlet { out: &mut made, spares: &mut spares };
+    for at in [10, 11] {
+        request(&mut pairing, at, &mut records);
+    }
+    response(&mut pairing, 12, &mut records);
+    let late = 11 + REQUEST_TIMEOUT;
+    request(&mut pairing, late, &mut records);
+    response(&mut pairing, late + 1, &mut records);
+    let sessions: Vec<_> = of(made.drain(..)).filter(is_session).map(|record| record.ts).collect();
+    assert_eq!(sessions, [late]);
+}
+
+#[test]
+fn the_answers_to_requests_that_made_room_are_given_to_no_other() {
+    let (plugin, mut pairing, mut made, mut spares) =
+        (crate::emit::samples::kafka(), Pairing::default(), Vec::new(), Spares::default());
+    let flow = flow(&plugin);
+    let mut records = Outlet { out: &mut made, spares: &mut spares };
+    let count = MAX_PENDING as u64 + 1;
+    for at in 0..count {
+        pairing.request(&flow, false, message(Kind::Request, None), at, &mut records);
+    }
+    for at in 0..count {
+        let span = Span { first: count + at, last: count + at };
+        pairing.response(&flow, true, message(Kind::Response, None), span, &mut records);
+    }
+    let mut told = [0; 3];
+    for record in of(made.drain(..)) {
+        match (record.kind, record.reason) {
+            (RecordKind::Session, None) => assert_eq!(record.duration_ns, Some(count)),
+            (RecordKind::Request, Some("too many pending")) => told[0] += 1,
+            (RecordKind::Response, Some("request not seen")) => told[1] += 1,
+            _ => told[2] += 1,
+        }
+    }
+    let displaced = MAX_PENDING / 16 + 1;
+    assert_eq!((told, pairing.is_empty()), ([displaced, displaced, 0], true));
 }
