@@ -287,3 +287,27 @@ fn a_connection_that_is_caught_within_an_answer_has_its_client_at_the_right_end(
         assert_eq!((answered, records.len()), (50, 50), "values of {len} bytes: {:?}", records.first());
     }
 }
+
+/// The capture begins within the second packet of a batch: the answers to what came before go to nobody.
+#[test]
+fn a_batch_that_is_caught_in_its_middle_takes_no_answers_of_others() {
+    let echo = |len: usize| format!("*2\r\n$4\r\nECHO\r\n${len}\r\n{}\r\n", "x".repeat(len)).into_bytes();
+    let echoed = |len: usize| format!("${len}\r\n{}\r\n", "x".repeat(len)).into_bytes();
+    let asked: Vec<u8> = (20..40).flat_map(echo).collect();
+    let answered: Vec<u8> = (20..40).flat_map(echoed).collect();
+    let (before, behind) = asked.split_at(asked.len() / 2);
+    let mut payloads = vec![(true, before.to_vec()), (true, behind.to_vec()), (false, answered)];
+    payloads.extend((50..60).flat_map(|len| [(true, echo(len)), (false, echoed(len))]));
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 6379).into());
+    let mut segments = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+    segments.drain(..4);
+    let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+    let bytes = |record: &Value, part: &str| record[part]["bytes"].as_u64().unwrap_or_default();
+    let sessions: Vec<(u64, u64)> = records
+        .iter()
+        .filter(|record| record["kind"] == "session")
+        .map(|record| (bytes(record, "request"), bytes(record, "response")))
+        .collect();
+    let expected: Vec<(u64, u64)> = (50..60).map(|len| (echo(len).len() as u64, echoed(len).len() as u64)).collect();
+    assert_eq!(sessions, expected, "{records:?}");
+}

@@ -154,8 +154,8 @@ impl Session {
         self.handovers > handovers
     }
 
-    /// Answers were lost: requests without an id cannot be paired before the client speaks anew.
-    fn lose_order(&mut self, cx: &mut SessionContext<'_>) {
+    /// Answers, or what they answer, were lost: requests without an id cannot be paired before the client speaks anew.
+    pub(super) fn lose_order(&mut self, cx: &mut SessionContext<'_>) {
         let now = cx.now;
         self.is_out_of_step = true;
         self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, None, now, out));

@@ -194,6 +194,12 @@ impl Session {
         stream.need = 1;
         lane.floor = stream.base();
         let left = (round.len - consumed) as u64;
+        if consumed > 0 && !self.is_out_of_step && !self.is_from_server(round.direction) {
+            // Requests may have been among them, whose answers come first.
+            self.lose_order(cx);
+        }
+        let Some(streams) = &mut self.streams else { return Ok(Next::Wait) };
+        let stream = &mut streams.lane_mut(round.direction).stream;
         match result.verb {
             verb::FOUND if consumed < round.len => {
                 stream.mode = Mode::Synced;
@@ -256,7 +262,6 @@ impl Session {
     /// Bytes were lost: the next frame's start is looked for, and in-order pairing is out of step.
     /// A datagram is whole in itself: the next one starts a frame, and only messages in parts are given up.
     pub(super) fn lose(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
-        let now = cx.now;
         self.give_up_parts(direction, "lost", cx);
         if let Some(streams) = &mut self.streams {
             let lane = streams.lane_mut(direction);
@@ -268,8 +273,7 @@ impl Session {
             cx.counters.resyncs += 1;
             self.count(cx, |stats| stats.resyncs += 1);
         }
-        self.is_out_of_step = true;
-        self.with_pairing(cx, |pairing, flow, out| pairing.lose_in_order(flow, None, now, out));
+        self.lose_order(cx);
     }
 
     /// From `offset` on another protocol begins: the flow is inferred anew.
