@@ -61,6 +61,7 @@ fn produce() -> Record {
         protocol: 0,
         kind: RecordKind::Session,
         flow: FlowEnds { transport: Transport::Tcp, client: end(1, 51_514), server: end(2, 9_092) },
+        flow_id: 1,
         process: None,
         is_from_server: false,
         request: Some(Part { content: Box::new(content(&asked)), bytes: 51_234, count: 1 }),

@@ -64,6 +64,10 @@ pub(crate) struct Assembler {
     next: u64,
     held: Option<Box<Held>>,
     space: SequenceSpace,
+    /// Without a handshake: the lowest ACK number that came with bytes of the opposite stream.
+    asked_at: Option<u32>,
+    /// Without a handshake: the lowest number behind which all is known to have been sent while packets were captured.
+    begun_at: Option<u32>,
     state: State,
     is_midstream: bool,
     /// The receiver acknowledged one more than all bytes seen: that was a FIN which the capture missed.

@@ -53,6 +53,7 @@ pub enum Item {
 pub struct Line {
     ts: Timestamp,
     completed: Timestamp,
+    flow: u64,
     place: Place,
 }
 
@@ -76,14 +77,15 @@ impl std::fmt::Debug for Merge<'_> {
     }
 }
 
-/// A record that waits for its turn. Of several at once, as at the end of a capture, the oldest request comes first: their
-/// shards are of no meaning. What a single segment completed is in its flow's order.
+/// A record that waits for its turn. Of several at once, as at the end of a capture, the oldest request comes first, then that
+/// of the oldest flow: their shards are of no meaning. What a single segment completed is in its flow's order.
 #[derive(Debug)]
 struct Waiting {
     completed: Timestamp,
     packet: u64,
     is_of_segment: bool,
     ts: Timestamp,
+    flow: u64,
     sequence: u64,
     held: Held,
 }
@@ -151,20 +153,20 @@ impl<'a> Merge<'a> {
                 self.facts.learn(&plugin, fact.namespace, fact.key(), fact.value());
                 Ok(())
             }
-            Item::Line(Line { ts, completed, place }) => self.hold(at, (completed, ts), Held::Line(place)),
-            Item::Record(record) => self.hold(at, (record.completed, record.ts), Held::Record(record)),
+            Item::Line(Line { ts, completed, flow, place }) => self.hold(at, (completed, ts, flow), Held::Line(place)),
+            Item::Record(record) => self.hold(at, (record.completed, record.ts, record.flow_id), Held::Record(record)),
         }
     }
 
     fn hold(
         &mut self,
         (packet, is_of_segment): (u64, bool),
-        (completed, ts): (Timestamp, Timestamp),
+        (completed, ts, flow): (Timestamp, Timestamp, u64),
         held: Held,
     ) -> io::Result<()> {
         self.sequence += 1;
         let sequence = self.sequence;
-        let waiting = Waiting { completed, packet, is_of_segment, ts, sequence, held };
+        let waiting = Waiting { completed, packet, is_of_segment, ts, flow, sequence, held };
         if self.in_order.back().is_none_or(|last| *last < waiting) {
             self.in_order.push_back(waiting);
         } else {
@@ -231,9 +233,9 @@ impl<'a> Merge<'a> {
 }
 
 impl Waiting {
-    fn key(&self) -> (Timestamp, u64, bool, Timestamp, u64) {
-        let ts = if self.is_of_segment { 0 } else { self.ts };
-        (self.completed, self.packet, self.is_of_segment, ts, self.sequence)
+    fn key(&self) -> (Timestamp, u64, bool, Timestamp, u64, u64) {
+        let (ts, flow) = if self.is_of_segment { (0, 0) } else { (self.ts, self.flow) };
+        (self.completed, self.packet, self.is_of_segment, ts, flow, self.sequence)
     }
 }
 

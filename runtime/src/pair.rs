@@ -43,6 +43,8 @@ impl Default for Pairing {
 /// What a record needs to know of its flow.
 #[derive(Clone, Copy, Debug)]
 pub struct PairingFlow<'a> {
+    /// Names the flow.
+    pub id: u64,
     /// The flow's ends.
     pub ends: FlowEnds,
     /// Their processes, if known.
@@ -126,7 +128,7 @@ impl Pairing {
     /// The last byte of a request passed, at `last`; if it was lost, nobody knows when, and that was the last one seen.
     pub fn request_ended(&mut self, key: RequestKey, last: Timestamp, is_lost: bool) {
         if let Some(pending) = self.side_mut(key.is_from_server).find(key.id, key.sequence) {
-            (pending.last, pending.is_end_lost) = (Some(last), is_lost);
+            (pending.last, pending.is_end_lost) = (pending.last.max(Some(last)), is_lost);
         }
     }
 
@@ -358,7 +360,7 @@ fn blank(
 ) -> Box<Record> {
     let mut record = out.spares.record(flow.plugin, flow.ends);
     (record.kind, record.protocol, record.is_from_server) = (kind, protocol, is_from_server);
-    record.process = flow.process.cloned();
+    (record.flow_id, record.process) = (flow.id, flow.process.cloned());
     record
 }
 

@@ -8,8 +8,10 @@
 //! **When a hole becomes a gap**, and why not at once, is told in `patience`.
 //!
 //! **Without a handshake** the first bytes seen need not be the first ones captured. They are held for
-//! [`REORDER_PACKETS`]; the lowest sequence number seen by then is offset 0. A peer's ACK proves nothing about
-//! packets that are shuffled, with two exceptions: a SYN-ACK names the client's first byte, and once a segment was
+//! [`REORDER_PACKETS`]; the lowest sequence number seen by then is offset 0. If more was sent while packets were captured,
+//! as that of a segment without bytes shows, what is missing may be an answer, and is a gap. Else a peer's ACK proves
+//! nothing about packets
+//! that are shuffled, with two exceptions: a SYN-ACK names the client's first byte, and once a segment was
 //! held for [`REORDER_PACKETS`] and its opposite stream is still unseen, that stream begins at the segment's ACK
 //! number; anything earlier is an old retransmission.
 //!

@@ -152,6 +152,8 @@ pub struct Record {
     pub kind: RecordKind,
     /// The flow's ends. For a request that the server sent, still client and server of the flow.
     pub flow: FlowEnds,
+    /// The packet that the flow began with, which names it.
+    pub flow_id: u64,
     /// Their processes; a capture of packets knows none.
     pub process: Option<Arc<Processes>>,
     /// The message was sent by the server end (requests that brokers or servers send).
@@ -165,7 +167,8 @@ pub struct Record {
     /// Why there is no response, or why its status is unknown: `timeout`, `closed`, `superseded` by another
     /// request of its id, `ambiguous id` after that, `lost`, ...
     pub reason: Option<&'static str>,
-    /// Last byte of the request to first byte of the response, in nanoseconds; unknown if that last byte was lost.
+    /// From when all bytes of the request had come to the first byte of the response, in nanoseconds; unknown if its last byte
+    /// was lost.
     pub latency_ns: Option<u64>,
     /// First byte of the request to last byte of the response, in nanoseconds.
     pub duration_ns: Option<u64>,
@@ -182,6 +185,7 @@ impl Record {
             protocol: 0,
             kind: RecordKind::OneWay,
             flow,
+            flow_id: 0,
             process: None,
             is_from_server: false,
             request: None,

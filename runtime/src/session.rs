@@ -412,9 +412,9 @@ impl Session {
     ) -> Option<(PairingFlow<'s>, &'s mut Option<Box<Pairing>>)> {
         let State::Claimed { plugin, handle } = self.state else { return None };
         let plugin = &plugins.plugin_of(plugin, handle)?.identity;
-        let (ends, is_turned) = (self.ends(), self.is_turned);
+        let (id, ends, is_turned) = (self.id, self.ends(), self.is_turned);
         let process = self.processes.as_deref_mut().map(|processes| processes.by_role(is_turned));
-        Some((PairingFlow { ends, process, plugin, has_each_response }, &mut self.pairing))
+        Some((PairingFlow { id, ends, process, plugin, has_each_response }, &mut self.pairing))
     }
 
     /// Does something to the pending requests, if there are any; the records that come of it go out.

@@ -236,10 +236,21 @@ impl Marks {
         self.mark(offset).map(|mark| mark.at)
     }
 
-    /// The same, and whether the byte is in a gap that was skipped.
+    /// Whether the byte at `offset` is in a gap that was skipped.
     #[must_use]
-    pub fn at_or_lost(&self, offset: u64) -> Option<(Timestamp, bool)> {
-        self.mark(offset).map(|mark| (mark.at, mark.is_lost))
+    pub fn is_lost(&self, offset: u64) -> bool {
+        self.mark(offset).is_some_and(|mark| mark.is_lost)
+    }
+
+    /// When the last of the bytes from `start` to before `end` came, in whatever order they did.
+    #[must_use]
+    pub fn latest(&self, start: u64, end: u64) -> Option<Timestamp> {
+        if let Some(last) = self.marks.back().filter(|last| last.offset <= start) {
+            return Some(last.at);
+        }
+        let from = self.marks.partition_point(|mark| mark.offset <= start).saturating_sub(1);
+        let count = self.marks.partition_point(|mark| mark.offset < end).saturating_sub(from).max(1);
+        self.marks.iter().skip(from).take(count).map(|mark| mark.at).max()
     }
 
     /// What the sender of the byte at `offset` had of the opposite stream.
@@ -321,6 +332,20 @@ mod tests {
         assert_eq!((stream.absorb_gap(), stream.tail, stream.is_skipping()), (4, Tail::Gap(6), false));
         stream.pass_gap();
         assert_eq!((stream.base(), stream.tail), (10, Tail::Open));
+    }
+
+    #[test]
+    fn bytes_are_all_there_when_the_last_of_them_came() {
+        let mut marks = Marks::default();
+        assert_eq!(marks.latest(0, 5), None);
+        for (offset, at) in [(0, 5), (10, 9), (20, 7), (30, 11)] {
+            marks.push(Mark { offset, at, heard: Heard::ALL, is_lost: false });
+        }
+        assert_eq!(
+            [(0, 10), (0, 11), (5, 25), (10, 20), (25, 30)].map(|(a, b)| marks.latest(a, b)),
+            [5, 9, 9, 9, 7].map(Some)
+        );
+        assert_eq!([(25, 31), (35, 40), (30, 30)].map(|(a, b)| marks.latest(a, b)), [11, 11, 11].map(Some));
     }
 
     #[test]

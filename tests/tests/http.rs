@@ -219,3 +219,50 @@ fn a_status_above_599_is_a_servers_error() {
     let told: Vec<_> = records.iter().map(|record| (&record["kind"], &record["response"]["status"])).collect();
     assert_eq!(told, [(&"session".into(), &"server_error".into()), (&"session".into(), &"ok".into())], "{records:?}");
 }
+
+/// Requests that were under way when the capture began are not paired with the answers to later ones.
+#[test]
+fn the_first_answers_of_a_connection_older_than_the_capture_may_be_missing() {
+    let request = |n: u16| format!("GET /{n} HTTP/1.1\r\nHost: shop\r\n\r\n").into_bytes();
+    let answer = |n: u16| format!("HTTP/1.1 {n} X\r\nContent-Length: 0\r\n\r\n").into_bytes();
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 8080).into());
+    for lost in 1..8 {
+        let rounds = (200..210).flat_map(|n| [(true, request(n)), (false, answer(n))]);
+        let mut segments = dialogue(ends, 1_767_225_600_000_000_000, rounds);
+        for index in (0..lost).rev() {
+            segments.remove(4 + 2 * index);
+        }
+        // And so is the SYN-ACK.
+        segments.remove(1);
+        let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+        let sessions: Vec<&Value> = records.iter().filter(|record| record["kind"] == "session").collect();
+        assert_eq!(sessions.len(), 10 - lost - 1, "{lost}: {records:?}");
+        for session in sessions {
+            let code = &session["response"]["code"];
+            assert_eq!(session["request"]["resource"], Value::from(format!("/{code}")), "{lost}: {session}");
+        }
+    }
+}
+
+/// A request is there when the last of its bytes has come, which need not be the one at its end.
+#[test]
+fn latency_begins_when_the_whole_request_is_there() {
+    let body = [&b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 3000\r\n\r\n"[..], &[b'x'; 3000]].concat();
+    let header = [&b"GET / HTTP/1.1\r\nHost: shop\r\nX-Long: "[..], &[b'x'; 3000], b"\r\n\r\n"].concat();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 8080).into());
+    for request in [body, header] {
+        let segments = dialogue(ends, 1_767_225_600_000_000_000, [(true, request.clone()), (false, answer.clone())]);
+        let parts = [(0, 1000), (1000, 2000), (2000, request.len())].map(|(from, to)| segments[3].part(from, to));
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut captured = segments.clone();
+            captured.splice(3..4, order.map(|part: usize| parts[part].clone()));
+            for (index, segment) in captured.iter_mut().enumerate() {
+                segment.at = 1_767_225_600_000_000_000 + 10_000_000 * index as u64;
+            }
+            let records = engine::read(to_file(&captured, Link::Ethernet)).records.parsed();
+            assert_eq!(records.len(), 1, "{records:?}");
+            assert_eq!(records[0]["latency_ns"], Value::from(10_000_000), "{order:?}: {}", records[0]);
+        }
+    }
+}

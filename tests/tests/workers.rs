@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use protap::capture::FileSource;
 use protap_e2e::artifacts::{fixture, fixtures, scratch};
+use protap_e2e::conversation::dialogue;
 use protap_e2e::engine::{Outcome, read_first, read_source, read_stopped, read_with, shipped_plugins};
+use protap_e2e::link::Link;
 use protap_e2e::pcap::Capture;
 use protap_e2e::repeat::corpus;
+use protap_e2e::segment::to_file;
 
 const WORKERS: [usize; 4] = [2, 3, 8, 16];
 
@@ -52,6 +55,28 @@ fn a_mix_of_captures_gives_the_same_bytes_with_any_number_of_workers() {
     assert!(one.records.len() > 500, "only {} records", one.records.len());
     for workers in WORKERS {
         assert!(run(workers).records == one.records, "other output with {workers} workers");
+    }
+}
+
+/// Requests of several flows that end at once, and began at once: their flows' order counts, not that of their shards.
+#[test]
+fn records_of_the_same_times_come_in_the_same_order_with_any_number_of_workers() {
+    let (client, server) = (|port| ([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 80).into());
+    let asked = |port| {
+        let request = format!("GET /{port} HTTP/1.1\r\nHost: shop\r\n\r\n").into_bytes();
+        let segments = dialogue((client(port), server), 1_767_225_600_000_000_000, [(true, request)]);
+        segments.into_iter().take(4)
+    };
+    let ports = 50_000..50_040;
+    let mut segments: Vec<_> = ports.clone().rev().flat_map(asked).collect();
+    segments.sort_by_key(|segment| segment.at);
+    let file = to_file(&segments, Link::Ethernet);
+    let one = read_with(shipped_plugins(), file.clone(), 1);
+    let paths: Vec<_> = one.records.parsed().iter().map(|record| record["request"]["resource"].clone()).collect();
+    assert_eq!(paths, ports.rev().map(|port| format!("/{port}")).collect::<Vec<_>>());
+    for workers in WORKERS {
+        let several = read_with(shipped_plugins(), file.clone(), workers);
+        assert!(several.records == one.records, "other output with {workers} workers");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a stream begins: at its SYN, or somewhere in its middle.
 
-use super::sequence::{ORIGIN, SequenceSpace};
+use super::sequence::{ORIGIN, SequenceSpace, WINDOW};
 use super::{Assembler, State};
 
 impl Assembler {
@@ -69,16 +69,60 @@ impl Assembler {
         self.held.as_ref().filter(|_| self.is_holding()).map(|held| held.since)
     }
 
-    /// Nothing earlier will come: the lowest position is offset 0. A lone byte there is taken for a keep-alive
-    /// probe, whose byte is garbage, and dropped: an idle connection often begins with one. What that gives up is one
-    /// real byte of a stream caught in its middle.
-    pub(crate) fn end_hold(&mut self) {
-        let position = self.next;
-        let probe = self.held.as_mut().and_then(|held| {
-            let is_probe = held.chunks.get(&position).is_some_and(|chunk| chunk.is_single);
-            is_probe.then(|| held.remove(position)).flatten()
+    /// While it is not known where the stream begins: bytes of the opposite stream came with that ACK number. If that stream's
+    /// SYN was seen (`is_since_syn`), what follows the number was sent since. Some tools that write packets leave it 0.
+    pub(crate) fn note_asked(&mut self, ack: u32, is_since_syn: bool) {
+        if ack != 0 && self.is_candidate(ack, self.asked_at) {
+            self.asked_at = Some(ack);
+        }
+        if is_since_syn && ack != 0 && self.is_candidate(ack, self.begun_at) {
+            self.begun_at = Some(ack);
+        }
+    }
+
+    /// While it is not known where the stream begins: a segment without bytes has that number, so what follows it was sent
+    /// later.
+    pub(crate) fn note_empty(&mut self, seq: u32) {
+        if self.is_candidate(seq, self.begun_at) {
+            self.begun_at = Some(seq);
+        }
+    }
+
+    /// Whether the stream may begin there rather than at the old number: it is lower, or so far away that the old one is of
+    /// another connection, or garbage.
+    fn is_candidate(&self, seq: u32, old: Option<u32>) -> bool {
+        let may_begin_there = self.is_unseen() || (self.is_holding() && self.position(seq).is_some());
+        may_begin_there && old.is_none_or(|old| seq.wrapping_sub(old) > WINDOW)
+    }
+
+    /// Whether the ACK number says that its sender had some of the bytes seen, or says nothing.
+    pub(crate) fn has_bytes_before(&self, ack: Option<u32>) -> bool {
+        let position = ack.filter(|ack| *ack != 0).and_then(|ack| self.position(ack));
+        position.is_none_or(|position| position > self.start.min(self.next))
+    }
+
+    /// With which ACK number the lowest bytes came that are held.
+    pub(crate) fn first_ack(&self) -> Option<u32> {
+        self.held.as_ref().and_then(|held| held.first_piece()).and_then(|(_, arrival)| arrival.ack)
+    }
+
+    /// Nothing earlier will come: offset 0 is the lowest position; or, if what is missing before it may be an answer
+    /// (`may_be_answer`) and was sent while packets were captured, where that began, so that a gap comes first.
+    ///
+    /// A lone byte below all that the peer had when it asked is taken for a keep-alive probe, whose byte is garbage, and
+    /// dropped: an idle connection often begins with one. What that gives up is one real byte of a stream caught in its
+    /// middle, if its peer asked nothing before it.
+    pub(crate) fn end_hold(&mut self, may_be_answer: bool) {
+        let first = self.next;
+        let asked = self.asked_at.and_then(|ack| self.position(ack)).filter(|asked| *asked <= first);
+        let probe = self.held.as_mut().filter(|_| asked.is_none()).and_then(|held| {
+            let is_probe = held.chunks.get(&first).is_some_and(|chunk| chunk.is_single);
+            is_probe.then(|| held.remove(first)).flatten()
         });
-        self.next = position.saturating_add(u64::from(probe.is_some()));
+        let lowest = first.saturating_add(u64::from(probe.is_some()));
+        // A keep-alive probe without a byte lies one below.
+        let begun = self.begun_at.and_then(|seq| self.position(seq)).filter(|begun| begun.saturating_add(1) < first);
+        self.next = begun.filter(|_| may_be_answer).unwrap_or(lowest);
         (self.start, self.state) = (self.next, State::Started);
         self.prune();
     }

@@ -60,6 +60,7 @@ impl Lines {
     fn line(&mut self, text: &mut Vec<u8>, record: &Record) -> Line {
         let start = text.len();
         self.form.put(text, record, &mut self.nothing);
-        Line { ts: record.ts, completed: record.completed, place: Place { page: 0, bytes: start..text.len() } }
+        let place = Place { page: 0, bytes: start..text.len() };
+        Line { ts: record.ts, completed: record.completed, flow: record.flow_id, place }
     }
 }

@@ -14,7 +14,7 @@ use crate::record::{Content, FlowEnds, Kind, Outlet, Output, PluginIdentity, Rec
 fn flow(plugin: &Arc<PluginIdentity>) -> PairingFlow<'_> {
     let end = |port| Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port };
     let ends = FlowEnds { transport: Transport::Tcp, client: end(40_000), server: end(7000) };
-    PairingFlow { ends, process: None, plugin, has_each_response: false }
+    PairingFlow { id: 1, ends, process: None, plugin, has_each_response: false }
 }
 
 /// A message that says nothing but its id.

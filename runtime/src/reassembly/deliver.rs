@@ -12,8 +12,12 @@ impl FlowAssembler {
         let (stream, opposite) = self.streams.pair_mut(direction);
         if let Some(ack) = ack {
             opposite.note_ack(ack, &arrival);
+            if segment.payload_len > 0 {
+                opposite.note_asked(ack, stream.is_started() && !stream.is_midstream());
+            }
         }
         if (segment.payload_len == 0 && !segment.tcp.fin) || stream.is_closed() {
+            stream.note_empty(segment.tcp.seq.wrapping_add(segment.tcp.syn.into()));
             return self.count_old(segment.payload_len.into(), false);
         }
         let seq = segment.tcp.seq.wrapping_add(segment.tcp.syn.into());
@@ -131,7 +135,10 @@ impl FlowAssembler {
         match remedy {
             Remedy::EndHold(direction) => {
                 self.counters().midstream += 1;
-                self.streams.get_mut(direction).end_hold();
+                let (stream, opposite) = self.streams.pair_mut(direction);
+                // If who sent the first bytes had none of what was seen, the ones before them were no answers to it.
+                let may_be_answer = opposite.has_bytes_before(stream.first_ack());
+                stream.end_hold(may_be_answer);
             }
             Remedy::StartAt(direction, seq) => {
                 self.counters().midstream += 1;

@@ -16,6 +16,8 @@ const MAX_WAITING: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Waiting {
     end: u64,
+    /// When the latest of its bytes so far came.
+    latest: Option<Timestamp>,
     what: Awaited,
 }
 
@@ -63,6 +65,9 @@ impl Session {
 
     /// Completes what waited for bytes that have come.
     pub(super) fn complete(&mut self, direction: Direction, cx: &mut SessionContext<'_>) {
+        if let Some(streams) = &mut self.streams {
+            streams.lane_mut(direction).note_piece();
+        }
         loop {
             let Some(streams) = &mut self.streams else { return };
             let lane = streams.lane_mut(direction);
@@ -73,7 +78,8 @@ impl Session {
                 return;
             }
             let Some(waiting) = lane.waiting.pop_front() else { return };
-            let (last, is_lost) = lane.ended(waiting.end.min(passed), cx.now);
+            let last = waiting.latest.unwrap_or(cx.now);
+            let is_lost = lane.is_lost_before(waiting.end.min(passed));
             match waiting.what {
                 Awaited::Request(key) => {
                     if let Some(pairing) = &mut self.pairing {
@@ -88,11 +94,11 @@ impl Session {
     }
 
     fn take_message(&mut self, direction: Direction, message: Message, first: Timestamp, cx: &mut SessionContext<'_>) {
-        let (end, kind) = (message.end, message.kind);
+        let (bytes, kind) = ((message.start, message.end), message.kind);
         let is_from_server = self.is_from_server(direction);
         let is_stray = kind == Kind::Request && message.content.id.is_none() && self.is_out_of_step;
         // Most messages have passed when their plugin tells of them.
-        if let Some((last, is_lost)) = self.has_passed(direction, end, cx) {
+        if let Some((last, is_lost)) = self.has_passed(direction, bytes, cx) {
             if kind != Kind::Request || is_stray {
                 return self.pair(direction, message, Span { first, last }, cx);
             }
@@ -109,16 +115,21 @@ impl Session {
             Awaited::Other(Box::new(message), first)
         };
         let Some(streams) = &mut self.streams else { return };
-        streams.lane_mut(direction).wait(Waiting { end, what });
+        streams.lane_mut(direction).wait(bytes, what);
         self.complete(direction, cx);
     }
 
-    /// When the last byte of a message came that ends at `end`, if that has passed and no other message waits before it, and
-    /// whether it was lost.
-    fn has_passed(&self, direction: Direction, end: u64, cx: &SessionContext<'_>) -> Option<(Timestamp, bool)> {
+    /// When the last byte of a message came that lies between `start` and `end`, if that has passed and no other message waits
+    /// before it, and whether its end was lost.
+    fn has_passed(
+        &self,
+        direction: Direction,
+        (start, end): (u64, u64),
+        cx: &SessionContext<'_>,
+    ) -> Option<(Timestamp, bool)> {
         let lane = self.streams.as_ref()?.lane(direction);
         let has_passed = lane.waiting.is_empty() && end <= lane.stream.end();
-        has_passed.then(|| lane.ended(end, cx.now))
+        has_passed.then(|| (lane.stream.marks.latest(start, end).unwrap_or(cx.now), lane.is_lost_before(end)))
     }
 
     pub(super) fn pair(&mut self, direction: Direction, message: Message, span: Span, cx: &mut SessionContext<'_>) {
@@ -140,18 +151,29 @@ impl Session {
 }
 
 impl Lane {
-    /// The request is whole once the stream has passed `end`.
-    pub(super) fn await_request(&mut self, end: u64, key: RequestKey) {
-        self.wait(Waiting { end, what: Awaited::Request(key) });
+    /// The request, of which these bytes are the rest, is whole once the stream has passed them.
+    pub(super) fn await_request(&mut self, bytes: (u64, u64), key: RequestKey) {
+        self.wait(bytes, Awaited::Request(key));
     }
 
-    /// When the byte before `end` came, and whether it was lost.
-    fn ended(&self, end: u64, now: Timestamp) -> (Timestamp, bool) {
-        self.stream.marks.at_or_lost(end.saturating_sub(1)).unwrap_or((now, false))
+    /// Whether the byte before `end` was lost.
+    fn is_lost_before(&self, end: u64) -> bool {
+        self.stream.marks.is_lost(end.saturating_sub(1))
     }
 
-    fn wait(&mut self, waiting: Waiting) {
-        let at = self.waiting.partition_point(|before| before.end <= waiting.end);
-        self.waiting.insert(at, waiting);
+    /// The latest piece came: for what waits, as its other marks may be gone when all of it has come.
+    fn note_piece(&mut self) {
+        let Self { stream, waiting, .. } = self;
+        if !waiting.is_empty() {
+            let at = stream.marks.at(stream.piece_at);
+            let touched = waiting.iter_mut().filter(|waiting| waiting.end > stream.piece_at);
+            touched.for_each(|waiting| waiting.latest = waiting.latest.max(at));
+        }
+    }
+
+    fn wait(&mut self, (start, end): (u64, u64), what: Awaited) {
+        let latest = self.stream.marks.latest(start, end);
+        let at = self.waiting.partition_point(|before| before.end <= end);
+        self.waiting.insert(at, Waiting { end, latest, what });
     }
 }

@@ -110,10 +110,10 @@ impl Session {
                 Some((*begun, first))
             }
             Some(Open::Pending(key)) => {
-                let end = message.end;
+                let bytes = (message.start, message.end);
                 let key = self.identify(key, &message, first, cx);
                 self.pairing.as_mut()?.amend(key, message, first);
-                self.streams.as_mut()?.lane_mut(direction).await_request(end, key);
+                self.streams.as_mut()?.lane_mut(direction).await_request(bytes, key);
                 None
             }
             // Its beginning was lost. A request that waits already does not do so once more.

@@ -1,6 +1,6 @@
 //! Where streams begin: handshakes, the middle of a stream, port reuse.
 
-use super::{Direction, Observed, Tap, down, up};
+use super::{Direction, Observed, SECOND, Tap, down, up};
 use crate::reassembly::REORDER_PACKETS;
 
 const NOTHING: [&str; 0] = [];
@@ -88,6 +88,75 @@ fn lone_byte_at_a_midstream_start_is_a_keep_alive_probe() {
     assert_eq!(tap.pass(0, 0, true), NOTHING);
     tap.send(up(1000, 7000, b"hello"));
     assert_eq!(tap.pass(0, 0, true), ["up 0 hello"]);
+}
+
+#[test]
+fn missing_answer_before_the_first_bytes_is_a_gap() {
+    let mut tap = Tap::default();
+    tap.send(up(1000, 7000, b"ask"));
+    tap.send(down(7000, 1003, b""));
+    tap.send(up(1003, 7010, b"again"));
+    tap.send(down(7010, 1008, b"second"));
+    let out = ["up 0 ask", "down 0 gap 10", "up 3 again", "down 10 second"];
+    assert_eq!(tap.finish(), out);
+}
+
+#[test]
+fn missing_answer_across_the_wrap_around_is_a_gap() {
+    let mut tap = Tap::default();
+    tap.send(up(u32::MAX, u32::MAX - 3, b"ask"));
+    tap.send(down(u32::MAX - 3, 2, b""));
+    tap.send(up(2, 6, b"again"));
+    tap.send(down(6, 7, b"second"));
+    assert_eq!(tap.finish(), ["up 0 ask", "down 0 gap 10", "up 3 again", "down 10 second"]);
+}
+
+#[test]
+fn missing_answer_after_a_lost_syn_ack_is_a_gap() {
+    let mut tap = Tap::default();
+    tap.send(up(99, 0, b"").syn().without_ack());
+    tap.send(up(99, 0, b"").syn().without_ack());
+    tap.send(up(100, 500, b"ask"));
+    tap.send(down(510, 103, b"late"));
+    assert_eq!(tap.pass(REORDER_PACKETS, SECOND, false), ["up 0 ask", "down 0 gap 10", "down 10 late"]);
+}
+
+#[test]
+fn bytes_sent_before_the_first_request_came_are_no_missing_answer() {
+    let mut tap = Tap::default();
+    tap.send(up(1000, 7000, b"ask"));
+    tap.send(down(7010, 1000, b"rest of an old one"));
+    tap.send(down(7028, 1003, b"answer"));
+    let out = ["up 0 ask", "down 0 rest of an old one", "down 18 answer"];
+    assert_eq!(tap.finish().concat(), out.concat());
+}
+
+#[test]
+fn ack_of_an_empty_segment_and_far_ones_ask_for_nothing() {
+    for (ack, bytes) in [(6990, &b""[..]), (0, b"ask"), (1_000_000_000, b"ask")] {
+        let mut tap = Tap::default();
+        tap.send(up(1000, ack, bytes));
+        tap.send(down(7000, 1003, b"answer"));
+        assert_eq!(tap.finish().last().map(String::as_str), Some("down 0 answer"), "{ack}");
+    }
+}
+
+#[test]
+fn lone_byte_where_the_peer_asked_is_an_answers_first() {
+    let mut tap = Tap::default();
+    tap.send(up(1000, 7000, b"ask"));
+    tap.send(down(7000, 1003, b"a"));
+    tap.send(down(7001, 1003, b"nswer"));
+    assert_eq!(tap.finish(), ["up 0 ask", "down 0 a", "down 1 nswer"]);
+}
+
+#[test]
+fn lone_byte_below_where_the_peer_asked_is_a_keep_alive_probe() {
+    let mut tap = Tap::default();
+    tap.send(down(6999, 1000, b"\0"));
+    tap.send(up(1000, 7000, b"ask"));
+    tap.send(down(7000, 1003, b"answer"));
+    assert_eq!(tap.finish(), ["up 0 ask", "down 0 answer"]);
 }
 
 #[test]
