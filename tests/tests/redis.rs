@@ -311,3 +311,83 @@ fn a_batch_that_is_caught_in_its_middle_takes_no_answers_of_others() {
     let expected: Vec<(u64, u64)> = (50..60).map(|len| (echo(len).len() as u64, echoed(len).len() as u64)).collect();
     assert_eq!(sessions, expected, "{records:?}");
 }
+
+/// What each command is answered, as Redis 7.0.15 did; `None` where it said nothing.
+#[test]
+fn subscriptions_and_replies_that_are_off_put_no_later_answer_out_of_step() {
+    let channel = |word: &str, left: u8| format!("*3\r\n${}\r\n{word}\r\n$4\r\nnews\r\n:{left}\r\n", word.len());
+    let push = |word: &str, left: u8| channel(word, left).replacen('*', ">", 1);
+    let (hello, pong, ok) = ("%1\r\n$5\r\nproto\r\n:3\r\n".to_owned(), "+PONG\r\n".to_owned(), "+OK\r\n".to_owned());
+    let said = |text: &str| Some(text.to_owned());
+    let conversations = [
+        // Twice the same channel, and one that is not subscribed to.
+        vec![
+            ("SUBSCRIBE news", Some(channel("subscribe", 1))),
+            ("SUBSCRIBE news", Some(channel("subscribe", 1))),
+            ("UNSUBSCRIBE else", Some(channel("unsubscribe", 1).replace("news", "else"))),
+            ("UNSUBSCRIBE", Some(channel("unsubscribe", 0))),
+            ("GET key", said("$-1\r\n")),
+            ("INCR number", said(":1\r\n")),
+            ("PING", Some(pong.clone())),
+        ],
+        // Arrays that would be messages in RESP2.
+        vec![
+            ("HELLO 3", Some(hello)),
+            ("SUBSCRIBE news", Some(push("subscribe", 1))),
+            ("LRANGE key 0 -1", said("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n")),
+            ("SET key value", Some(ok.clone())),
+            ("STRLEN key", said(":5\r\n")),
+        ],
+        // A list of two is no message in RESP2 either.
+        vec![
+            ("SUBSCRIBE news", Some(channel("subscribe", 1))),
+            ("RESET", said("+RESET\r\n")),
+            ("LRANGE key 0 -1", said("*2\r\n$7\r\nmessage\r\n$1\r\na\r\n")),
+            ("PING", Some(pong.clone())),
+        ],
+        vec![
+            ("CLIENT REPLY OFF too", said("-ERR wrong number of arguments for 'client|reply' command\r\n")),
+            ("PING", Some(pong.clone())),
+            ("MULTI", Some(ok)),
+            ("CLIENT REPLY OFF", said("+QUEUED\r\n")),
+            ("DISCARD", said("+OK\r\n")),
+            ("GET key", said("$1\r\n1\r\n")),
+        ],
+        vec![
+            ("CLIENT REPLY SKIP", None),
+            ("SUBSCRIBE news", Some(channel("subscribe", 1))),
+            ("PING", said("*2\r\n$4\r\npong\r\n$0\r\n\r\n")),
+            ("UNSUBSCRIBE", Some(channel("unsubscribe", 0))),
+            ("CLIENT REPLY OFF", None),
+            ("SUBSCRIBE news", Some(channel("subscribe", 1))),
+            ("GET key", None),
+            ("UNSUBSCRIBE", Some(channel("unsubscribe", 0))),
+        ],
+    ];
+    for conversation in conversations {
+        let command = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let head = format!("*{}\r\n", words.len());
+            words.iter().fold(head, |out, word| out + &format!("${}\r\n{word}\r\n", word.len())).into_bytes()
+        };
+        let payloads = conversation.iter().flat_map(|(line, answer)| {
+            let answer = answer.iter().map(|answer| (false, answer.clone().into_bytes()));
+            std::iter::once((true, command(line))).chain(answer).collect::<Vec<_>>()
+        });
+        let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 6379).into());
+        let segments = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+        let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+        let mut told: Vec<(u64, Option<u64>)> = records
+            .iter()
+            .map(|record| (record["request"]["bytes"].as_u64().unwrap_or(0), record["response"]["bytes"].as_u64()))
+            .collect();
+        let len = |text: &str| text.len() as u64;
+        let mut expected: Vec<(u64, Option<u64>)> = conversation
+            .iter()
+            .map(|(line, answer)| (command(line).len() as u64, answer.as_deref().map(len)))
+            .collect();
+        told.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(told, expected, "{conversation:?}: {records:?}");
+    }
+}

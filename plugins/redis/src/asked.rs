@@ -89,8 +89,15 @@ fn is_answered(stream: &Stream<impl Source>, flow: &Asked, request: &Request) ->
         flow.replies.set(Replies::On);
         return true;
     }
+    let is_subscription = match request.verb {
+        Verb::Subscribe(_) => request.count > 1,
+        Verb::Unsubscribe(_) => true,
+        _ => false,
+    };
+    let is_queued = flow.queued.get().is_some();
     stream.with_texts(|texts| {
-        if request.subcommand == Some("REPLY") {
+        // What is queued, or has too many words, turns nothing on or off.
+        if request.subcommand == Some("REPLY") && request.count == 3 && !is_queued {
             if request.says(2, "ON", texts) {
                 flow.replies.set(Replies::On);
                 return true;
@@ -105,7 +112,8 @@ fn is_answered(stream: &Stream<impl Source>, flow: &Asked, request: &Request) ->
             }
         }
         let is_acknowledgement = request.verb == Verb::Replconf && request.says(1, "ACK", texts);
-        replies == Replies::On && !is_acknowledgement
+        // Subscriptions are confirmed even so, as messages are sent even so.
+        (replies == Replies::On || is_subscription && !is_queued) && !is_acknowledgement
     })
 }
 

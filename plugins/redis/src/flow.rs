@@ -46,6 +46,8 @@ pub(crate) struct Answered {
     pub(crate) confirmed: Cell<u64>,
     /// Channels, patterns, shard channels that are subscribed to.
     pub(crate) subscribed: [Cell<u64>; 3],
+    /// The server speaks RESP3, in which messages are pushes.
+    pub(crate) is_resp3: Cell<bool>,
     /// Bytes were lost, or the beginning was not seen: the numbers above may be wrong.
     pub(crate) is_uncertain: Cell<bool>,
     pub(crate) is_monitoring: Cell<bool>,
@@ -103,6 +105,7 @@ impl Answered {
         self.queued.set(None);
         self.confirmed.set(0);
         self.subscribed.iter().for_each(|number| number.set(0));
+        self.is_resp3.set(false);
         self.is_uncertain.set(false);
         self.is_monitoring.set(false);
     }
@@ -110,6 +113,18 @@ impl Answered {
     /// Whether anything is subscribed to.
     pub(crate) fn is_subscribed(&self) -> bool {
         self.subscribed.iter().any(|number| number.get() > 0)
+    }
+
+    /// Takes note of what the server says is subscribed to now: channels and patterns together, or shard channels.
+    pub(crate) fn confirm(&self, scope: Scope, total: u64) {
+        let [channels, patterns, shards] = &self.subscribed;
+        let (these, others) = match scope {
+            Scope::Channels => (channels, patterns),
+            Scope::Patterns => (patterns, channels),
+            Scope::Shards => return shards.set(total),
+        };
+        others.set(others.get().min(total));
+        these.set(total - others.get());
     }
 
     pub(crate) fn subscriptions(&self, scope: Scope) -> &Cell<u64> {

@@ -6,7 +6,7 @@ use protap_plugin::{Source, Stop, Stream, Text, at_once};
 use crate::error::Code;
 use crate::pass::Pass;
 use crate::read;
-use crate::wire::{Front, Kind, Size, front};
+use crate::wire::{self, Front, Head, Kind, Size, front};
 
 /// Bytes of a line, and of an error, that are kept to be looked at.
 const LOOKED_AT: u64 = 256;
@@ -26,8 +26,10 @@ pub(crate) struct Reply {
     pub(crate) line: Text,
     /// The first element of an array or push, if it is a short string.
     pub(crate) first: Text,
-    /// The second element is null.
+    /// Of three elements, the second is null.
     pub(crate) names_nothing: bool,
+    /// How much is subscribed to, as the confirmation of a subscription says.
+    pub(crate) subscriptions: Option<u64>,
     /// The error that it is.
     pub(crate) code: Option<Code>,
     /// Errors inside it.
@@ -136,17 +138,27 @@ impl Reply {
         self.first = read::beginning(stream, len).await?;
         self.bytes = self.bytes.saturating_add(len);
         read::end_of_string(stream).await?;
-        // In `unsubscribe` of nothing, the second one is null.
-        if count == 3 && stream.with_texts(|texts| texts.get(self.first).ends_with(b"unsubscribe")) {
-            let head = loop {
-                match stream.peek(front) {
-                    Front::More(len) => stream.available(len).await?,
-                    front => break front,
-                }
-            };
-            self.names_nothing = matches!(head, Front::Head(head) if head.kind == Kind::Null);
+        if count != 3 || !stream.with_texts(|texts| texts.get(self.first).ends_with(b"subscribe")) {
+            return Ok(count - 1);
         }
-        Ok(count - 1)
+        // In `unsubscribe` of nothing, the second one is null.
+        self.names_nothing = matches!(self.front(stream).await?, Front::Head(head) if head.kind == Kind::Null);
+        self.pass(stream, Pass::over(1)).await?;
+        if let Front::Head(Head { kind: Kind::Integer, len, .. }) = self.front(stream).await? {
+            let digits = 1..len.saturating_sub(2);
+            self.subscriptions = stream.peek(|bytes| bytes.get(digits).and_then(wire::number));
+        }
+        Ok(1)
+    }
+
+    /// The line that comes next.
+    async fn front(&self, stream: &Stream<impl Source>) -> Result<Front, Stop> {
+        loop {
+            match stream.peek(front) {
+                Front::More(len) => stream.available(len).await?,
+                front => return Ok(front),
+            }
+        }
     }
 
     /// Length of the first element, if it is a short string, whose line is then read.

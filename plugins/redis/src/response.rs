@@ -79,7 +79,7 @@ fn told(
     if reply.kind.is_none() || matches!(read, Err(Stop::Malformed(_))) {
         return read;
     }
-    let is_published = stream.with_texts(|texts| word(texts.get(reply.first)) != Word::Other);
+    let is_published = word(stream, reply) != Word::Other;
     if context.is_none() && flow.is_uncertain.get() && !is_published && replication::is_command(stream, reply) {
         // It is a replica that was picked up in its middle.
         flow.replication.set(Replication::Commands);
@@ -96,9 +96,11 @@ fn told(
 
 fn role(stream: &Stream<impl Source>, flow: &Answered, reply: &Reply, context: Option<Context>) -> Role {
     let verb = context.map(|context| context.verb);
-    let word = stream.with_texts(|texts| word(texts.get(reply.first)));
+    let word = word(stream, reply);
     let is_monitored = || stream.with_texts(|texts| is_monitored(texts.get(reply.line)));
     match (reply.kind, word) {
+        // What would be a message in RESP2.
+        (Some(Kind::Array), _) if flow.is_resp3.get() => Role::Answer { has_more: false },
         (Some(Kind::Push | Kind::Array), Word::Subscribed(scope)) if verb == Some(Verb::Subscribe(scope)) => {
             let named = context.and_then(|context| context.number).unwrap_or(1);
             Role::Answer { has_more: flow.confirmed.get() + 1 < u64::from(named) }
@@ -135,17 +137,17 @@ fn may_interrupt(flow: &Answered, verb: Option<Verb>) -> bool {
         )
 }
 
-fn word(first: &[u8]) -> Word {
-    match first {
-        b"message" | b"pmessage" | b"smessage" => Word::Message,
-        b"subscribe" => Word::Subscribed(Scope::Channels),
-        b"psubscribe" => Word::Subscribed(Scope::Patterns),
-        b"ssubscribe" => Word::Subscribed(Scope::Shards),
-        b"unsubscribe" => Word::Unsubscribed(Scope::Channels),
-        b"punsubscribe" => Word::Unsubscribed(Scope::Patterns),
-        b"sunsubscribe" => Word::Unsubscribed(Scope::Shards),
+fn word(stream: &Stream<impl Source>, reply: &Reply) -> Word {
+    stream.with_texts(|texts| match (texts.get(reply.first), reply.items) {
+        (b"message" | b"smessage", Some(3)) | (b"pmessage", Some(4)) => Word::Message,
+        (b"subscribe", Some(3)) => Word::Subscribed(Scope::Channels),
+        (b"psubscribe", Some(3)) => Word::Subscribed(Scope::Patterns),
+        (b"ssubscribe", Some(3)) => Word::Subscribed(Scope::Shards),
+        (b"unsubscribe", Some(3)) => Word::Unsubscribed(Scope::Channels),
+        (b"punsubscribe", Some(3)) => Word::Unsubscribed(Scope::Patterns),
+        (b"sunsubscribe", Some(3)) => Word::Unsubscribed(Scope::Shards),
         _ => Word::Other,
-    }
+    })
 }
 
 /// `1339518083.107412 [0 127.0.0.1:60866] "keys" "*"`
@@ -161,18 +163,20 @@ fn is_monitored(line: &[u8]) -> bool {
 
 /// Takes note of what the reply changes.
 fn learn(stream: &Stream<impl Source>, flow: &Answered, reply: &Reply, context: Option<Context>, role: Role) {
-    let first = stream.with_texts(|texts| word(texts.get(reply.first)));
     let is_from_server = matches!(reply.kind, Some(Kind::Push | Kind::Array));
     let is_about_subscriptions = matches!(role, Role::Message(_)) || is_answer_to_subscription(context);
-    match first {
-        Word::Subscribed(scope) if is_from_server && is_about_subscriptions => {
-            let number = flow.subscriptions(scope);
-            number.set(number.get().saturating_add(1));
+    match (word(stream, reply), reply.subscriptions) {
+        (Word::Subscribed(scope) | Word::Unsubscribed(scope), Some(total))
+            if is_from_server && is_about_subscriptions =>
+        {
+            flow.confirm(scope, total);
         }
-        Word::Unsubscribed(scope) if is_from_server && is_about_subscriptions && !reply.names_nothing => {
-            let number = flow.subscriptions(scope);
-            number.set(number.get().saturating_sub(1));
-        }
+        _ => {}
+    }
+    match reply.kind {
+        Some(Kind::Push | Kind::Map) => flow.is_resp3.set(true),
+        // HELLO's answer, which is a map in RESP3.
+        Some(Kind::Array) if stream.with_texts(|texts| texts.get(reply.first) == b"server") => flow.is_resp3.set(false),
         _ => {}
     }
     let Role::Answer { has_more } = role else { return };
