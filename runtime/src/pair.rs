@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use protap_plugin::contract::pending;
 
-pub(crate) use self::side::Pending;
+pub(crate) use self::side::{Pending, UnderWay};
 use self::side::{Replies, Side};
 use crate::packet::Timestamp;
 use crate::plugin::content::Message;
@@ -252,16 +252,24 @@ impl Pairing {
         out.push(record);
     }
 
-    /// Gives up requests that have waited too long; when the next one will have.
-    pub fn expire(&mut self, flow: &PairingFlow<'_>, now: Timestamp, out: &mut Outlet<'_>) -> Option<Timestamp> {
-        for is_from_server in [false, true] {
-            for pending in self.side_mut(is_from_server).expire(now, REQUEST_TIMEOUT) {
-                let at = pending.waits_since().saturating_add(REQUEST_TIMEOUT);
-                unanswered(flow, is_from_server, pending, ("timeout", at), out);
+    /// Gives up requests that have waited too long; when the next one will have. What is under way is said of those that the
+    /// client asked, then of those that the server did.
+    pub(crate) fn expire(
+        &mut self,
+        flow: &PairingFlow<'_>,
+        now: Timestamp,
+        under_way: [UnderWay; 2],
+        out: &mut Outlet<'_>,
+    ) -> Option<Timestamp> {
+        let mut oldest = Timestamp::MAX;
+        for (is_from_server, under_way) in [false, true].into_iter().zip(under_way) {
+            let side = self.side_mut(is_from_server);
+            for (pending, due) in side.expire(now, REQUEST_TIMEOUT, under_way) {
+                unanswered(flow, is_from_server, pending, ("timeout", due), out);
             }
+            oldest = oldest.min(self.side(is_from_server).oldest(REQUEST_TIMEOUT, under_way).unwrap_or(oldest));
         }
-        let oldest = [self.client.oldest(), self.server.oldest()].into_iter().flatten().min();
-        oldest.map(|at| at.saturating_add(REQUEST_TIMEOUT))
+        (oldest != Timestamp::MAX).then(|| oldest.saturating_add(REQUEST_TIMEOUT))
     }
 
     /// Closes what waits for an answer of that side (of both, if `None`).

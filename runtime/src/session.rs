@@ -20,7 +20,7 @@ use self::ends::EndProcesses;
 use self::parts::Parts;
 use crate::infer::{Claim, Head, Piece};
 use crate::packet::{Endpoint, Timestamp, Transport};
-use crate::pair::{Pairing, PairingFlow};
+use crate::pair::{Pairing, PairingFlow, UnderWay};
 use crate::reassembly::{CloseReason, Direction, Heard, StreamEvent};
 use crate::record::{Outlet, Output, Spares};
 use crate::running::{Handle, PluginStats, RunningPlugins};
@@ -248,7 +248,18 @@ impl Session {
     /// Gives up requests that waited too long; when the next one will have.
     pub fn expire(&mut self, cx: &mut SessionContext<'_>) -> Option<Timestamp> {
         let now = cx.now;
-        self.with_pairing(cx, |pairing, flow, out| pairing.expire(flow, now, out)).flatten()
+        let asked_by = [Direction::ToServer, Direction::ToClient].map(|direction| self.under_way(direction));
+        let under_way = if self.is_turned { [asked_by[1], asked_by[0]] } else { asked_by };
+        self.with_pairing(cx, |pairing, flow, out| pairing.expire(flow, now, under_way, out)).flatten()
+    }
+
+    /// What comes of requests of that direction, and of their answers, and has not ended.
+    fn under_way(&self, direction: Direction) -> UnderWay {
+        let Some(streams) = &self.streams else { return UnderWay::default() };
+        UnderWay {
+            request: streams.lane(direction).stream.marks.last(),
+            answer: streams.lane(direction.opposite()).unfinished(),
+        }
     }
 
     /// Bytes that the flow keeps.

@@ -236,6 +236,12 @@ impl Marks {
         self.mark(offset).map(|mark| mark.at)
     }
 
+    /// When the latest piece came, of those that are not forgotten.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.marks.back().map(|mark| mark.at)
+    }
+
     /// Whether the byte at `offset` is in a gap that was skipped.
     #[must_use]
     pub fn is_lost(&self, offset: u64) -> bool {

@@ -266,3 +266,30 @@ fn latency_begins_when_the_whole_request_is_there() {
         }
     }
 }
+
+/// What takes longer to be sent than an answer may take to begin is answered all the same.
+#[test]
+fn a_long_upload_does_not_time_out() {
+    const SECOND: u64 = 1_000_000_000;
+    let sized = b"PUT /sized HTTP/1.1\r\nHost: shop\r\nContent-Length: 20000\r\n\r\n".to_vec();
+    let chunked = b"PUT /chunked HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let chunk = [&b"3e8\r\n"[..], &[b'x'; 1000], b"\r\n"].concat();
+    let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let ends = (([10, 0, 0, 1], 40_000).into(), ([10, 0, 0, 2], 8080).into());
+    for (head, piece, end) in [(sized, vec![b'x'; 1000], vec![]), (chunked, chunk, b"0\r\n\r\n".to_vec())] {
+        let mut pieces = vec![piece; 20];
+        pieces[19].extend(end);
+        let sent: Vec<Vec<u8>> = std::iter::once(head).chain(pieces).collect();
+        let payloads = sent.into_iter().map(|bytes| (true, bytes)).chain([(false, answer.clone())]);
+        let mut segments = dialogue(ends, 1_767_225_600_000_000_000, payloads);
+        for (index, segment) in segments.iter_mut().enumerate() {
+            segment.at = 1_767_225_600_000_000_000 + 10 * SECOND * index as u64;
+        }
+        let records = engine::read(to_file(&segments, Link::Ethernet)).records.parsed();
+        assert_eq!(records.len(), 1, "{records:?}");
+        let of = |part: &str| records[0][part].clone();
+        assert_eq!((of("kind"), of("reason")), (Value::from("session"), Value::Null), "{records:?}");
+        let times = (of("latency_ns"), of("duration_ns"));
+        assert_eq!(times, (Value::from(10 * SECOND), Value::from(210 * SECOND)), "{records:?}");
+    }
+}

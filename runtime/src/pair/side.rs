@@ -78,10 +78,24 @@ impl Pending {
         !self.is_given_up && !self.is_being_answered
     }
 
-    /// Its time-out counts from here: its last reply, its last byte, or its first.
-    pub(super) fn waits_since(&self) -> Timestamp {
-        self.replies.as_ref().map_or(self.last.unwrap_or(self.first), |replies| replies.span.last)
+    /// Its time-out counts from here: its last reply, its last byte, or its first; while more of it comes, or more of what may
+    /// be its answer, from there.
+    fn waits_since(&self, under_way: UnderWay, timeout: u64) -> Timestamp {
+        let since = self.replies.as_ref().map_or(self.last.unwrap_or(self.first), |replies| replies.span.last);
+        let is_whole = self.last.is_some() || self.replies.is_some();
+        let since = since.max(under_way.request.filter(|_| !is_whole).unwrap_or(0));
+        let may_answer = |answer: &Span| since <= answer.first && answer.first <= since.saturating_add(timeout);
+        since.max(under_way.answer.filter(may_answer).map_or(0, |answer| answer.last))
     }
+}
+
+/// What comes and has not ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UnderWay {
+    /// When the latest byte came from the side that asks.
+    pub(crate) request: Option<Timestamp>,
+    /// When the bytes came, from the side that answers, of what is no whole message yet.
+    pub(crate) answer: Option<Span>,
 }
 
 impl Replies {
@@ -297,18 +311,24 @@ impl Side {
         }
     }
 
-    /// Copies of the requests that have waited too long. They stay, marked, for their late answers.
-    pub(super) fn expire(&mut self, now: Timestamp, timeout: u64) -> Vec<Box<Pending>> {
-        let is_due = |p: &&mut Box<Pending>| p.is_timed() && p.waits_since().saturating_add(timeout) <= now;
-        let waiting = self.by_id.values_mut().chain(&mut self.in_order);
-        let mut expired: Vec<Box<Pending>> = Vec::new();
-        for pending in waiting.filter(is_due) {
-            expired.push(pending.clone());
-            pending.is_given_up = true;
-            pending.part.content.attributes.clear();
+    /// Copies of the requests that have waited too long, each with when it had. They stay, marked, for their late answers.
+    pub(super) fn expire(
+        &mut self,
+        now: Timestamp,
+        timeout: u64,
+        under_way: UnderWay,
+    ) -> Vec<(Box<Pending>, Timestamp)> {
+        let mut expired: Vec<(Box<Pending>, Timestamp)> = Vec::new();
+        for pending in self.by_id.values_mut().chain(&mut self.in_order).filter(|pending| pending.is_timed()) {
+            let due = pending.waits_since(under_way, timeout).saturating_add(timeout);
+            if due <= now {
+                expired.push((pending.clone(), due));
+                pending.is_given_up = true;
+                pending.part.content.attributes.clear();
+            }
         }
-        expired.sort_unstable_by_key(|pending| pending.sequence);
-        self.given_up.extend(expired.iter().filter_map(|pending| pending.part.content.id));
+        expired.sort_unstable_by_key(|(pending, _)| pending.sequence);
+        self.given_up.extend(expired.iter().filter_map(|(pending, _)| pending.part.content.id));
         while self.given_up.len() > MAX_GIVEN_UP {
             let Some(id) = self.given_up.pop_front() else { break };
             if self.by_id.get(&id).is_some_and(|pending| pending.is_given_up) {
@@ -319,9 +339,9 @@ impl Side {
     }
 
     /// Since when the oldest request waits that is not given up.
-    pub(super) fn oldest(&self) -> Option<Timestamp> {
+    pub(super) fn oldest(&self, timeout: u64, under_way: UnderWay) -> Option<Timestamp> {
         let waiting = self.by_id.values().chain(&self.in_order);
-        waiting.filter(|pending| pending.is_timed()).map(|pending| pending.waits_since()).min()
+        waiting.filter(|pending| pending.is_timed()).map(|pending| pending.waits_since(under_way, timeout)).min()
     }
 
     pub(super) fn drain(&mut self) -> Vec<Box<Pending>> {
@@ -366,14 +386,18 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::{EVICTED_SHARE, MAX_PENDING, Pending, Replies, Side, Span};
-    use crate::packet::Transport;
+    use super::{EVICTED_SHARE, MAX_PENDING, Pending, Replies, Side, Span, UnderWay};
+    use crate::packet::{Timestamp, Transport};
     use crate::pair::tests::message;
     use crate::reassembly::Heard;
     use crate::record::{Completeness, Kind, Status};
 
     fn request(sequence: u64, id: Option<u64>) -> Box<Pending> {
         Box::new(Pending::new(sequence, message(Kind::Request, id), 0))
+    }
+
+    fn request_at(first: Timestamp) -> Box<Pending> {
+        Box::new(Pending::new(1, message(Kind::Request, None), first))
     }
 
     #[test]
@@ -425,8 +449,30 @@ mod tests {
         side.insert(request(4, None), Transport::Tcp);
         side.response_begins(Some(7), Heard::ALL);
         side.response_begins(None, Heard::ALL);
-        let expired: Vec<u64> = side.expire(1_000, 100).iter().map(|pending| pending.sequence).collect();
-        assert_eq!((expired, side.oldest()), (vec![2, 4], None));
+        let nothing = UnderWay::default();
+        let expired: Vec<u64> = side.expire(1_000, 100, nothing).iter().map(|(pending, _)| pending.sequence).collect();
+        assert_eq!((expired, side.oldest(100, nothing)), (vec![2, 4], None));
+    }
+
+    #[test]
+    fn while_bytes_come_that_may_be_its_end_or_its_answer_a_request_does_not_time_out() {
+        let due = |last: Option<Timestamp>, request, answer: Option<(Timestamp, Timestamp)>| {
+            let mut side = Side::default();
+            let mut asked = request_at(50);
+            asked.last = last;
+            side.insert(asked, Transport::Tcp);
+            let under_way = UnderWay { request, answer: answer.map(|(first, last)| Span { first, last }) };
+            let oldest = side.oldest(100, under_way).unwrap();
+            let told = side.expire(10_000, 100, under_way).first().map(|(_, due)| *due);
+            assert_eq!(told, Some(oldest + 100));
+            oldest
+        };
+        assert_eq!(due(None, None, None), 50);
+        assert_eq!(due(None, Some(400), None), 400, "the request's rest");
+        assert_eq!(due(Some(60), Some(400), None), 60, "another request");
+        assert_eq!(due(Some(60), None, Some((160, 900))), 900, "its answer");
+        assert_eq!(due(Some(60), None, Some((161, 900))), 60, "begun too late");
+        assert_eq!(due(Some(60), None, Some((59, 900))), 60, "begun too early");
     }
 
     #[test]

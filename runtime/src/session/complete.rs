@@ -161,6 +161,17 @@ impl Lane {
         self.stream.marks.is_lost(end.saturating_sub(1))
     }
 
+    /// When the bytes came of what is no whole message yet.
+    pub(super) fn unfinished(&self) -> Option<Span> {
+        let last = self.stream.marks.last()?;
+        let begun = self.waiting.iter().find_map(|waiting| match &waiting.what {
+            Awaited::Other(message, first) if message.kind == Kind::Response => Some(*first),
+            _ => None,
+        });
+        let unread = || (self.stream.end() > self.floor).then(|| self.stream.marks.at(self.floor))?;
+        begun.or_else(unread).map(|first| Span { first, last })
+    }
+
     /// The latest piece came: for what waits, as its other marks may be gone when all of it has come.
     fn note_piece(&mut self) {
         let Self { stream, waiting, .. } = self;

@@ -114,6 +114,7 @@ impl Session {
                 let key = self.identify(key, &message, first, cx);
                 self.pairing.as_mut()?.amend(key, message, first);
                 self.streams.as_mut()?.lane_mut(direction).await_request(bytes, key);
+                self.complete(direction, cx);
                 None
             }
             // Its beginning was lost. A request that waits already does not do so once more.
