@@ -95,6 +95,12 @@ impl Pairing {
         self.client.is_empty() && self.server.is_empty()
     }
 
+    /// Bytes that the requests take in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.client.held().saturating_add(self.server.held())
+    }
+
     /// Gives back the memory of requests that wait no more.
     pub fn shrink(&mut self) {
         self.client.shrink();
@@ -163,6 +169,7 @@ impl Pairing {
         let mut content = part.content;
         content.id = None;
         pending.part.content.amend(*content);
+        self.side_mut(key.is_from_server).grew(key.id, key.sequence);
         true
     }
 

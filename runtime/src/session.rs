@@ -100,6 +100,8 @@ struct Lane {
     stream: Stream,
     waiting: VecDeque<Waiting>,
     parts: Parts,
+    /// Bytes that the messages of both take in memory, but for requests, which are pending.
+    held: usize,
     /// Ends of the messages so far: where the next one begins at the earliest.
     floor: u64,
     /// Whether there was a message.
@@ -266,8 +268,9 @@ impl Session {
     #[must_use]
     pub fn buffered(&self) -> usize {
         let head = self.head.as_ref().map_or(0, |head| head.len());
-        let lanes = self.streams.as_ref().map_or(0, |s| s.to_server.stream.len() + s.to_client.stream.len());
-        head + lanes
+        let of_lane = |lane: &Lane| lane.stream.len() + lane.held;
+        let lanes = self.streams.as_ref().map_or(0, |s| of_lane(&s.to_server) + of_lane(&s.to_client));
+        head + lanes + self.pairing.as_ref().map_or(0, |pairing| pairing.held())
     }
 
     /// Gives back the memory that is not needed while nothing comes.

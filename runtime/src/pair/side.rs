@@ -16,6 +16,9 @@ const MAX_GIVEN_UP: usize = 1024;
 /// Ids whose earlier requests are owed answers.
 const MAX_OWED: usize = 1024;
 
+/// Bytes that the requests of a side may take in memory.
+const MAX_HELD: usize = 64 << 20;
+
 /// Of a full table, one request in so many makes room.
 const EVICTED_SHARE: usize = 16;
 
@@ -44,6 +47,8 @@ pub(crate) struct Pending {
     alias: Option<u64>,
     /// Its response has begun, and will be ended by whoever began it.
     is_being_answered: bool,
+    /// Bytes that it takes in memory, as [`Side::held`] has them.
+    held: usize,
 }
 
 /// The replies to one request, summed.
@@ -70,7 +75,13 @@ impl Pending {
             is_ambiguous: false,
             alias: None,
             is_being_answered: false,
+            held: 0,
         }
+    }
+
+    fn footprint(&self) -> usize {
+        let replies = self.replies.as_ref().map_or(0, |replies| replies.part.content.footprint());
+        size_of::<Self>() + self.part.content.footprint() + replies
     }
 
     /// Whether it may wait too long.
@@ -141,6 +152,8 @@ pub(super) struct Side {
     displaced_in_order: usize,
     given_up: VecDeque<u64>,
     owed: Owed,
+    /// Bytes that the requests take in memory.
+    held: usize,
 }
 
 /// Answers that are yet to come to requests whose ids were used anew, as often as that happened: while there are any,
@@ -189,6 +202,11 @@ impl Side {
         self.by_id.is_empty() && self.in_order.is_empty()
     }
 
+    /// Bytes that the requests take in memory.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Gives back the memory of requests that wait no more.
     pub(super) fn shrink(&mut self) {
         self.by_id.shrink_to_fit();
@@ -227,6 +245,7 @@ impl Side {
         transport: Transport,
     ) -> Vec<(Box<Pending>, &'static str)> {
         let mut displaced = Vec::new();
+        self.enters(&mut pending);
         match pending.part.content.id {
             Some(id) => {
                 let before = self.by_id.remove(&id);
@@ -237,11 +256,11 @@ impl Side {
                     pending.is_ambiguous = self.owed.has(id, pending.first);
                 }
                 self.by_id.insert(id, pending);
-                displaced.extend(before.map(|before| (self.forget_alias(before), "superseded")));
+                displaced.extend(before.map(|before| (self.leaves(before), "superseded")));
             }
             None => self.in_order.push_back(pending),
         }
-        if self.by_id.len() + self.in_order.len() > MAX_PENDING {
+        if self.by_id.len() + self.in_order.len() > MAX_PENDING || self.held > MAX_HELD {
             displaced.extend(self.take_oldest().into_iter().map(|oldest| (oldest, "too many pending")));
         }
         displaced
@@ -274,7 +293,7 @@ impl Side {
     /// Takes out a request that waits in order.
     pub(super) fn take_in_order(&mut self, sequence: u64) -> Option<Box<Pending>> {
         let index = self.in_order.binary_search_by_key(&sequence, |pending| pending.sequence).ok()?;
-        self.in_order.remove(index)
+        self.in_order.remove(index).map(|pending| self.leaves(pending))
     }
 
     /// Takes out the request that is answered by a response without an id, from who had heard so much.
@@ -284,7 +303,8 @@ impl Side {
             return None;
         }
         let is_heard = self.in_order.front().is_some_and(|pending| heard.includes(pending.start));
-        if is_heard { self.in_order.pop_front() } else { None }
+        let next = if is_heard { self.in_order.pop_front() } else { None };
+        next.map(|pending| self.leaves(pending))
     }
 
     /// Takes out the request that a response with this id answers.
@@ -293,12 +313,13 @@ impl Side {
         if pending.is_none() {
             self.owed.take(id);
         }
-        pending.map(|pending| self.forget_alias(pending))
+        pending.map(|pending| self.leaves(pending))
     }
 
     /// Puts a request back that expects further replies, perhaps under a second id.
     pub(super) fn put_back(&mut self, mut pending: Box<Pending>, alias: Option<u64>) {
         pending.is_being_answered = false;
+        self.enters(&mut pending);
         match pending.part.content.id {
             Some(id) => {
                 pending.alias = alias;
@@ -351,16 +372,31 @@ impl Side {
         self.given_up.clear();
         self.owed.0.clear();
         self.displaced_in_order = 0;
+        self.held = 0;
         drained.sort_unstable_by_key(|pending| pending.sequence);
         drained
     }
 
     pub(super) fn drain_in_order(&mut self) -> Vec<Box<Pending>> {
         self.displaced_in_order = 0;
-        self.in_order.drain(..).collect()
+        std::mem::take(&mut self.in_order).into_iter().map(|pending| self.leaves(pending)).collect()
     }
 
-    fn forget_alias(&mut self, mut pending: Box<Pending>) -> Box<Pending> {
+    /// More is known of a request than when it came.
+    pub(super) fn grew(&mut self, id: Option<u64>, sequence: u64) {
+        let Some(pending) = self.find(id, sequence) else { return };
+        let after = pending.footprint();
+        let before = std::mem::replace(&mut pending.held, after);
+        self.held = self.held.saturating_sub(before).saturating_add(after);
+    }
+
+    fn enters(&mut self, pending: &mut Pending) {
+        pending.held = pending.footprint();
+        self.held = self.held.saturating_add(pending.held);
+    }
+
+    fn leaves(&mut self, mut pending: Box<Pending>) -> Box<Pending> {
+        self.held = self.held.saturating_sub(pending.held);
         if let Some(alias) = pending.alias.take() {
             self.aliases.remove(&alias);
         }
@@ -370,13 +406,14 @@ impl Side {
     /// Takes out the oldest requests, so many at once that looking for them costs little each.
     fn take_oldest(&mut self) -> Vec<Box<Pending>> {
         let mut sequences: Vec<u64> = self.by_id.values().chain(&self.in_order).map(|p| p.sequence).collect();
-        let (_, newest_of_them, _) = sequences.select_nth_unstable(MAX_PENDING / EVICTED_SHARE);
-        let limit = *newest_of_them;
+        let evicted = sequences.len() / EVICTED_SHARE;
+        let limit = if evicted < sequences.len() { *sequences.select_nth_unstable(evicted).1 } else { 0 };
         let mut oldest: Vec<Box<Pending>> = Vec::new();
         let ids: Vec<u64> = self.by_id.iter().filter(|(_, p)| p.sequence <= limit).map(|(id, _)| *id).collect();
         oldest.extend(ids.into_iter().filter_map(|id| self.take(id)));
         while self.in_order.front().is_some_and(|pending| pending.sequence <= limit) {
-            oldest.extend(self.in_order.pop_front());
+            let pending = self.in_order.pop_front();
+            oldest.extend(pending.map(|pending| self.leaves(pending)));
             self.displaced_in_order += 1;
         }
         oldest.sort_unstable_by_key(|pending| pending.sequence);
@@ -386,7 +423,7 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::{EVICTED_SHARE, MAX_PENDING, Pending, Replies, Side, Span, UnderWay};
+    use super::{EVICTED_SHARE, MAX_HELD, MAX_PENDING, Pending, Replies, Side, Span, UnderWay};
     use crate::packet::{Timestamp, Transport};
     use crate::pair::tests::message;
     use crate::reassembly::Heard;
@@ -410,6 +447,29 @@ mod tests {
         let displaced = side.insert(request(MAX_PENDING as u64, None), Transport::Tcp);
         let sequences: Vec<u64> = displaced.iter().map(|(pending, _)| pending.sequence).collect();
         assert_eq!(sequences, (0..=(MAX_PENDING / EVICTED_SHARE) as u64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_bytes_of_what_waits_are_counted_and_bounded() {
+        let mut side = Side::default();
+        let mut displaced = Vec::new();
+        for n in 0..1_000 {
+            let mut pending = request(n, n.is_multiple_of(2).then_some(n));
+            pending.part.content.texts = "x".repeat(1 << 20);
+            displaced.extend(side.insert(pending, Transport::Tcp));
+            assert!(side.held() <= MAX_HELD, "{}", side.held());
+        }
+        assert_eq!(
+            displaced.first().map(|(pending, reason)| (pending.sequence, *reason)),
+            Some((0, "too many pending"))
+        );
+        assert!(side.held() > MAX_HELD / 2 && displaced.iter().map(|(p, _)| p.sequence).eq(0..displaced.len() as u64));
+        assert!(side.take(998).is_some_and(|pending| pending.held > 1 << 20));
+        let waiting = side.by_id.len() + side.in_order.len();
+        assert!(side.held() < (waiting + 1) << 20 && side.held() >= waiting << 20);
+        side.displaced_in_order = 0;
+        assert!(side.take_next(Heard::ALL).is_some());
+        assert_eq!((side.drain_in_order().len() + side.drain().len(), side.held()), (waiting - 1, 0));
     }
 
     #[test]

@@ -42,6 +42,14 @@ pub struct Message {
     pub heard: Heard,
 }
 
+impl Message {
+    /// Bytes that it takes in memory.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        size_of::<Self>() + self.content.footprint()
+    }
+}
+
 /// Whether a message came at once or over several calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessagePart {

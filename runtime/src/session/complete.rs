@@ -87,6 +87,7 @@ impl Session {
                     }
                 }
                 Awaited::Other(message, first) => {
+                    lane.held = lane.held.saturating_sub(message.footprint());
                     self.pair(direction, *message, Span { first, last }, cx);
                 }
             }
@@ -184,6 +185,9 @@ impl Lane {
 
     fn wait(&mut self, (start, end): (u64, u64), what: Awaited) {
         let latest = self.stream.marks.latest(start, end);
+        if let Awaited::Other(message, _) = &what {
+            self.held = self.held.saturating_add(message.footprint());
+        }
         let at = self.waiting.partition_point(|before| before.end <= end);
         self.waiting.insert(at, Waiting { end, latest, what });
     }

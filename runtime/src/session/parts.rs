@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Session, SessionContext};
+use super::{Lane, Session, SessionContext};
 use crate::packet::Timestamp;
 use crate::pair::{RequestKey, Span};
 use crate::plugin::content::{Message, MessagePart};
@@ -42,9 +42,13 @@ impl Session {
                 None
             }
             MessagePart::Amend(handle) => {
-                let parts = &mut self.streams.as_mut()?.lane_mut(direction).parts;
+                let Lane { parts, held, .. } = self.streams.as_mut()?.lane_mut(direction);
                 match parts.get_mut(&handle)? {
-                    Open::Message(begun, _) => amend(begun, message),
+                    Open::Message(begun, _) => {
+                        *held = held.saturating_sub(begun.footprint());
+                        amend(begun, message);
+                        *held = held.saturating_add(begun.footprint());
+                    }
                     Open::Pending(key) => {
                         let key = *key;
                         let key = self.identify(key, &message, first, cx);
@@ -86,11 +90,12 @@ impl Session {
             }
         };
         let Some(streams) = &mut self.streams else { return };
-        let parts = &mut streams.lane_mut(direction).parts;
-        parts.insert(handle, open);
-        if parts.len() > MAX_PARTS {
+        let lane = streams.lane_mut(direction);
+        lane.open(handle, open);
+        if lane.parts.len() > MAX_PARTS {
             cx.counters.parts_dropped += 1;
-            if let Some((_, Open::Message(message, first))) = parts.pop_first() {
+            let oldest = lane.parts.first_key_value().map(|(handle, _)| *handle);
+            if let Some(Open::Message(message, first)) = oldest.and_then(|handle| lane.close(handle)) {
                 self.give_up(direction, *message, first, "too many open", cx);
             }
         }
@@ -104,7 +109,7 @@ impl Session {
         cx: &mut SessionContext<'_>,
     ) -> Option<(Message, Timestamp)> {
         let is_from_server = self.is_from_server(direction);
-        match self.streams.as_mut()?.lane_mut(direction).parts.remove(&handle) {
+        match self.streams.as_mut()?.lane_mut(direction).close(handle) {
             Some(Open::Message(mut begun, first)) => {
                 amend(&mut begun, message);
                 Some((*begun, first))
@@ -135,7 +140,10 @@ impl Session {
     /// No more parts will come of that direction's messages.
     pub(super) fn give_up_parts(&mut self, direction: Direction, reason: &'static str, cx: &mut SessionContext<'_>) {
         let Some(streams) = &mut self.streams else { return };
-        for (_, open) in std::mem::take(&mut streams.lane_mut(direction).parts) {
+        let lane = streams.lane_mut(direction);
+        let handles: Vec<u32> = lane.parts.keys().copied().collect();
+        let open: Vec<Open> = handles.into_iter().filter_map(|handle| lane.close(handle)).collect();
+        for open in open {
             if let Open::Message(message, first) = open {
                 self.give_up(direction, *message, first, reason, cx);
             }
@@ -159,14 +167,14 @@ impl Session {
         const REASON: &str = "cancelled";
         let is_from_server = self.is_from_server(direction);
         let (Some(id), Some(streams)) = (message.content.id, &mut self.streams) else { return };
-        let parts = &mut streams.lane_mut(direction.opposite()).parts;
-        let begun = parts.iter().find_map(|(handle, open)| match open {
+        let lane = streams.lane_mut(direction.opposite());
+        let begun = lane.parts.iter().find_map(|(handle, open)| match open {
             Open::Message(message, _) if message.kind == Kind::Response && message.content.id == Some(id) => {
                 Some(*handle)
             }
             _ => None,
         });
-        if let Some(Open::Message(message, first)) = begun.and_then(|handle| parts.remove(&handle)) {
+        if let Some(Open::Message(message, first)) = begun.and_then(|handle| lane.close(handle)) {
             return self.give_up(direction.opposite(), *message, first, REASON, cx);
         }
         self.with_pairing(cx, |pairing, flow, out| pairing.cancel(flow, (is_from_server, id), (REASON, at), out));
@@ -201,6 +209,24 @@ impl Session {
         let (flow, pairing) = self.pairing_flow(cx.plugins, cx.has_each_response)?;
         let mut out = Outlet { out: cx.out, spares: cx.spares };
         Some(pairing.get_or_insert_default().request(&flow, is_from_server, message, first, &mut out))
+    }
+}
+
+impl Lane {
+    fn open(&mut self, handle: u32, open: Open) {
+        self.close(handle);
+        if let Open::Message(message, _) = &open {
+            self.held = self.held.saturating_add(message.footprint());
+        }
+        self.parts.insert(handle, open);
+    }
+
+    fn close(&mut self, handle: u32) -> Option<Open> {
+        let open = self.parts.remove(&handle)?;
+        if let Open::Message(message, _) = &open {
+            self.held = self.held.saturating_sub(message.footprint());
+        }
+        Some(open)
     }
 }
 
