@@ -19,7 +19,7 @@ use std::io;
 
 pub use facts::FactTable;
 pub use json::JsonSink;
-pub use terminal::TextStyle;
+pub use terminal::{TextStyle, visible};
 pub use text::TextSink;
 
 use crate::packet::Timestamp;

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes, but for those that it tells itself.
+/// An error with its causes, but for those that it tells itself. It may name files as others called them.
 fn in_one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -35,5 +35,5 @@ fn in_one_line(error: &anyhow::Error) -> String {
             line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
         }
     }
-    line.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    protap::emit::visible(&line.lines().map(str::trim).collect::<Vec<_>>().join(" "))
 }

@@ -204,6 +204,16 @@ fn a_capture_is_not_written_over_while_it_is_read() {
         assert_refused(&run(&["read", text(&capture), option, "-"]), 2, &["standard output has the records"]);
     }
     assert!(fs::read(&capture).expect("it is still there") == bytes);
+    let (output, link) = (folder.join("new"), folder.join("also-new"));
+    let _ = (fs::remove_file(&output), fs::remove_file(&link));
+    for is_there in [false, true] {
+        let roundabout = folder.join("..").join(folder.file_name().expect("it has a name")).join("new");
+        let second = if is_there { &link } else { &roundabout };
+        let refused = run(&["read", text(&capture), "-w", text(&output), "--stats-json", text(second)]);
+        assert_refused(&refused, 2, &["--write and --stats-json: both are", text(second)]);
+        fs::write(&output, b"").expect("the folder for temporary files can be written to");
+        let _ = fs::hard_link(&output, &link);
+    }
     for option in ["--count", "--max-flows"] {
         assert_eq!(run(&["read", text(&capture), option, "0"]).status, 2, "{option} 0");
     }
@@ -307,6 +317,20 @@ fn files_that_begin_with_a_dot_are_no_plugins() {
     fs::write(folder.join("._kafka.wasm"), b"what a Mac leaves").expect("the folder can be written to");
     let read = run(&["read", text(&good()), "-p", text(&folder)]);
     assert_eq!((read.status, read.err.as_str(), read.out == records()), (0, "", true));
+}
+
+#[test]
+fn a_broken_file_in_a_folder_is_told_and_the_others_are_used() {
+    let folder = scratch("broken-plugin");
+    fs::copy(plugin("kafka"), folder.join("kafka.wasm")).expect("the folder for temporary files can be written to");
+    fs::write(folder.join("bro\u{1b}[31mken.wasm"), b"I am no module.").expect("the folder can be written to");
+    let read = run(&["read", text(&good()), "-p", text(&folder)]);
+    assert_eq!((read.status, read.out == records()), (0, true), "{}", read.err);
+    assert!(read.err.contains("bro\\u{1b}[31mken.wasm") && read.err.contains("it is not used"), "{}", read.err);
+    fs::remove_file(folder.join("kafka.wasm")).expect("it is there");
+    let read = run(&["read", text(&good()), "-p", text(&folder)]);
+    assert_eq!((read.status, read.out.as_str()), (1, ""), "{}", read.err);
+    assert!(read.err.ends_with("protap: no plugin is left\n"), "{}", read.err);
 }
 
 /// `protap read ... | head -n 1`.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use crossbeam_channel::{Receiver, bounded};
 use protap::capture::{CaptureError, CaptureSource, FileSource, LiveOptions, LiveSource, TraceOptions, TraceSource};
-use protap::emit::{JsonSink, Sink, TextSink, TextStyle};
+use protap::emit::{JsonSink, Sink, TextSink, TextStyle, visible};
 use protap::packet::Transport;
 use protap::pipeline::{RunError, RunOptions, RunReport, run};
 use protap::plugin::PluginSet;
@@ -141,7 +141,7 @@ fn keep_watch(mut watch: PluginWatch, stop: Arc<AtomicBool>) -> Result<Receiver<
             let news = watch.look();
             for Refusal { error, goes_on } in &news.refused {
                 let before = if *goes_on { "; what was there before stays" } else { "" };
-                eprintln!("protap: {error}{before}");
+                eprintln!("protap: {}{before}", visible(&error.to_string()));
             }
             let Some(set) = news.set else { continue };
             news.changes.iter().for_each(|change| eprintln!("protap: {change}"));

@@ -2,7 +2,8 @@
 
 mod list;
 
-use std::io::Write;
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use protap::emit::visible;
 use protap::plugin::cache::{self, ModuleCache};
 use protap::plugin::module::inspect;
 use protap::plugin::wasm::{Deadline, WasmEngine, WasmError};
@@ -50,30 +52,51 @@ pub(super) enum PluginsCommand {
 }
 
 pub(super) fn run(command: &PluginsCommand) -> Result<ExitCode, Failure> {
-    match command {
+    let told = match command {
         PluginsCommand::List { plugins, json } => list(plugins, *json),
         PluginsCommand::Inspect { file } => show(file),
+    };
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match told {
+        // Who reads it has read enough.
+        Err(Failure::Run(error)) if error.downcast_ref().is_some_and(is_closed) => Ok(ExitCode::SUCCESS),
+        told => told,
     }
 }
 
 impl PluginArguments {
     /// Loads the plugins that the arguments and the environment name.
     pub(super) fn load(&self, deadline: Deadline) -> Result<PluginSet, Failure> {
-        self.load_into(&engine(deadline)?, false)
+        self.load_into(&engine(deadline)?, false).map(|(set, _)| set)
     }
 
     /// The same, and watches where they came from. A folder may be empty: what is put into it later is loaded then.
     pub(super) fn load_and_watch(&self, deadline: Deadline) -> Result<(Arc<PluginSet>, PluginWatch), Failure> {
         let engine = engine(deadline)?;
-        let set = Arc::new(self.load_into(&engine, true)?);
-        Ok((set.clone(), PluginWatch::new(engine, self.paths(), set)))
+        let (set, refused) = self.load_into(&engine, true)?;
+        let set = Arc::new(set);
+        Ok((set.clone(), PluginWatch::new(engine, self.paths(), set, refused)))
     }
 
-    fn load_into(&self, engine: &WasmEngine, may_be_empty: bool) -> Result<PluginSet, Failure> {
+    /// The plugins, and the files that are refused. Of a folder, the others are used; a file that is named must be one.
+    fn load_into(&self, engine: &WasmEngine, may_be_empty: bool) -> Result<(PluginSet, Vec<PathBuf>), Failure> {
         let mut set = PluginSet::default();
+        let mut refused = Vec::new();
         let files = self.files(may_be_empty)?;
+        let named = self.paths();
         for (file, plugin) in files.iter().zip(load_all(engine, &files)) {
-            let plugin = plugin?;
+            let start = |plugin: Plugin| plugin.check().map(|()| plugin);
+            let plugin = match plugin {
+                plugin if named.contains(file) => plugin?,
+                plugin => match plugin.and_then(start) {
+                    Ok(plugin) => plugin,
+                    Err(error) => {
+                        eprintln!("protap: {}; it is not used", visible(&error.to_string()));
+                        refused.push(file.clone());
+                        continue;
+                    }
+                },
+            };
             let name = plugin.identity.name.clone();
             if let Some(first) = set.add(plugin) {
                 let (file, first) = (file.display(), first.path.display());
@@ -92,7 +115,10 @@ impl PluginArguments {
                 tracing::warn!("plugin {}: {note}", plugin.identity.name);
             }
         }
-        Ok(set)
+        if set.is_empty() && !may_be_empty {
+            return Err(Failure::Run(anyhow!("no plugin is left")));
+        }
+        Ok((set, refused))
     }
 
     /// Where plugins are looked for: files and folders.
@@ -100,7 +126,7 @@ impl PluginArguments {
         if !self.plugin.is_empty() {
             return self.plugin.clone();
         }
-        match std::env::var_os("PROTAP_PLUGIN_PATH") {
+        match plugin_path() {
             Some(paths) => std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect(),
             None => user_folder().into_iter().chain([PathBuf::from(SYSTEM_FOLDER)]).collect(),
         }
@@ -108,7 +134,7 @@ impl PluginArguments {
 
     fn files(&self, may_be_empty: bool) -> Result<Vec<PathBuf>, Failure> {
         let paths = self.paths();
-        let is_named = !self.plugin.is_empty() || std::env::var_os("PROTAP_PLUGIN_PATH").is_some();
+        let is_named = !self.plugin.is_empty() || plugin_path().is_some();
         let mut files = Vec::new();
         for path in &paths {
             match module_files(path) {
@@ -146,6 +172,10 @@ impl PluginArguments {
         }
         Ok(options)
     }
+}
+
+fn plugin_path() -> Option<OsString> {
+    std::env::var_os("PROTAP_PLUGIN_PATH").filter(|paths| !paths.is_empty())
 }
 
 /// An engine that keeps compiled modules in the user's cache folder.

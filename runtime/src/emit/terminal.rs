@@ -82,6 +82,14 @@ pub(crate) fn text_width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
+/// `text` with whatever a terminal would not simply show made visible (`\n`, `\u{1b}`).
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::new();
+    push_visible(&mut out, text, usize::MAX);
+    out
+}
+
 /// Appends `text` with whatever a terminal would not simply show made visible (`\n`, `\u{1b}`). Stops soon after
 /// `max_width` columns, where text is cut anyway.
 pub(crate) fn push_visible(out: &mut String, text: &str, max_width: usize) {
@@ -106,23 +114,19 @@ pub(crate) fn push_visible(out: &mut String, text: &str, max_width: usize) {
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{push_visible, text_width};
-
-    fn visible(text: &str) -> String {
-        let mut out = String::new();
-        push_visible(&mut out, text, 1_000);
-        out
-    }
+    use super::{push_visible, text_width, visible};
 
     #[test]
     fn control_characters_are_shown_not_obeyed() {
         assert_eq!(visible("a\x1b[2Jb\r\n\u{9b}0m\u{7f}"), "a\\u{1b}[2Jb\\r\\n\\u{9b}0m\\u{7f}");
+        assert_eq!(visible("a\u{200d}b\u{3164}\u{2800}"), "a\\u{200d}b\\u{3164}\\u{2800}");
         assert_eq!(visible("a\u{202e}b\u{2066}\u{200b}\u{2028}"), "a\\u{202e}b\\u{2066}\\u{200b}\\u{2028}");
     }
 

@@ -60,10 +60,15 @@ struct File {
 }
 
 impl PluginWatch {
-    /// Watches the paths, as they were given, from which the plugins of `set` were loaded just now.
+    /// Watches the paths, as they were given, from which the plugins of `set` were loaded just now, and files refused.
     #[must_use]
-    pub fn new(engine: WasmEngine, paths: Vec<PathBuf>, set: Arc<PluginSet>) -> Self {
+    pub fn new(engine: WasmEngine, paths: Vec<PathBuf>, set: Arc<PluginSet>, refused: Vec<PathBuf>) -> Self {
         let mut files = BTreeMap::new();
+        for path in refused {
+            if let Some(seen) = stamp(&path) {
+                files.insert(path, File { seen, tried: Some(seen), plugin: None });
+            }
+        }
         for plugin in set.iter() {
             if let Some(seen) = stamp(&plugin.path) {
                 let file = File { seen, tried: Some(seen), plugin: Some(plugin.clone()) };

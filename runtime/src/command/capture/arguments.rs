@@ -185,6 +185,18 @@ impl CommonArguments {
         let id = |path: &Path| {
             std::fs::metadata(path).ok().filter(|meta| meta.is_file()).map(|meta| (meta.dev(), meta.ino()))
         };
+        // Of a file that does not exist yet: its folder and its name.
+        let place = |path: &Path| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = std::fs::metadata(folder).ok()?;
+            Some((folder.dev(), folder.ino(), path.file_name()?.to_owned()))
+        };
+        if let (Some(packets), Some(summary)) = (&self.write, &self.stats_json) {
+            let is_same_file = id(packets).is_some_and(|packets| id(summary) == Some(packets));
+            if is_same_file || place(packets).is_some_and(|packets| place(summary) == Some(packets)) {
+                return Err(Failure::Usage(anyhow!("--write and --stats-json: both are {}", summary.display())));
+            }
+        }
         for (option, output) in [("--write", &self.write), ("--stats-json", &self.stats_json)] {
             let Some(output) = output else { continue };
             if output.as_os_str() == "-" {

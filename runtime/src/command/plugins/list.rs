@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use protap::emit::visible;
 use protap::plugin::{LoadError, Plugin};
 use serde_json::{Value, json};
 
@@ -73,7 +74,8 @@ pub(super) fn write_text(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
             }
             Err(_) => [stem(file), "-".to_owned(), "-".to_owned(), "-".to_owned()],
         };
-        writeln!(out, "{name:<16} {version:<8} {abi:<20} {hooks:<18} {}: {}", file.display(), state(row))?;
+        let row = format!("{name:<16} {version:<8} {abi:<20} {hooks:<18} {}: {}", file.display(), state(row));
+        writeln!(out, "{}", visible(&row))?;
     }
     Ok(())
 }
