@@ -69,6 +69,8 @@ struct Visit {
     due: Instant,
     pause: Duration,
     has_tls: bool,
+    /// Device and inode of what it runs.
+    program: Option<(u64, u64)>,
     /// Device and inode of the files that were looked at for it.
     files: HashSet<String>,
 }
@@ -146,12 +148,15 @@ impl Libraries {
 
     fn visit(&mut self, pid: u32, news: &mut Vec<News>) {
         let now = Instant::now();
-        if self.visits.get(&pid).is_some_and(|visit| visit.due > now) {
+        let program = program(pid);
+        let is_same = |visit: &Visit| visit.program == program;
+        if self.visits.get(&pid).is_some_and(|visit| is_same(visit) && visit.due > now) {
             return;
         }
         let is_first = !self.visits.contains_key(&pid);
-        let first = || Visit { due: now, pause: AGAIN / 2, has_tls: false, files: HashSet::new() };
-        let mut visit = self.visits.remove(&pid).unwrap_or_else(first);
+        let first = || Visit { due: now, pause: AGAIN / 2, has_tls: false, program, files: HashSet::new() };
+        // After execve(2), nothing is mapped that was before.
+        let mut visit = self.visits.remove(&pid).filter(is_same).unwrap_or_else(first);
         match fs::read_to_string(format!("/proc/{pid}/maps")) {
             Ok(maps) => self.visit_maps(pid, &maps, &mut visit, news),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.deny(pid, news),
@@ -237,6 +242,13 @@ fn running() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| *pid != own).collect()
 }
 
+/// Device and inode of what a process runs, if it runs a file and that may be known.
+fn program(pid: u32) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 fn executable(line: &str) -> Option<Mapping<'_>> {
     let mut fields = line.splitn(6, ' ');
     let (range, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
@@ -305,6 +317,7 @@ fn uncovered(pid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
+    use std::process::{Command, Stdio};
 
     use super::{Libraries, Mapping, executable, is_gone, stamp};
 
@@ -332,6 +345,30 @@ mod tests {
         assert!(!is_there || (look() && look()));
         fs::remove_file(&path).unwrap();
         assert_eq!(news.len(), usize::from(is_there), "the same file is told once");
+    }
+
+    #[test]
+    fn a_program_that_takes_the_place_of_another_is_looked_at_at_once() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line; exec sleep 100"]).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (pid, before) = (child.id(), super::program(std::process::id()));
+        let (mut libraries, mut news) = (Libraries::new(None), Vec::new());
+        let mut wait_for_other = |before| {
+            let other = || super::program(pid).filter(|program| Some(*program) != before);
+            while other().is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            libraries.visit(pid, &mut news);
+            let program = super::map_key(format!("/proc/{pid}/exe").as_ref()).unwrap();
+            (other(), libraries.visits[&pid].files.contains(&program))
+        };
+        let (shell, is_seen) = wait_for_other(before);
+        assert!(is_seen);
+        drop(child.stdin.take());
+        assert!(wait_for_other(shell).1);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
