@@ -194,7 +194,8 @@ impl Head {
         if is_judge {
             let answer = self.judge(index, answer, plugins, facts);
             asked.lingers |= !answer.is_out;
-            asked.consider(place, answer.claim);
+            // Behind all who can say how sure they are.
+            asked.consider(place + plugins.len(), answer.claim);
             self.remember(index, answer);
             return None;
         }

@@ -240,3 +240,18 @@ fn a_trapped_guest_is_made_anew_and_its_other_flows_lose_nothing() {
     assert!((1..=16).contains(&traps), "{traps} traps");
     assert!(outcome.records.len() >= (64 - traps) * ROUNDS, "{} records, {traps} traps", outcome.records.len());
 }
+
+/// It says of every payload that it is its own; its name comes first.
+#[test]
+fn a_guest_that_claims_everything_takes_no_flow_that_others_know() {
+    let mut guest = WatGuest::sound("all", 0);
+    guest.check = "(i32.const 77)".into();
+    let (all, kafka, mongodb) = (guest.file(&scratch("deepflow-claims-all")), plugin("kafka"), plugin("mongodb"));
+    let names = ["kafka/noida_ck216_midstream", "mongodb/secantus_pm420_midstream"];
+    for capture in names.map(|name| fixture(name).bytes()) {
+        let alone = read_with(&load([kafka.as_path(), mongodb.as_path()]), capture.clone(), 1);
+        let beside = read_with(&load([all.as_path(), kafka.as_path(), mongodb.as_path()]), capture, 1);
+        assert!(!alone.records.text.is_empty());
+        assert_eq!(beside.records.text, alone.records.text);
+    }
+}
