@@ -9,8 +9,10 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// RFC 1952: identification and the only compression method.
 const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
-/// RFC 8878.
+/// RFC 8878, section 3.1.1.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// RFC 8878, section 3.1.2: with 0x50 to 0x5f before it, a frame to be skipped, as pzstd begins with.
+const SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 /// Largest zstd window in bytes, which is what `zstd --long` needs; it bounds the decompressor's memory.
 const MAX_ZSTD_WINDOW: u64 = 128 << 20;
@@ -31,6 +33,7 @@ impl Compression {
         let compression = match start.as_slice() {
             start if start.starts_with(&GZIP_MAGIC) => Self::Gzip,
             start if *start == ZSTD_MAGIC => Self::Zstd,
+            [0x50..=0x5f, rest @ ..] if *rest == SKIPPABLE_MAGIC => Self::Zstd,
             _ => Self::None,
         };
         Ok((compression, start))
@@ -162,8 +165,9 @@ mod tests {
     #[test]
     fn zstd_frames_that_are_to_be_skipped_are_skipped() {
         let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0], b"???".as_slice()].concat();
-        let bytes = [zstd(b"one"), skippable, zstd(b" two")].concat();
+        let bytes = [zstd(b"one"), skippable.clone(), zstd(b" two")].concat();
         assert_eq!(read(bytes), (b"one two".to_vec(), None));
+        assert_eq!(read([skippable, zstd(b"one")].concat()), (b"one".to_vec(), None), "as of pzstd");
     }
 
     #[test]
