@@ -134,7 +134,7 @@ pub struct SocketLoss {
     pub untracked_calls: u64,
     /// Bytes on sockets whose plaintext is told instead, if it comes: no loss.
     pub ciphertext_bytes: u64,
-    /// Bytes of TLS libraries, or of datagrams, of which no peer is known.
+    /// Bytes of TLS libraries, or of datagrams, of which no peer is known; of sockets whose connection gave way to another.
     pub unplaced_bytes: u64,
     /// Datagrams whose events were lost.
     pub datagrams: u64,

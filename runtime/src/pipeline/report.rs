@@ -93,7 +93,7 @@ impl ShardTotals {
                 "socket bytes of TLS, read in its library if at all",
                 capture.sockets.ciphertext_bytes,
             ),
-            ("unplaced_bytes", "plaintext or datagrams of which no peer is known", capture.sockets.unplaced_bytes),
+            ("unplaced_bytes", "bytes of which no peer or connection is known", capture.sockets.unplaced_bytes),
             ("datagrams", "datagrams that the trace's ring had no room for", capture.sockets.datagrams),
             ("gaps", "places where captured streams miss bytes", r.gaps),
             ("gap_bytes", "bytes missing there", r.gap_bytes),

@@ -229,16 +229,16 @@ impl Content {
             || values.any(|value| matches!(value, Value::Str(Text::Ref(..))))
     }
 
-    /// Bytes that it takes in memory.
+    /// Bytes that it takes in memory, but for room that is not used: how much of that there is depends on what it was before,
+    /// and so on the number of workers.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let extra = self.extra.as_ref().map_or(0, |extra| {
-            let names: usize = extra.attributes.iter().map(|(name, _)| name.capacity()).sum();
-            names + extra.protocol.as_ref().map_or(0, String::capacity) + size_of_val(extra.attributes.as_slice())
+            let names: usize = extra.attributes.iter().map(|(name, _)| name.len()).sum();
+            names + extra.protocol.as_ref().map_or(0, String::len) + size_of_val(extra.attributes.as_slice())
         });
-        let attributes = self.attributes.capacity() * size_of::<(u16, Value)>();
-        let lists = self.lists.capacity() * size_of::<Text>();
-        size_of::<Self>() + self.texts.capacity() + attributes + lists + extra
+        let (attributes, lists) = (size_of_val(self.attributes.as_slice()), size_of_val(self.lists.as_slice()));
+        size_of::<Self>() + self.texts.len() + attributes + lists + extra
     }
 
     /// What a further part of the message sets replaces what was there. All is copied, so that what was replaced is gone.

@@ -240,6 +240,8 @@ pub(super) struct Connections {
     ciphertext_bytes: u64,
     /// Of callers on one socket at once.
     concurrent_bytes: u64,
+    /// Of connections that are over, or that are not the one which is known by its ends.
+    unplaced_bytes: u64,
     /// TLS libraries are traced.
     has_tls: bool,
 }
@@ -248,7 +250,15 @@ impl Default for Connections {
     fn default() -> Self {
         let table = LruCache::new(CONNECTIONS);
         let (datagrams, processes) = (Datagrams::default(), ProcessNames::default());
-        Self { table, datagrams, processes, ciphertext_bytes: 0, concurrent_bytes: 0, has_tls: false }
+        Self {
+            table,
+            datagrams,
+            processes,
+            ciphertext_bytes: 0,
+            concurrent_bytes: 0,
+            unplaced_bytes: 0,
+            has_tls: false,
+        }
     }
 }
 
@@ -301,8 +311,13 @@ impl Connections {
             let Some(connection) = self.table.get_mut(&key) else { return Turn::At(event.at) };
             connection.owner(event)
         };
-        let Some(connection) = connection else { return Turn::Never };
         let (len, is_low) = (u32::try_from(payload.len()).unwrap_or(u32::MAX), event.local == key.0);
+        let Some(connection) = connection else {
+            if self.table.get_mut(&key).is_some_and(|newest| newest.misses(event, len, is_low)) {
+                self.unplaced_bytes += u64::from(len) + u64::from(event.missing);
+            }
+            return Turn::Never;
+        };
         if !connection.claim(event, len, is_low) {
             self.concurrent_bytes += u64::from(len) + u64::from(event.missing);
             return Turn::Never;
@@ -437,6 +452,7 @@ impl Connections {
     pub(super) fn count(&self, losses: &mut SocketLoss) {
         losses.ciphertext_bytes += self.ciphertext_bytes;
         losses.concurrent_bytes += self.concurrent_bytes;
+        losses.unplaced_bytes += self.unplaced_bytes;
         losses.datagrams = self.datagrams.lost();
     }
 

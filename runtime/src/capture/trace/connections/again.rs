@@ -3,7 +3,7 @@
 //! Events say which one they are of, by the number of the first byte that their end received.
 //!
 //! What is left to tell of the older one comes before the beginning of the new one, which so waits as long as a server's
-//! bytes do. What comes still later is told by nobody.
+//! bytes do. What comes still later is told by nobody, and counted.
 
 use super::{Connection, Opening};
 use crate::capture::trace::HOLD;
@@ -34,6 +34,12 @@ impl Connection {
         let Some(of) = of else { return self.may_own(event).then_some(self) };
         let is_over = self.is_announced || self.older.iter().skip(of + 1).any(|newer| newer.is_announced);
         self.older.get_mut(of).filter(|_| !is_over)
+    }
+
+    /// Whether an event without an owner has bytes that nobody told.
+    pub(super) fn misses(&mut self, event: &Event, len: u32, is_low: bool) -> bool {
+        let over = self.older.iter_mut().rev().find(|older| older.names(event));
+        event.is_data() && over.is_none_or(|over| over.needs(event, len, is_low))
     }
 
     /// It is named by the event. Of one that is older than the trace, the name is that of its events.
