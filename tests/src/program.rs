@@ -17,11 +17,18 @@ pub struct Run {
     pub err: String,
 }
 
-/// `protap` with these arguments, to be run. Nothing of the user's own settings reaches it.
+/// `protap` with these arguments, to be run. Nothing of the user's own settings reaches it, nor that SIGHUP is ignored, as it is
+/// where the tests run under nohup(1).
 #[must_use]
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(program());
-    command.args(arguments).env_remove("PROTAP_PLUGIN_PATH").env_remove("PROTAP_LOG").stdin(Stdio::null());
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=HUP")
+        .arg(program())
+        .args(arguments)
+        .env_remove("PROTAP_PLUGIN_PATH")
+        .env_remove("PROTAP_LOG")
+        .stdin(Stdio::null());
     command.env("XDG_CACHE_HOME", scratch("cache").canonicalize().expect("it was made"));
     command
 }
